@@ -1,0 +1,111 @@
+# Everything a newcomer runs. How the module is built stands in the rockspec alone.
+
+LUA      := lua5.4
+LUAROCKS := luarocks --lua-version=5.4
+ROCKSPEC := shm-dev-1.rockspec
+TREE     := lua_modules
+PREFIX   ?= /usr/local
+HOST     ?= 127.0.0.1
+PORT     ?= 9523
+
+SOURCES := $(ROCKSPEC) $(shell find src lua -name '*.[ch]' -o -name '*.lua')
+
+# Where a script finds the module without its being installed: Lua here, C in the tree.
+lua_env = LUA_PATH='$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;;' \
+          LUA_CPATH='$(CURDIR)/$(1)/lib/lua/5.4/?.so;;'
+
+# package=probe; a package is missing when its probe fails, wherever it would come from.
+BUILD_DEPS := lua5.4='command -v lua5.4' \
+              liblua5.4-dev='test -e /usr/include/lua5.4/lua.h || test -e /usr/local/include/lua.h' \
+              luarocks='command -v luarocks' \
+              gcc='command -v gcc' \
+              libc6-dev='echo "\#include <sys/shm.h>" | gcc -E -'
+DEMO_DEPS  := $(BUILD_DEPS) \
+              lua-cqueues='lua5.4 -lcqueues -e 0' \
+              lua-argparse='lua5.4 -largparse -e 0' \
+              util-linux='command -v ipcs'
+TEST_DEPS  := $(DEMO_DEPS) \
+              lua-busted='lua5.4 -lbusted -e 0' \
+              lua-socket='lua5.4 -lsocket -e 0' \
+              netcat-openbsd='command -v nc' \
+              lua-check='command -v luacheck'
+CHECK_DEPS := $(TEST_DEPS) \
+              clang-format='command -v clang-format' \
+              valgrind='command -v valgrind'
+
+# $(call need,DEPS) installs what the machine lacks of DEPS, or says what to install.
+define need
+@missing=; for dep in $(1); do \
+    sh -c "$${dep#*=}" >/dev/null 2>&1 || missing="$$missing $${dep%%=*}"; \
+done; \
+[ -n "$$missing" ] || exit 0; \
+if ! command -v apt-get >/dev/null; then \
+    echo "shm needs these; please install them (names as in Debian):$$missing" >&2; exit 1; \
+elif [ "$$(id -u)" = 0 ]; then as_root=; \
+elif command -v sudo >/dev/null; then as_root=sudo; \
+else echo "shm needs these; as root, run: apt-get install$$missing" >&2; exit 1; fi; \
+echo "installing from Debian:$$missing"; \
+log=$$(mktemp); \
+if $$as_root apt-get update -qq >"$$log" 2>&1 && \
+   $$as_root env DEBIAN_FRONTEND=noninteractive \
+       apt-get install -y -qq --no-install-recommends $$missing >>"$$log" 2>&1; \
+then rm -f "$$log"; else cat "$$log" >&2; rm -f "$$log"; exit 1; fi
+endef
+
+# $(call rock,TREE,VARIABLES) builds the rock into a tree; LuaRocks' words show only when it fails.
+define rock
+@log=$$(mktemp); \
+if $(LUAROCKS) --tree=$(1) make --deps-mode=none $(ROCKSPEC) $(2) >"$$log" 2>&1; \
+then rm -f "$$log"; else cat "$$log" >&2; rm -f "$$log"; exit 1; fi
+endef
+
+.PHONY: help
+help:
+	@echo 'make demo     install what is missing, build, and show the chat and the pid exchange'
+	@echo 'make test     install what is missing, build, and run every spec'
+	@echo 'make chat     run the chat server on HOST ($(HOST)) and PORT ($(PORT))'
+	@echo 'make build    build here; then: eval "$$(make -s env)" and lua5.4 finds the module'
+	@echo 'make env      print the LUA_PATH and LUA_CPATH for that'
+	@echo 'make install  put the rock into the LuaRocks tree PREFIX ($(PREFIX))'
+	@echo 'make check    the longer checks: compiler, linters, sanitizers, valgrind'
+	@echo 'make clean    remove what was built'
+
+.PHONY: build
+build: $(TREE)/built
+
+$(TREE)/built: $(SOURCES)
+	$(call need,$(BUILD_DEPS))
+	$(call rock,$(TREE))
+	@touch $@
+
+.PHONY: env
+env:
+	@echo "export $(call lua_env,$(TREE))"
+
+.PHONY: install
+install:
+	$(call need,$(BUILD_DEPS))
+	$(call rock,$(PREFIX))
+	@echo "installed into $(PREFIX)"
+
+.PHONY: demo-deps test-deps check-deps
+demo-deps: ; $(call need,$(DEMO_DEPS))
+test-deps: ; $(call need,$(TEST_DEPS))
+check-deps: ; $(call need,$(CHECK_DEPS))
+
+.PHONY: demo
+demo: demo-deps build
+	@$(call lua_env,$(TREE)) $(LUA) examples/demo.lua
+
+.PHONY: chat
+chat: demo-deps build
+	@exec env $(call lua_env,$(TREE)) $(LUA) lua/shm/command.lua serve --host '$(HOST)' --port '$(PORT)'
+
+.PHONY: test
+test: test-deps build
+	@$(call lua_env,$(TREE)) $(LUA) spec/run.lua
+
+.PHONY: clean
+clean:
+	rm -rf $(TREE) build shm/core.so
+	find src -name '*.o' -delete

@@ -1,0 +1,63 @@
+rockspec_format = "3.0"
+package = "shm"
+version = "dev-1"
+source = {
+   url = "git+file://.",
+}
+description = {
+   summary = "Memory that processes share, and everything to use it safely",
+   detailed = [[
+System V shared memory and semaphores, regions with bounds, atomics and waiting,
+processes and signals as readable events, and protocols on top: the pid exchange
+and the group chat. Linux only.
+
+shm.chat needs cqueues and the command needs argparse. They are not listed as
+dependencies because the rest works without them; Debian has both as lua-cqueues
+and lua-argparse.]],
+   license = "MIT",
+}
+supported_platforms = { "linux" }
+dependencies = {
+   "lua >= 5.4, < 5.5",
+}
+build = {
+   type = "builtin",
+   modules = {
+      ["shm.core"] = {
+         sources = {
+            "src/os/channel.c",
+            "src/os/clock.c",
+            "src/os/fd.c",
+            "src/os/futex.c",
+            "src/os/process.c",
+            "src/os/signal.c",
+            "src/os/sysv.c",
+            "src/os/sysvsem.c",
+            "src/os/sysvshm.c",
+            "src/mem/mapping.c",
+            "src/mem/word.c",
+            "src/bind/argument.c",
+            "src/bind/channel.c",
+            "src/bind/child.c",
+            "src/bind/core.c",
+            "src/bind/handle.c",
+            "src/bind/ipcid.c",
+            "src/bind/pollable.c",
+            "src/bind/process.c",
+            "src/bind/region.c",
+            "src/bind/result.c",
+            "src/bind/scalar.c",
+            "src/bind/signals.c",
+            "src/bind/sysv.c",
+            "src/bind/sysvsem.c",
+            "src/bind/sysvshm.c",
+            "src/bind/word.c",
+         },
+         incdirs = { "src" },
+         defines = { "_GNU_SOURCE" },
+      },
+      ["shm"] = "lua/shm/init.lua",
+      ["shm.process"] = "lua/shm/process.lua",
+      ["shm.sysv"] = "lua/shm/sysv.lua",
+   },
+}

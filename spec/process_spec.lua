@@ -1,0 +1,432 @@
+local process = require "shm.process"
+local support = require "spec.support"
+local sysv = require "shm.sysv"
+
+local ESRCH, ECHILD, EPIPE, ETIMEDOUT = 3, 10, 32, 110
+
+local function refused(errno, name, result, message, number)
+  assert.is_nil(result)
+  assert.equal(errno, number)
+  assert.matches(name, message)
+end
+
+local function sleeper()
+  return assert(process.fork(process.sleep, 60))
+end
+
+local function shared()
+  local id = assert(sysv.shmget(sysv.IPC_PRIVATE, 4096, sysv.IPC_CREAT))
+  local region = assert(sysv.shmat(id))
+  assert(id:remove())
+  return region
+end
+
+describe("fork", function()
+  it("runs the function with its arguments, and leaves with 0 when it returns", function()
+    local region <close> = shared()
+    local child = assert(process.fork(function(a, b, ...)
+      region:set_i32(0, a + b + select("#", ...))
+    end, 1, 2, nil, nil))
+    assert.same({"exit", 0}, {child:wait(5)})
+    assert.equal(5, region:get_i32(0))
+  end)
+
+  it("leaves with 1 and the error on stderr when the function throws", function()
+    local script = [[require("shm.process").fork(function() error "on purpose" end):wait()]]
+    local output = support.shell("lua5.4 -e '" .. script .. "' 2>&1")
+    assert.matches("^lua: .*on purpose\nstack traceback:\n", output)
+    local child = assert(process.fork(function() error(setmetatable({}, {
+      __tostring = function() process.exit(42) end, })) end))
+    assert.same({"exit", 42}, {child:wait(5)})
+  end)
+
+  it("writes buffered output once", function()
+    local script = [[
+      local process = require "shm.process"
+      io.stdout:setvbuf "full"
+      io.write "parent "
+      process.fork(function() io.write "child " end):wait()
+      process.fork(function() io.write "exit "; process.exit() end):wait()]]
+    assert.equal("parent child exit ", support.shell("lua5.4 -e '" .. script .. "' | cat"))
+  end)
+
+  it("runs no finalizer of the parent's in the child", function()
+    local region <close> = shared()
+    local object = setmetatable({}, {__gc = function() region:add(0, 1) end})
+    assert.same({"exit", 3}, {assert(process.fork(process.exit, 3)):wait(5)})
+    assert.same({"exit", 0}, {assert(process.fork(function() end)):wait(5)})
+    assert.equal(0, region:load(0))
+    assert.is_table(object)
+  end)
+
+  it("works inside a coroutine", function()
+    local result = coroutine.wrap(function()
+      return table.pack(assert(process.fork(function() process.exit(9) end)):wait(5))
+    end)()
+    assert.same({"exit", 9, n = 2}, result)
+  end)
+
+  it("gives a handle that waits, again and again", function()
+    local child = sleeper()
+    assert.equal("shm.process.handle (" .. child.pid .. ")", tostring(child))
+    refused(ETIMEDOUT, "^process%.wait %d+: ", child:wait(0))
+    refused(ETIMEDOUT, "wait", child:wait(0.01))
+    assert.is_true(child:alive())
+    assert.is_true(child:kill "TERM")
+    assert.same({"signal", "TERM"}, {child:wait(5)})
+    assert.same({"signal", "TERM"}, {child:wait()})
+    assert.is_false(child:alive())
+    refused(ESRCH, "^process%.kill %d+: ", child:kill "TERM")
+    assert.is_true(child:close())
+    assert.same({"signal", "TERM"}, {child:wait()})
+    assert.error_matches(function() child:kill "TERM" end, "handle is closed")
+    assert.error_matches(function() child:fileno() end, "handle is closed")
+  end)
+
+  it("leaves nothing of ten thousand children that hold handles", function()
+    local region <close> = shared()
+    local signals <close> = assert(process.signals "USR1")
+    local one, other = assert(process.socketpair())
+    local _ <close> = one
+    local _ <close> = other
+    local mappings, descriptors, segments = support.mappings(), support.descriptors(),
+      #support.ipcs()
+    local rounds = support.rounds(10000)
+    for _ = 1, rounds do
+      local child = assert(process.fork(function()
+        region:add(0, 1)
+        signals:close()
+        one:close()
+        other:close()
+        region:close()
+      end))
+      assert.equal("exit", child:wait(30))
+      child:close()
+    end
+    assert.equal(rounds, region:load(0))
+    assert.equal(mappings, support.mappings())
+    assert.equal(descriptors, support.descriptors())
+    assert.equal(segments, #support.ipcs())
+    assert.equal(0, support.children())
+  end)
+
+  it("reaps a child that has ended when its handle is collected", function()
+    do
+      local child = assert(process.fork(process.exit))
+      support.eventually(function() return not child:alive() end)
+    end
+    collectgarbage()
+    collectgarbage()
+    assert.equal(0, support.children())
+  end)
+end)
+
+describe("another process", function()
+  it("is held by its pid, and neither waited for nor mistaken for its heir", function()
+    local child = sleeper()
+    local other = assert(process.open(child.pid))
+    assert.is_true(other:alive())
+    assert.equal(child.pid, other.pid)
+    assert.is_true(other:kill "KILL")
+    assert.same({"signal", "KILL"}, {child:wait(5)})
+    assert.is_false(other:alive())
+    refused(ESRCH, "kill", other:kill "KILL")
+    refused(ECHILD, "wait", other:wait(1))
+    refused(ESRCH, "^process%.open %d+: ", process.open(child.pid))
+    other:close()
+    assert.error_matches(function() other:alive() end, "closed")
+  end)
+
+  it("lives until it has exited, reaped or not", function()
+    local child = sleeper()
+    assert.is_true(process.alive(child.pid))
+    assert.is_true(process.kill(child.pid, 0))
+    assert.is_true(process.kill(child.pid, "SIGKILL"))
+    support.eventually(function() return not process.alive(child.pid) end)
+    assert.is_true(process.kill(child.pid, 0)) -- a zombie still takes signals
+    assert.same({"signal", "KILL"}, {child:wait(5)})
+    refused(ESRCH, "^process%.kill %d+: ", process.kill(child.pid, 0))
+    assert.is_true(process.alive(process.pid()))
+    assert.is_true(process.alive(1))
+    assert.is_false(process.alive(0x7fffffff))
+  end)
+end)
+
+describe("sleep", function()
+  it("takes its time, and ends early on a signal", function()
+    assert.is_true(process.sleep(0))
+    assert.is_true(process.sleep(0.001))
+    -- lua5.4 handles SIGINT: sleep returns, and the interpreter raises its error then.
+    local child = assert(process.fork(function()
+      local _, why = pcall(process.sleep, 60)
+      process.exit(tostring(why):match "interrupted!" and 0 or 1)
+    end))
+    support.eventually(function()
+      return support.read_file("/proc/" .. child.pid .. "/wchan"):match "nanosleep"
+    end)
+    child:kill "INT"
+    assert.same({"exit", 0}, {child:wait(5)})
+  end)
+
+  it("refuses what is no time", function()
+    for _, wrong in ipairs {-1, 0 / 0, "1", {}, -math.huge} do
+      assert.error_matches(function() process.sleep(wrong) end, "timeout")
+    end
+    assert.error_matches(function() process.sleep() end, "seconds")
+  end)
+end)
+
+describe("signals", function()
+  it("are kept from before anyone waits, one of each kind, with their sender", function()
+    local signals <close> = assert(process.signals("USR1", "SIGUSR2", 1))
+    assert.equal("shm.process.signals (HUP USR1 USR2)", tostring(signals))
+    refused(ETIMEDOUT, "^signals%.wait: ", signals:wait(0))
+    local child = assert(process.fork(function(parent)
+      process.kill(parent, "USR1")
+      process.kill(parent, "USR2")
+    end, process.pid()))
+    assert.same({"exit", 0}, {child:wait(5)})
+    local seen = {}
+    for _ = 1, 2 do
+      local name, sender = signals:wait(0)
+      assert.equal(child.pid, sender)
+      seen[name] = true
+    end
+    assert.same({USR1 = true, USR2 = true}, seen)
+    refused(ETIMEDOUT, "wait", signals:wait(0.01))
+  end)
+
+  it("queue when they are real-time signals", function()
+    local signals <close> = assert(process.signals("RTMIN", "RTMIN+3"))
+    for _ = 1, 5 do
+      process.kill(process.pid(), "RTMIN+3")
+    end
+    process.kill(process.pid(), "RTMIN")
+    assert.equal("RTMIN", (signals:wait(0)))
+    for _ = 1, 5 do
+      assert.equal("RTMIN+3", (signals:wait(0)))
+    end
+    refused(ETIMEDOUT, "wait", signals:wait(0))
+  end)
+
+  it("tell of children, named by the kernel", function()
+    local signals <close> = assert(process.signals "CHLD")
+    local child = assert(process.fork(process.exit))
+    local name, sender = signals:wait(5)
+    assert.same({"CHLD", child.pid}, {name, sender})
+    assert.same({"exit", 0}, {child:wait(5)})
+  end)
+
+  it("do what they did before once the last handle is closed", function()
+    local function outcome(f)
+      return table.concat({assert(process.fork(f)):wait(5)}, " ")
+    end
+    assert.equal("signal USR1", outcome(function()
+      local one, two = process.signals "USR1", process.signals "USR1"
+      one:close()
+      process.kill(process.pid(), "USR1")
+      assert(two:wait(0) == "USR1")
+      two:close()
+      two:close()
+      process.kill(process.pid(), "USR1")
+      process.sleep(5)
+    end))
+    assert.equal("signal USR2", outcome(function()
+      local signals = process.signals "USR2"
+      process.kill(process.pid(), "USR2")
+      signals:close() -- still unread: it meets its default action
+      process.sleep(5)
+    end))
+    assert.equal("exit 0", outcome(function()
+      process.signal("USR2", "ignore")
+      local signals = process.signals "USR2"
+      process.kill(process.pid(), "USR2")
+      assert(signals:wait(0) == "USR2")
+      process.kill(process.pid(), "USR2")
+      signals:close()
+      process.kill(process.pid(), "USR2")
+    end))
+    assert.equal("signal USR2", outcome(function()
+      process.signal("USR2", "ignore")
+      process.signal("USR2", "default")
+      process.kill(process.pid(), "USR2")
+    end))
+  end)
+
+  it("refuse names that are none and signals that can not be read", function()
+    for _, wrong in ipairs {"", "NONSENSE", "SIG", "RTMIN+99", "RTMIN+", "RTMINx", 0, 65, -1,
+                            1.5, {}, true} do
+      assert.error_matches(function() process.signals(wrong) end, "signal: ")
+      assert.error_matches(function() process.signals("TERM", wrong) end, "#2 .*signal: ")
+    end
+    for _, never in ipairs {"KILL", "STOP", "SEGV", "BUS", "FPE", "ILL"} do
+      assert.error_matches(function() process.signals(never) end, "can not be read")
+    end
+    assert.error_matches(function() process.signals() end, "at least one")
+    assert.error_matches(function() process.signal("KILL", "ignore") end, "can not be set")
+    assert.error_matches(function() process.signal("TERM", "explode") end, "explode")
+    local signals = process.signals "USR1"
+    signals:close()
+    assert.error_matches(function() signals:wait(0) end, "handle is closed")
+    assert.equal("shm.process.signals (closed)", tostring(signals))
+  end)
+end)
+
+describe("a channel", function()
+  it("carries bytes both ways between relatives", function()
+    local ours, theirs = assert(process.socketpair())
+    local _ <close> = ours
+    local _ <close> = theirs
+    local child = assert(process.fork(function()
+      ours:close()
+      assert(theirs:send((assert(theirs:recv(100, 5)):reverse())))
+      assert(theirs:recv(100, 5) == "end")
+    end))
+    theirs:close()
+    assert.is_true(ours:send "hello")
+    assert.equal("olleh", ours:recv(100, 5))
+    assert.is_true(ours:send "end")
+    assert.same({"exit", 0}, {child:wait(5)})
+    refused(EPIPE, "^channel%.recv: ", ours:recv(1, 5))
+    refused(EPIPE, "^channel%.send: ", ours:send "x")
+  end)
+
+  it("keeps messages apart when told to", function()
+    local one, other = assert(process.socketpair "seqpacket")
+    local _ <close> = one
+    local _ <close> = other
+    one:send "first"
+    one:send "second"
+    assert.equal("first", other:recv(100, 0))
+    assert.equal("sec", other:recv(3, 0))
+    refused(ETIMEDOUT, "recv", other:recv(100, 0))
+  end)
+
+  it("waits for room, and tells how far it came", function()
+    local one, other = assert(process.socketpair())
+    local _ <close> = one
+    local _ <close> = other
+    local much = ("x"):rep(10 << 20)
+    local result, _, errno, sent = one:send(much, 0.01)
+    assert.is_nil(result)
+    assert.equal(ETIMEDOUT, errno)
+    assert.is_true(sent > 0 and sent < #much)
+    local child = assert(process.fork(function()
+      local got = 0
+      while got < sent + #much do
+        got = got + #assert(other:recv(1 << 20, 5))
+      end
+    end))
+    assert.is_true(one:send(much, 10))
+    assert.same({"exit", 0}, {child:wait(10)})
+  end)
+
+  it("refuses what makes no sense", function()
+    local one <close>, other = assert(process.socketpair())
+    assert.matches("^shm%.process%.channel %(%d+%)$", tostring(one))
+    for _, wrong in ipairs {0, -1, 1.5, "1", 1 << 40} do
+      assert.error_matches(function() one:recv(wrong) end, "n: ")
+    end
+    for _, wrong in ipairs {1, {}, true, ""} do
+      assert.error_matches(function() one:send(wrong) end, "data: ")
+    end
+    for _, wrong in ipairs {-1, 0 / 0, "1"} do
+      assert.error_matches(function() one:send("x", wrong) end, "timeout: ")
+      assert.error_matches(function() one:recv(1, wrong) end, "timeout: ")
+    end
+    other:close()
+    assert.equal("shm.process.channel (closed)", tostring(other))
+    assert.error_matches(function() other:send "x" end, "channel is closed")
+    assert.error_matches(function() other:recv(1) end, "channel is closed")
+    assert.error_matches(function() other:pollfd() end, "handle is closed")
+    assert.error_matches(function() process.socketpair "datagram" end, "datagram")
+  end)
+end)
+
+describe("close_range", function()
+  it("closes what a child inherited, and the parent still notices its end", function()
+    local ours <close>, theirs = assert(process.socketpair())
+    local child = assert(process.fork(function()
+      process.close_range(3)
+      process.sleep(60)
+    end))
+    theirs:close()
+    refused(EPIPE, "recv", ours:recv(1, 5))
+    refused(ETIMEDOUT, "wait", child:wait(0))
+    child:kill "KILL"
+    assert.same({"signal", "KILL"}, {child:wait(5)})
+    assert.error_matches(function() process.close_range(5, 4) end, "last")
+    assert.error_matches(function() process.close_range(-1) end, "first")
+  end)
+end)
+
+describe("in event loops", function()
+  local handles
+
+  before_each(function()
+    local one, other = assert(process.socketpair())
+    handles = {
+      signals = assert(process.signals "USR1"), channel = one, peer = other, child = sleeper(),
+    }
+  end)
+
+  after_each(function()
+    handles.child:kill "KILL"
+    handles.child:wait(5)
+    for _, handle in pairs(handles) do
+      handle:close()
+    end
+  end)
+
+  -- Makes each handle ready in turn, and returns the names in that order.
+  local steps = {
+    {"signals", function() process.kill(process.pid(), "USR1") end,
+     function() handles.signals:wait(0) end},
+    {"channel", function() handles.peer:send "x" end, function() handles.channel:recv(1, 0) end},
+    {"child", function() handles.child:kill "KILL" end, function() end},
+  }
+
+  it("they stand in a poll of cqueues", function()
+    local cqueues = require "cqueues"
+    local loop = cqueues.new()
+    local seen = {}
+    loop:wrap(function()
+      for _, step in ipairs(steps) do
+        assert.equal(0.001, (cqueues.poll(handles.signals, handles.channel, handles.child, 0.001)))
+        step[2]()
+        local ready = cqueues.poll(handles.signals, handles.channel, handles.child, 5)
+        assert.equal(handles[step[1]], ready)
+        seen[#seen + 1] = step[1]
+        step[3]()
+      end
+    end)
+    assert(loop:loop(20))
+    assert.same({"signals", "channel", "child"}, seen)
+    for _, handle in pairs(handles) do
+      cqueues.cancel(handle)
+    end
+  end)
+
+  it("they stand in LuaSocket's select", function()
+    local socket = require "socket"
+    local all = {handles.signals, handles.channel, handles.child}
+    for _, step in ipairs(steps) do
+      assert.same({}, {table.unpack((socket.select(all, nil, 0)))})
+      step[2]()
+      local ready = socket.select(all, nil, 5)
+      assert.equal(handles[step[1]], ready[1])
+      step[3]()
+    end
+  end)
+
+  it("they have a number for everyone else", function()
+    for _, handle in pairs(handles) do
+      local fd = handle:fileno()
+      assert.equal("integer", math.type(fd))
+      assert.equal(fd, handle:getfd())
+      assert.equal(fd, handle:pollfd())
+      assert.equal("r", handle:events())
+      assert.is_nil(handle:timeout())
+    end
+  end)
+end)

@@ -1,0 +1,274 @@
+local sysv = require "shm.sysv"
+
+local SIZE = 256
+
+local function region(flags)
+  local id = assert(sysv.shmget(sysv.IPC_PRIVATE, SIZE, sysv.IPC_CREAT))
+  local writable = assert(sysv.shmat(id))
+  local readonly = flags and assert(sysv.shmat(id, nil, flags))
+  assert(id:remove())
+  return writable, readonly
+end
+
+-- Every type with its size, its limits, and a value that it can hold.
+local TYPES = {
+  {"i8", 1, math.tointeger(-2 ^ 7), math.tointeger(2 ^ 7 - 1)},
+  {"u8", 1, 0, math.tointeger(2 ^ 8 - 1)},
+  {"i16", 2, math.tointeger(-2 ^ 15), math.tointeger(2 ^ 15 - 1)},
+  {"u16", 2, 0, math.tointeger(2 ^ 16 - 1)},
+  {"i32", 4, math.tointeger(-2 ^ 31), math.tointeger(2 ^ 31 - 1)},
+  {"u32", 4, 0, math.tointeger(2 ^ 32 - 1)},
+  {"i64", 8, math.mininteger, math.maxinteger},
+  {"u64", 8, math.mininteger, math.maxinteger},
+}
+local FORMATS = {i8 = "i1", u8 = "I1", i16 = "i2", u16 = "I2", i32 = "i4", u32 = "I4",
+                 i64 = "i8", u64 = "I8", f32 = "f", f64 = "d"}
+local WORDS = {[64] = {"", 8}, [32] = {"32", 4}}
+
+describe("a region", function()
+  local r
+
+  before_each(function()
+    r = region()
+  end)
+
+  after_each(function()
+    r:close()
+  end)
+
+  it("is as long as the segment was asked to be", function()
+    assert.equal(SIZE, #r)
+    assert.matches("^shm%.region %(sysv %d+, 256 bytes%)$", tostring(r))
+  end)
+
+  it("starts with zeros and keeps what is written", function()
+    assert.equal(("\0"):rep(SIZE), r:read(0, SIZE))
+    r:write(10, "hello")
+    assert.equal("\0hello\0", r:read(9, 7))
+    assert.equal("", r:read(SIZE, 0))
+    r:write(SIZE, "")
+  end)
+
+  it("reads strings on both sides of the length that Lua interns", function()
+    local bytes = {}
+    for i = 0, 99 do
+      bytes[#bytes + 1] = string.char(i)
+    end
+    local all = table.concat(bytes)
+    r:write(0, all)
+    for n = 0, 100 do
+      assert.equal(all:sub(1, n), r:read(0, n))
+    end
+  end)
+
+  it("is filled, with zeros unless told otherwise", function()
+    r:fill(1, 4, 0x41)
+    assert.equal("\0AAAA\0", r:read(0, 6))
+    r:fill(2, 2)
+    assert.equal("\0A\0\0A\0", r:read(0, 6))
+  end)
+
+  it("copies from another region and within itself", function()
+    local other <close> = region()
+    other:write(0, "abcdef")
+    r:copy(3, other, 1, 4)
+    assert.equal("\0\0\0bcde\0", r:read(0, 8))
+    r:copy(4, r, 3, 4)
+    assert.equal("bbcde", r:read(3, 5))
+    r:copy(2, r, 3, 4)
+    assert.equal("bbcd", r:read(2, 4))
+  end)
+
+  it("packs and unpacks as string.pack does", function()
+    assert.equal(17, r:pack(5, "<i4 z I2", -7, "hello", 513))
+    local a, b, c, next = r:unpack(5, "<i4 z I2")
+    assert.same({-7, "hello", 513, 17}, {a, b, c, next})
+    assert.equal(("<i4 z I2"):pack(-7, "hello", 513), r:read(5, 12))
+    assert.equal(5, (r:unpack(5, "")))
+  end)
+
+  it("unpacks strings of unknown length up to the region's end", function()
+    local text = ("x"):rep(SIZE - 4)
+    r:pack(0, "<s4", text)
+    assert.equal(text, (r:unpack(0, "<s4")))
+    r:set_u32(0, SIZE)
+    assert.error_matches(function() r:unpack(0, "<s4") end, "too short")
+    r:fill(0, SIZE, 0x41)
+    assert.error_matches(function() r:unpack(0, "z") end, "unfinished")
+  end)
+
+  it("reports its address", function()
+    assert.equal(0, r:address() % sysv.SHMLBA)
+  end)
+
+  for _, row in ipairs(TYPES) do
+    local name, size, least, most = table.unpack(row)
+    it("keeps every " .. name .. " and refuses what is none", function()
+      local get, set = r["get_" .. name], r["set_" .. name]
+      for _, value in ipairs {least, most, 0, 1} do
+        for _, offset in ipairs {0, 3, SIZE - size} do
+          set(r, offset, value)
+          assert.equal(value, get(r, offset))
+          assert.equal(value, (("=" .. FORMATS[name]):unpack(r:read(offset, size))))
+        end
+      end
+      set(r, 0, 1.0)
+      assert.equal(1, get(r, 0))
+      if size < 8 then
+        assert.error_matches(function() set(r, 0, least - 1) end, "value")
+        assert.error_matches(function() set(r, 0, most + 1) end, "value")
+      end
+      for _, wrong in ipairs {1.5, 0 / 0, math.huge, -math.huge, 2 ^ 63, "1", {}, true} do
+        assert.error_matches(function() set(r, 0, wrong) end, "value")
+      end
+      assert.error_matches(function() set(r, 0) end, "value")
+      assert.equal(1, get(r, 0))
+    end)
+  end
+
+  it("keeps floats and refuses what a 32-bit one can not hold", function()
+    for _, value in ipairs {0.0, -1.5, math.huge, -math.huge} do
+      r:set_f32(1, value)
+      assert.equal(value, r:get_f32(1))
+      r:set_f64(9, value)
+      assert.equal(value, r:get_f64(9))
+    end
+    r:set_f64(0, 0.1)
+    assert.equal(0.1, r:get_f64(0))
+    r:set_f32(0, 0.1)
+    assert.is_true(math.abs(r:get_f32(0) - 0.1) < 1e-8)
+    r:set_f32(0, 0 / 0)
+    assert.not_equal(r:get_f32(0), r:get_f32(0))
+    assert.error_matches(function() r:set_f32(0, 1e300) end, "value: .* too large")
+    assert.error_matches(function() r:set_f64(0, "1") end, "value")
+  end)
+
+  for bits, row in pairs(WORDS) do
+    local suffix, size = table.unpack(row)
+    local function call(name, ...)
+      return r[name .. suffix](r, ...)
+    end
+
+    it("changes " .. bits .. "-bit words in one step, and says what they held", function()
+      call("store", 0, 5)
+      assert.equal(5, call("load", 0))
+      assert.equal(5, call("add", 0, 3))
+      assert.equal(8, call("swap", 0, 12))
+      assert.equal(12, call("band", 0, 6))
+      assert.equal(4, call("bor", 0, 3))
+      assert.equal(7, call("bxor", 0, 5))
+      assert.same({true, 2}, {call("cas", 0, 2, 9)})
+      assert.same({false, 9}, {call("cas", 0, 2, 1)})
+      assert.equal(9, call("load", 0))
+      call("store", size, -1)
+      assert.equal(-1, call("add", size, 1))
+      assert.equal(0, call("load", size))
+      assert.equal(9, call("load", 0))
+    end)
+
+    it("refuses misaligned " .. bits .. "-bit words", function()
+      for _, name in ipairs {"load", "store", "add", "swap", "band", "bor", "bxor", "cas"} do
+        local arguments = name == "load" and {1} or name == "cas" and {1, 0, 0} or {1, 0}
+        assert.error_matches(function() call(name, table.unpack(arguments)) end,
+                             "offset: 1 is not a multiple of " .. size)
+      end
+    end)
+  end
+
+  it("takes a 32-bit word by either reading", function()
+    r:store32(0, 0x80000000)
+    assert.equal(math.tointeger(-2 ^ 31), r:load32(0))
+    assert.equal(0x80000000, r:get_u32(0))
+    assert.is_true((r:cas32(0, 0x80000000, -1)))
+    assert.error_matches(function() r:store32(0, 1 << 32) end, "value")
+    assert.error_matches(function() r:store32(0, -(1 << 31) - 1) end, "value")
+  end)
+
+  it("lets no offset, length or sum of them reach outside", function()
+    local before = r:read(0, SIZE)
+    local huge = {SIZE, SIZE + 1, -1, math.maxinteger, math.mininteger, 1 << 32, 1 << 63,
+                  math.maxinteger - 7, -8}
+    for _, offset in ipairs(huge) do
+      for _, row in ipairs(TYPES) do
+        assert.error_matches(function() r["get_" .. row[1]](r, offset) end, "offset")
+        assert.error_matches(function() r["set_" .. row[1]](r, offset, 1) end, "offset")
+      end
+      assert.error_matches(function() r:read(offset, 1) end, "offset")
+      assert.error_matches(function() r:read(offset, math.maxinteger) end, "offset")
+      assert.error_matches(function() r:write(offset, "x") end, "offset")
+      assert.error_matches(function() r:fill(offset, 8, 1) end, "offset")
+      assert.error_matches(function() r:copy(offset, r, 0, 8) end, "offset")
+      assert.error_matches(function() r:copy(0, r, offset, 8) end, "source_offset")
+      assert.error_matches(function() r:pack(offset, "i8", 1) end, "offset")
+      assert.error_matches(function() r:unpack(offset, "i8") end, "offset")
+      assert.error_matches(function() r:load(offset) end, "offset")
+      assert.error_matches(function() r:wait(offset, 0, 0) end, "offset")
+    end
+    for _, n in ipairs {SIZE + 1, math.maxinteger} do
+      assert.error_matches(function() r:read(0, n) end, "offset")
+      assert.error_matches(function() r:fill(0, n) end, "offset")
+      assert.error_matches(function() r:copy(0, r, 0, n) end, "offset")
+    end
+    for _, n in ipairs {-1, math.mininteger, 1.5, 0 / 0, "1"} do
+      assert.error_matches(function() r:read(0, n) end, "n: ")
+      assert.error_matches(function() r:fill(0, n) end, "n: ")
+      assert.error_matches(function() r:copy(0, r, 0, n) end, "n: ")
+    end
+    assert.error_matches(function() r:fill(0, 1, 256) end, "byte")
+    assert.equal(before, r:read(0, SIZE))
+  end)
+
+  it("can not be written when it is read-only", function()
+    r:close()
+    local writable, readonly = region(sysv.SHM_RDONLY)
+    writable:write(0, "seen")
+    assert.equal("seen", readonly:read(0, 4))
+    for _, change in ipairs {
+      function() readonly:write(0, "x") end, function() readonly:fill(0, 1) end,
+      function() readonly:copy(0, writable, 0, 1) end, function() readonly:pack(0, "i1", 1) end,
+      function() readonly:set_i8(0, 1) end, function() readonly:set_f64(0, 1) end,
+      function() readonly:store(0, 1) end, function() readonly:add32(0, 1) end,
+      function() readonly:cas(0, 0, 1) end,
+    } do
+      assert.error_matches(change, "region is read%-only")
+    end
+    writable:copy(8, readonly, 0, 4)
+    assert.equal("seen", writable:read(8, 4))
+    readonly:close()
+    writable:close()
+  end)
+
+  it("refuses every use once it is closed, and closes twice", function()
+    assert.is_true(r:close())
+    assert.is_true(r:close())
+    assert.equal("shm.region (closed)", tostring(r))
+    local arguments = {
+      read = {0, 0}, write = {0, ""}, fill = {0, 0}, pack = {0, ""}, unpack = {0, ""},
+      load = {0}, store = {0, 0}, cas = {0, 0, 0}, wait = {0, 0, 0}, wake = {0},
+      get_i8 = {0}, set_i8 = {0, 0}, get_f64 = {0}, set_f64 = {0, 0}, address = {},
+    }
+    for name, list in pairs(arguments) do
+      assert.error_matches(function() r[name](r, table.unpack(list)) end, "region is closed")
+    end
+    assert.error_matches(function() return #r end, "region is closed")
+    local other <close> = region()
+    assert.error_matches(function() other:copy(0, r, 0, 0) end, "source: region is closed")
+  end)
+
+  it("refuses a self that is none", function()
+    for name, method in pairs(getmetatable(r).__index) do
+      for _, wrong in ipairs {{}, 1, "x", io.stdout, true} do
+        assert.error_matches(function() method(wrong, 0, 0, 0) end, "shm%.region expected",
+                             nil, name)
+      end
+      assert.error_matches(function() method() end, "shm%.region expected")
+    end
+  end)
+
+  it("refuses an argument too many", function()
+    assert.error_matches(function() r:read(0, 1, 2) end, "too many")
+    assert.error_matches(function() r:get_i8(0, 1) end, "too many")
+    assert.error_matches(function() r:load(0, 1) end, "too many")
+    assert.error_matches(function() r:wake(0, 1, 2) end, "too many")
+  end)
+end)

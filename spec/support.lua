@@ -1,0 +1,99 @@
+-- What specs share: names, looks from outside, and a round for every kind of leak.
+local process = require "shm.process"
+
+local M = {}
+
+local serial = 0
+
+--- A name or key that no other run uses.
+function M.key()
+  serial = serial + 1
+  return 0x40000000 | (process.pid() & 0x3fffff) << 8 | serial & 0xff
+end
+
+--- The number of rounds for a test; SHM_SPEC_SHARE is the share that a slow tool leaves of it.
+function M.rounds(n)
+  return math.max(1, n // tonumber(os.getenv "SHM_SPEC_SHARE" or 1))
+end
+
+--- The factor for time-outs that only bound a hang.
+M.patience = tonumber(os.getenv "SHM_SPEC_PATIENCE" or 1)
+
+--- What a shell command prints.
+function M.shell(command)
+  local pipe <close> = assert(io.popen(command))
+  return pipe:read "a"
+end
+
+function M.read_file(path)
+  local file <close> = assert(io.open(path, "rb"))
+  return file:read "a"
+end
+
+--- Waits until f returns something true, and returns it; it is asked every millisecond.
+function M.eventually(f, seconds)
+  for _ = 1, (seconds or 5) * M.patience * 1000 do
+    local result = f()
+    if result then
+      return result
+    end
+    process.sleep(0.001)
+  end
+  error("it did not happen: " .. debug.traceback())
+end
+
+--- The ipcs lines about segments and semaphores, without the header.
+function M.ipcs(flags)
+  local lines = {}
+  for line in M.shell("ipcs " .. (flags or "-m -s")):gmatch "[^\n]+" do
+    if line:match "^0x" then
+      lines[#lines + 1] = line
+    end
+  end
+  return lines
+end
+
+local function count(lines)
+  local n = 0
+  for _ in lines do
+    n = n + 1
+  end
+  return n
+end
+
+--- How many descriptors this process has open, forgotten handles not counted.
+function M.descriptors()
+  collectgarbage()
+  collectgarbage()
+  return count(M.shell("ls /proc/" .. process.pid() .. "/fd"):gmatch "[^\n]+")
+end
+
+--- How many mappings of shared memory this process has, forgotten regions not counted.
+function M.mappings()
+  collectgarbage()
+  collectgarbage()
+  return count(M.read_file "/proc/self/maps":gmatch "[^\n]*/SYSV[^\n]*")
+end
+
+--- The processes whose parent this one is, zombies included.
+function M.children()
+  local path = ("/proc/%d/task/%d/children"):format(process.pid(), process.pid())
+  return count(M.read_file(path):gmatch "%d+")
+end
+
+--- Compiles C for a spec and returns the program's path and a function that removes it.
+function M.compile(source)
+  local program = os.tmpname()
+  local file = assert(io.open(program .. ".c", "w"))
+  file:write(source)
+  file:close()
+  local command = ("gcc -std=c11 -D_GNU_SOURCE -Wall -o %s %s.c 2>&1"):format(program, program)
+  local words = M.shell(command)
+  os.remove(program .. ".c")
+  assert(words == "", words)
+  return program, function()
+    os.remove(program)
+  end
+end
+
+return M

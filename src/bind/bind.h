@@ -1,0 +1,141 @@
+/*
+ * Floor 4: the stairs to Lua, and the only floor that includes lua.h.
+ *
+ * Misuse throws; the world saying no is nil, message, errno. Handles are pushed
+ * closed and opened afterwards, so that an error in between leaks nothing.
+ * Methods carry their metatable as first upvalue: comparing it is the handle
+ * check, and it differs per lua_State, which a static could not.
+ */
+#ifndef LSHM_BIND_H
+#define LSHM_BIND_H
+
+#include <lauxlib.h>
+#include <lua.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "mem/mem.h"
+#include "os/os.h"
+
+#pragma GCC visibility push(hidden)
+
+/* result.c: how a function answers */
+int bind_fail(lua_State *L, int error, const char *what, ...);
+int bind_done(lua_State *L, int error, const char *what);
+
+/* argument.c: what a function accepts; each throws an error that names the argument */
+void bind_arity(lua_State *L, int most);
+int bind_misuse(lua_State *L, int arg, const char *name, const char *format, ...);
+lua_Integer bind_integer(lua_State *L, int arg, const char *name);
+lua_Integer bind_range(lua_State *L, int arg, const char *name, lua_Integer least,
+                       lua_Integer most);
+lua_Integer bind_opt_range(lua_State *L, int arg, const char *name, lua_Integer absent,
+                           lua_Integer least, lua_Integer most);
+size_t bind_count(lua_State *L, int arg, const char *name);
+const char *bind_string(lua_State *L, int arg, const char *name, size_t *size);
+const char *bind_path(lua_State *L, int arg, const char *name);
+int64_t bind_deadline(lua_State *L, int arg);
+int bind_signo(lua_State *L, int arg, const char *name);
+
+/* handle.c: userdata of one kind */
+typedef struct bind_constant {
+    const char *name;
+    lua_Integer value;
+} bind_constant;
+
+void bind_handle_type(lua_State *L, const char *type, const luaL_Reg *metamethods,
+                      const luaL_Reg *methods);
+void bind_handle_methods(lua_State *L, const char *type, const luaL_Reg *methods);
+void bind_handle_field(lua_State *L, const char *type, const char *field,
+                       lua_CFunction get);
+void *bind_handle_test(lua_State *L, int arg, const char *type);
+void bind_handle_bad(lua_State *L, int arg, const char *why);
+void bind_constants(lua_State *L, const bind_constant *constants);
+
+/* The method's own object, or NULL if it is something else. */
+static inline void *bind_handle_self(lua_State *L)
+{
+    void *self = lua_touserdata(L, 1);
+    if (!self || !lua_getmetatable(L, 1))
+        return NULL;
+    bool same = lua_rawequal(L, -1, lua_upvalueindex(1));
+    lua_pop(L, 1);
+    return same ? self : NULL;
+}
+
+/* pollable.c: handles that stand in event loops; their first member is the descriptor */
+void bind_pollable_methods(lua_State *L, const char *type);
+
+/* region.c: shared bytes as Lua sees them */
+#define BIND_REGION "shm.region"
+
+typedef struct bind_region {
+    uint8_t *base;        /* NULL when closed */
+    size_t size;          /* 0 when closed, so that the bounds check covers both */
+    bool readonly;        /* copied from the mapping, to have it in the same line */
+    mem_mapping *mapping; /* this handle's share */
+} bind_region;
+
+bind_region *bind_region_push(lua_State *L);
+bind_region *bind_region_open(lua_State *L, int arg, const char *name);
+int bind_region_outside(lua_State *L, const bind_region *region, int arg,
+                        const char *name, lua_Integer offset, size_t n);
+int bind_region_refuses(lua_State *L, const bind_region *region);
+void bind_region_register(lua_State *L);
+void bind_scalar_register(lua_State *L);
+void bind_word_register(lua_State *L);
+
+/* The region that a method was called on. */
+static inline bind_region *bind_region_self(lua_State *L)
+{
+    bind_region *region = bind_handle_self(L);
+    if (!region)
+        bind_handle_bad(L, 1, BIND_REGION " expected");
+    return region;
+}
+
+/* Where n bytes lie at the offset that argument arg gives, or an error. */
+static inline uint8_t *bind_region_at(lua_State *L, const bind_region *region, int arg,
+                                      size_t n)
+{
+    lua_Integer offset =
+        lua_isinteger(L, arg) ? lua_tointeger(L, arg) : bind_integer(L, arg, "offset");
+    if (!mem_inside(region->size, (uint64_t)offset, n) || !region->base)
+        bind_region_outside(L, region, arg, "offset", offset, n);
+    return region->base + offset;
+}
+
+static inline void bind_region_writable(lua_State *L, const bind_region *region)
+{
+    if (region->readonly)
+        bind_region_refuses(L, region);
+}
+
+/* ipcid.c: the number of a System V object as userdata */
+typedef struct bind_ipcid_kind {
+    const char *type;
+    luaL_Reg methods[3];
+} bind_ipcid_kind;
+
+void bind_ipcid_register(lua_State *L, const bind_ipcid_kind *kind);
+int bind_ipcid_push(lua_State *L, const bind_ipcid_kind *kind, int id);
+int bind_ipcid(lua_State *L, int arg, const bind_ipcid_kind *kind);
+key_t bind_ipckey(lua_State *L, int arg);
+int bind_ipcflags(lua_State *L, int arg);
+void bind_ipcperm_push(lua_State *L, const struct ipc_perm *perm);
+void bind_ipcperm_read(lua_State *L, int arg, struct ipc_perm *perm);
+
+/* One function per Lua module's share of shm.core; each leaves a table on the stack. */
+void bind_sysv_open(lua_State *L);
+void bind_process_open(lua_State *L);
+
+/* The rooms that these two consist of add to the table on top of the stack. */
+void bind_sysvshm_add(lua_State *L);
+void bind_sysvsem_add(lua_State *L);
+void bind_child_add(lua_State *L);
+void bind_signals_add(lua_State *L);
+void bind_channel_add(lua_State *L);
+
+#pragma GCC visibility pop
+
+#endif

@@ -1,0 +1,159 @@
+/*
+ * shm.process, the channels: a pair of connected sockets between relatives.
+ */
+#include "bind/bind.h"
+
+#include <sys/socket.h>
+
+#define CHANNEL "shm.process.channel"
+#define MOST_AT_ONCE 0x40000000 /* what one receive may ask for */
+
+typedef struct channel {
+    int fd; /* -1 when closed */
+} channel;
+
+static channel *channel_self(lua_State *L)
+{
+    channel *self = bind_handle_self(L);
+    if (!self)
+        bind_handle_bad(L, 1, CHANNEL " expected");
+    return self;
+}
+
+static int channel_open(lua_State *L, const channel *self)
+{
+    if (self->fd < 0)
+        bind_handle_bad(L, 1, "channel is closed");
+    return self->fd;
+}
+
+static channel *push_channel(lua_State *L)
+{
+    channel *self = lua_newuserdatauv(L, sizeof *self, 0);
+    self->fd = -1;
+    luaL_setmetatable(L, CHANNEL);
+    return self;
+}
+
+/***
+Makes two channels that are connected to each other: one for the parent, one for the
+child. After fork each side closes the one that it does not use, or it will not notice the
+other's end.
+@function socketpair
+@string[opt="stream"] kind "stream" (bytes) or "seqpacket" (messages, each received whole)
+@treturn shm.process.channel one end
+@treturn shm.process.channel the other end
+@treturn[2] nil
+@treturn[2] string message
+@treturn[2] int EMFILE, ENFILE
+@see socketpair(2)
+*/
+static int channel_pair(lua_State *L)
+{
+    static const char *const kinds[] = {"stream", "seqpacket", NULL};
+    static const int types[] = {SOCK_STREAM, SOCK_SEQPACKET};
+    bind_arity(L, 1);
+    int type = types[luaL_checkoption(L, 1, "stream", kinds)];
+    channel *one = push_channel(L), *other = push_channel(L);
+    int fd[2], error = os_channel_pair(type, fd);
+    if (error)
+        return bind_fail(L, error, "process.socketpair");
+    one->fd = fd[0];
+    other->fd = fd[1];
+    return 2;
+}
+
+/***
+Sends all of data.
+@function channel:send
+@string data at least one byte
+@number[opt] timeout in seconds, absent for ever
+@treturn boolean true
+@treturn[2] nil
+@treturn[2] string message
+@treturn[2] int ETIMEDOUT, EINTR after a signal, EPIPE when the other end is gone …
+@treturn[2] int how many bytes went out before that
+@see send(2)
+*/
+static int channel_send(lua_State *L)
+{
+    const channel *self = channel_self(L);
+    bind_arity(L, 3);
+    size_t size, sent;
+    const char *data = bind_string(L, 2, "data", &size);
+    if (size == 0) /* an empty message could not be told from the other end's close */
+        bind_misuse(L, 2, "data", "at least one byte expected");
+    int64_t deadline = bind_deadline(L, 3);
+    int error = os_channel_send(channel_open(L, self), data, size, deadline, &sent);
+    if (!error)
+        return bind_done(L, 0, "");
+    int results = bind_fail(L, error, "channel.send");
+    lua_pushinteger(L, (lua_Integer)sent);
+    return results + 1;
+}
+
+/***
+Receives what there is, or waits for it. A message longer than n is cut.
+@function channel:recv
+@int n how many bytes at most
+@number[opt] timeout in seconds, absent for ever
+@treturn string 1 to n bytes
+@treturn[2] nil
+@treturn[2] string message
+@treturn[2] int ETIMEDOUT, EINTR after a signal, EPIPE when the other end is gone
+@see recv(2)
+*/
+static int channel_receive(lua_State *L)
+{
+    const channel *self = channel_self(L);
+    bind_arity(L, 3);
+    size_t n = (size_t)bind_range(L, 2, "n", 1, MOST_AT_ONCE), got;
+    int64_t deadline = bind_deadline(L, 3);
+    int fd = channel_open(L, self);
+    luaL_Buffer buffer;
+    char *data = luaL_buffinitsize(L, &buffer, n);
+    int error = os_channel_receive(fd, data, n, deadline, &got);
+    if (error)
+        return bind_fail(L, error, "channel.recv");
+    luaL_pushresultsize(&buffer, got);
+    return 1;
+}
+
+/***
+Closes this end.
+@function channel:close
+@treturn boolean true
+*/
+static int channel_close(lua_State *L)
+{
+    os_fd_close(&channel_self(L)->fd);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+static int channel_tostring(lua_State *L)
+{
+    const channel *self = channel_self(L);
+    lua_pushfstring(L, self->fd < 0 ? CHANNEL " (closed)" : CHANNEL " (%d)", self->fd);
+    return 1;
+}
+
+void bind_channel_add(lua_State *L)
+{
+    static const luaL_Reg metamethods[] = {
+        {"__gc", channel_close},
+        {"__close", channel_close},
+        {"__tostring", channel_tostring},
+        {NULL, NULL},
+    };
+    static const luaL_Reg methods[] = {
+        {"send", channel_send},
+        {"recv", channel_receive},
+        {"close", channel_close},
+        {NULL, NULL},
+    };
+    bind_handle_type(L, CHANNEL, metamethods, methods);
+    bind_pollable_methods(L, CHANNEL);
+    lua_pushcfunction(L, channel_pair);
+    lua_setfield(L, -2, "socketpair");
+}

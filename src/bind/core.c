@@ -1,0 +1,18 @@
+/*
+ * The door of the C module. Lua programs require shm.sysv and its neighbours,
+ * each of which is one table of what is opened here.
+ */
+#include "bind/bind.h"
+
+__attribute__((visibility("default"))) int luaopen_shm_core(lua_State *L);
+
+int luaopen_shm_core(lua_State *L)
+{
+    bind_region_register(L);
+    lua_createtable(L, 0, 2);
+    bind_sysv_open(L);
+    lua_setfield(L, -2, "sysv");
+    bind_process_open(L);
+    lua_setfield(L, -2, "process");
+    return 1;
+}

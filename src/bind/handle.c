@@ -1,0 +1,86 @@
+/*
+ * Userdata of one kind: a metatable, its methods, and the check that an
+ * argument is of that kind.
+ */
+#include "bind/bind.h"
+
+#include <string.h>
+
+/* Pushes the metatable. It is made again if the module is opened twice: harmless. */
+static void push_type(lua_State *L, const char *type)
+{
+    luaL_newmetatable(L, type);
+}
+
+/* Sets functions, whose first upvalue is the metatable at mt, in the table on top. */
+static void set_functions(lua_State *L, int mt, const luaL_Reg *functions)
+{
+    lua_pushvalue(L, mt);
+    luaL_setfuncs(L, functions, 1);
+}
+
+void bind_handle_type(lua_State *L, const char *type, const luaL_Reg *metamethods,
+                      const luaL_Reg *methods)
+{
+    push_type(L, type);
+    int mt = lua_gettop(L);
+    set_functions(L, mt, metamethods);
+    lua_newtable(L);
+    set_functions(L, mt, methods);
+    lua_setfield(L, mt, "__index");
+    lua_settop(L, mt - 1);
+}
+
+void bind_handle_methods(lua_State *L, const char *type, const luaL_Reg *methods)
+{
+    push_type(L, type);
+    int mt = lua_gettop(L);
+    lua_getfield(L, mt, "__index");
+    set_functions(L, mt, methods);
+    lua_settop(L, mt - 1);
+}
+
+static int index_with_field(lua_State *L)
+{
+    if (lua_rawequal(L, 2, lua_upvalueindex(3)))
+        return lua_tocfunction(L, lua_upvalueindex(4))(L);
+    lua_pushvalue(L, 2);
+    lua_rawget(L, lua_upvalueindex(2));
+    return 1;
+}
+
+/* Gives handles of the type a field beside their methods; get sees the handle as its
+ * self. */
+void bind_handle_field(lua_State *L, const char *type, const char *field,
+                       lua_CFunction get)
+{
+    push_type(L, type);
+    int mt = lua_gettop(L);
+    lua_pushvalue(L, mt);
+    lua_getfield(L, mt, "__index");
+    lua_pushvalue(L, -1);
+    lua_setfield(L, mt, "__methods");
+    lua_pushstring(L, field);
+    lua_pushcfunction(L, get);
+    lua_pushcclosure(L, index_with_field, 4);
+    lua_setfield(L, mt, "__index");
+    lua_settop(L, mt - 1);
+}
+
+void bind_handle_bad(lua_State *L, int arg, const char *why)
+{
+    luaL_argerror(L, arg, why);
+}
+
+void *bind_handle_test(lua_State *L, int arg, const char *type)
+{
+    return luaL_testudata(L, arg, type);
+}
+
+void bind_constants(lua_State *L, const bind_constant *constants)
+{
+    for (; constants->name; constants++) {
+        lua_pushinteger(L, constants->value);
+        lua_setfield(L, -2, constants->name);
+    }
+}

@@ -1,0 +1,314 @@
+/*
+ * Shared bytes as Lua sees them: the handle, and bytes in and out.
+ *
+ * A region is only as long as its mapping; the mapping goes with its last
+ * share. Offsets count bytes from 0.
+ */
+#include "bind/bind.h"
+
+#include <lualib.h>
+#include <string.h>
+
+/* Up to here Lua interns strings: it hashes the bytes first and copies them later. */
+#define LONGEST_INTERNED 40
+
+/* Pushes a closed region. The caller fills it in; __gc undoes what is filled in by then.
+ */
+bind_region *bind_region_push(lua_State *L)
+{
+    bind_region *region = lua_newuserdatauv(L, sizeof *region, 0);
+    memset(region, 0, sizeof *region);
+    luaL_setmetatable(L, BIND_REGION);
+    return region;
+}
+
+/* A region that is an argument, and open. */
+bind_region *bind_region_open(lua_State *L, int arg, const char *name)
+{
+    bind_region *region = bind_handle_test(L, arg, BIND_REGION);
+    if (!region)
+        bind_misuse(L, arg, name, BIND_REGION " expected, got %s", luaL_typename(L, arg));
+    else if (!region->mapping)
+        bind_misuse(L, arg, name, "region is closed");
+    return region;
+}
+
+int bind_region_refuses(lua_State *L, const bind_region *region)
+{
+    return luaL_argerror(L, 1,
+                         region->mapping ? "region is read-only" : "region is closed");
+}
+
+int bind_region_outside(lua_State *L, const bind_region *region, int arg,
+                        const char *name, lua_Integer offset, size_t n)
+{
+    if (!region->mapping)
+        return bind_region_refuses(L, region);
+    return bind_misuse(
+        L, arg, name, "%I, and %I bytes from there, is not within the %I bytes of %s",
+        offset, (lua_Integer)n, (lua_Integer)region->size, region->mapping->label);
+}
+
+static bind_region *writable_self(lua_State *L)
+{
+    bind_region *region = bind_region_self(L);
+    bind_region_writable(L, region);
+    return region;
+}
+
+/***
+Reads bytes.
+@function read
+@int offset where from, in bytes from 0
+@int n how many bytes
+@treturn string the n bytes
+@raise when offset and n reach outside the region
+*/
+static int region_read(lua_State *L)
+{
+    const bind_region *region = bind_region_self(L);
+    bind_arity(L, 3);
+    size_t n = bind_count(L, 3, "n");
+    const uint8_t *bytes = bind_region_at(L, region, 2, n);
+    if (n > LONGEST_INTERNED) {
+        lua_pushlstring(L, (const char *)bytes, n);
+        return 1;
+    }
+    /* Another process may write meanwhile, and a torn string would stay interned. */
+    char copy[LONGEST_INTERNED];
+    memcpy(copy, bytes, n);
+    lua_pushlstring(L, copy, n);
+    return 1;
+}
+
+/***
+Writes bytes.
+@function write
+@int offset where to, in bytes from 0
+@string data what to write
+@raise when data reaches outside the region, or the region is read-only
+*/
+static int region_write(lua_State *L)
+{
+    const bind_region *region = writable_self(L);
+    bind_arity(L, 3);
+    size_t n;
+    const char *data = bind_string(L, 3, "data", &n);
+    memcpy(bind_region_at(L, region, 2, n), data, n);
+    return 0;
+}
+
+/***
+Writes one byte value over and over.
+@function fill
+@int offset where from, in bytes from 0
+@int n how many bytes
+@int[opt=0] byte the value, 0 to 255
+@raise when offset and n reach outside the region, or the region is read-only
+*/
+static int region_fill(lua_State *L)
+{
+    const bind_region *region = writable_self(L);
+    bind_arity(L, 4);
+    size_t n = bind_count(L, 3, "n");
+    int byte = (int)bind_opt_range(L, 4, "byte", 0, 0, UINT8_MAX);
+    memset(bind_region_at(L, region, 2, n), byte, n);
+    return 0;
+}
+
+/***
+Copies bytes from another region, or from elsewhere in this one (the two may overlap).
+@function copy
+@int offset where to, in bytes from 0
+@tparam shm.region source where from
+@int source_offset where from in source, in bytes from 0
+@int n how many bytes
+@raise when either side reaches outside its region, or this one is read-only
+*/
+static int region_copy(lua_State *L)
+{
+    const bind_region *region = writable_self(L);
+    bind_arity(L, 5);
+    const bind_region *source = bind_region_open(L, 3, "source");
+    lua_Integer from = bind_integer(L, 4, "source_offset");
+    size_t n = bind_count(L, 5, "n");
+    if (!mem_inside(source->size, (uint64_t)from, n))
+        bind_region_outside(L, source, 4, "source_offset", from, n);
+    memmove(bind_region_at(L, region, 2, n), source->base + from, n);
+    return 0;
+}
+
+/***
+Writes values in a format of string.pack, whose alignment counts from offset.
+@function pack
+@int offset where to, in bytes from 0
+@string format as for string.pack
+@param ... the values
+@treturn int the offset behind what was written
+@raise when the values do not fit the format or reach outside the region
+*/
+static int region_pack(lua_State *L)
+{
+    const bind_region *region = writable_self(L);
+    bind_string(L, 3, "format", NULL);
+    lua_pushvalue(L, lua_upvalueindex(2));
+    lua_insert(L, 3);
+    lua_call(L, lua_gettop(L) - 3, 1);
+    size_t n;
+    const char *data = lua_tolstring(L, 3, &n);
+    uint8_t *bytes = bind_region_at(L, region, 2, n);
+    memcpy(bytes, data, n);
+    lua_pushinteger(L, bytes - region->base + (lua_Integer)n);
+    return 1;
+}
+
+/* How many bytes the format takes, or 0 when that depends on the bytes themselves. */
+static size_t packed_size(lua_State *L, int format)
+{
+    lua_pushvalue(L, lua_upvalueindex(3));
+    lua_pushvalue(L, format);
+    if (lua_pcall(L, 1, 1, 0) == LUA_OK) {
+        size_t size = (size_t)lua_tointeger(L, -1);
+        lua_pop(L, 1);
+        return size;
+    }
+    if (!strstr(lua_tostring(L, -1), "variable"))
+        lua_error(L);
+    lua_pop(L, 1);
+    return 0;
+}
+
+/* string.unpack over n bytes at the offset; false leaves its error on the stack. */
+static bool unpack_window(lua_State *L, const uint8_t *bytes, size_t n)
+{
+    lua_settop(L, 3);
+    lua_pushvalue(L, lua_upvalueindex(2));
+    lua_pushvalue(L, 3);
+    lua_pushlstring(L, (const char *)bytes, n);
+    return lua_pcall(L, 2, LUA_MULTRET, 0) == LUA_OK;
+}
+
+/***
+Reads values in a format of string.unpack, whose alignment counts from offset.
+@function unpack
+@int offset where from, in bytes from 0
+@string format as for string.unpack
+@return the values, and then the offset behind them
+@raise when the format reaches outside the region
+*/
+static int region_unpack(lua_State *L)
+{
+    const bind_region *region = bind_region_self(L);
+    bind_arity(L, 3);
+    bind_string(L, 3, "format", NULL);
+    const uint8_t *bytes = bind_region_at(L, region, 2, 0);
+    size_t offset = (size_t)(bytes - region->base), rest = region->size - offset;
+    size_t n = packed_size(L, 3);
+    bool fixed = n > 0;
+    if (n > rest)
+        bind_region_outside(L, region, 2, "offset", (lua_Integer)offset, n);
+    if (!fixed)
+        n = rest < 256 ? rest : 256;
+    /* Of a format like "s" or "z" only the bytes tell the length: widen until it fits. */
+    while (!unpack_window(L, bytes, n)) {
+        if (fixed || n == rest)
+            return lua_error(L);
+        n = n > rest / 4 ? rest : n * 4;
+    }
+    lua_Integer next = lua_tointeger(L, -1) - 1;
+    lua_pop(L, 1);
+    lua_pushinteger(L, (lua_Integer)offset + next);
+    return lua_gettop(L) - 3;
+}
+
+/***
+The address at which the region lies in this process; other processes have their own.
+@function address
+@treturn int the address
+*/
+static int region_address(lua_State *L)
+{
+    const bind_region *region = bind_region_self(L);
+    bind_arity(L, 1);
+    if (!region->mapping)
+        return bind_region_refuses(L, region);
+    lua_pushinteger(L, (lua_Integer)(uintptr_t)region->base);
+    return 1;
+}
+
+/***
+Lets the memory go; what it shows remains for others. Closing twice is harmless.
+@function close
+@treturn boolean true
+@treturn[2] nil
+@treturn[2] string message
+@treturn[2] int errno
+@see shmdt(2)
+*/
+static int region_close(lua_State *L)
+{
+    bind_region *region = bind_region_self(L);
+    mem_mapping *mapping = region->mapping;
+    memset(region, 0, sizeof *region);
+    return bind_done(L, mapping ? mem_mapping_release(mapping) : 0, "region.close");
+}
+
+static int region_length(lua_State *L)
+{
+    const bind_region *region = bind_region_self(L);
+    if (!region->mapping)
+        return bind_region_refuses(L, region);
+    lua_pushinteger(L, (lua_Integer)region->size);
+    return 1;
+}
+
+static int region_tostring(lua_State *L)
+{
+    const bind_region *region = bind_region_self(L);
+    if (region->mapping)
+        lua_pushfstring(L, BIND_REGION " (%s, %I bytes)", region->mapping->label,
+                        (lua_Integer)region->size);
+    else
+        lua_pushliteral(L, BIND_REGION " (closed)");
+    return 1;
+}
+
+void bind_region_register(lua_State *L)
+{
+    static const luaL_Reg metamethods[] = {
+        {"__gc", region_close},
+        {"__close", region_close},
+        {"__len", region_length},
+        {"__tostring", region_tostring},
+        {NULL, NULL},
+    };
+    static const luaL_Reg methods[] = {
+        {"read", region_read},       {"write", region_write}, {"fill", region_fill},
+        {"copy", region_copy},       {"pack", NULL},          {"unpack", NULL},
+        {"address", region_address}, {"close", region_close}, {NULL, NULL},
+    };
+    bind_handle_type(L, BIND_REGION, metamethods, methods);
+
+    /* These two call string.pack and its fellows as they were when the module was opened.
+     */
+    static const struct {
+        luaL_Reg method;
+        const char *helpers[2];
+    } packers[] = {
+        {{"pack", region_pack}, {"pack", "packsize"}},
+        {{"unpack", region_unpack}, {"unpack", "packsize"}},
+    };
+    luaL_getmetatable(L, BIND_REGION);
+    lua_getfield(L, -1, "__index");
+    luaL_requiref(L, LUA_STRLIBNAME, luaopen_string, 0);
+    for (size_t i = 0; i < sizeof packers / sizeof *packers; i++) {
+        lua_pushvalue(L, -3);
+        lua_getfield(L, -2, packers[i].helpers[0]);
+        lua_getfield(L, -3, packers[i].helpers[1]);
+        lua_pushcclosure(L, packers[i].method.func, 3);
+        lua_setfield(L, -3, packers[i].method.name);
+    }
+    lua_pop(L, 3);
+    bind_scalar_register(L);
+    bind_word_register(L);
+}

@@ -1,0 +1,270 @@
+/*
+ * shm.sysv, the semaphore part: semget, semop, semctl.
+ */
+#include "bind/bind.h"
+
+#include <stdlib.h>
+
+#define MOST_OPS 500     /* SEMOPM: what the kernel takes in one semop */
+#define MOST_COUNT 32000 /* SEMMSL: what it takes in one set */
+
+static int semaphores_stat(lua_State *L);
+static int semaphores_remove(lua_State *L);
+
+static const bind_ipcid_kind SEMAPHORES = {
+    "shm.sysv.semaphores",
+    {{"stat", semaphores_stat}, {"remove", semaphores_remove}, {NULL, NULL}},
+};
+
+static int failed(lua_State *L, int error, const char *function, int id)
+{
+    return bind_fail(L, error, "sysv.%s %d", function, id);
+}
+
+static int answer(lua_State *L, int error, const char *function, int id)
+{
+    return error < 0 ? failed(L, error, function, id) : bind_done(L, 0, function);
+}
+
+/***
+Creates a set of semaphores, or finds an existing one. A new set's values are 0.
+@function semget
+@int key from ftok, IPC_PRIVATE for a new one without a name, or any number
+@int count how many semaphores; 0 when the set must exist already
+@int[opt=0] flags IPC_CREAT, IPC_EXCL and the mode bits, which are 0600 if none are given
+@treturn shm.sysv.semaphores the set; its number is the field id
+@treturn[2] nil
+@treturn[2] string message
+@treturn[2] int EEXIST, ENOENT, EINVAL, ENOSPC …
+@see semget(2)
+*/
+static int sem_get(lua_State *L)
+{
+    bind_arity(L, 3);
+    key_t key = bind_ipckey(L, 1);
+    int count = (int)bind_range(L, 2, "count", 0, INT32_MAX);
+    int id, error = os_sysvsem_get(key, count, bind_ipcflags(L, 3), &id);
+    if (error)
+        return bind_fail(L, error, "sysv.semget key %d", (int)key);
+    return bind_ipcid_push(L, &SEMAPHORES, id);
+}
+
+/* The field of the operation on top of the stack. */
+static lua_Integer op_field(lua_State *L, const char *name, lua_Integer least,
+                            lua_Integer most, bool required)
+{
+    lua_getfield(L, -1, name);
+    if (lua_isnil(L, -1) && !required) {
+        lua_pop(L, 1);
+        return 0;
+    }
+    lua_Integer value = lua_isinteger(L, -1) ? lua_tointeger(L, -1) : least - 1;
+    if (value < least || value > most)
+        bind_misuse(L, 2, "ops", "%s: integer from %I to %I expected", name, least, most);
+    lua_pop(L, 1);
+    return value;
+}
+
+/***
+Does several operations on a set, all of them in one step or none.
+@function semop
+@tparam shm.sysv.semaphores|int id the set or its number
+@tparam table ops a list of {num=, op=, flg=}: semaphore num, from 0, is raised by a
+positive op, lowered by a negative one once it is large enough, and waited for to be 0 by
+op 0; flg is 0, IPC_NOWAIT, SEM_UNDO or both
+@number[opt] timeout in seconds, absent for ever
+@treturn boolean true
+@treturn[2] nil
+@treturn[2] string message
+@treturn[2] int ETIMEDOUT, EINTR after a signal, EAGAIN with IPC_NOWAIT, EIDRM when the
+set was removed meanwhile, EFBIG (no semaphore num), ERANGE …
+@see semtimedop(2)
+*/
+static int sem_op(lua_State *L)
+{
+    bind_arity(L, 3);
+    int id = bind_ipcid(L, 1, &SEMAPHORES);
+    if (lua_type(L, 2) != LUA_TTABLE)
+        bind_misuse(L, 2, "ops", "list of operations expected, got %s",
+                    luaL_typename(L, 2));
+    size_t count = lua_rawlen(L, 2);
+    if (count < 1 || count > MOST_OPS)
+        bind_misuse(L, 2, "ops", "1 to %d operations expected, got %I", MOST_OPS,
+                    (lua_Integer)count);
+    struct sembuf ops[MOST_OPS];
+    for (size_t i = 0; i < count; i++) {
+        if (lua_rawgeti(L, 2, (lua_Integer)i + 1) != LUA_TTABLE)
+            bind_misuse(L, 2, "ops", "operation %I: table expected, got %s",
+                        (lua_Integer)i + 1, luaL_typename(L, -1));
+        ops[i].sem_num = (unsigned short)op_field(L, "num", 0, UINT16_MAX, true);
+        ops[i].sem_op = (short)op_field(L, "op", INT16_MIN, INT16_MAX, true);
+        ops[i].sem_flg = (short)op_field(L, "flg", 0, INT16_MAX, false);
+        lua_pop(L, 1);
+    }
+    return answer(L, os_sysvsem_op(id, ops, count, bind_deadline(L, 3)), "semop", id);
+}
+
+static int push_stat(lua_State *L, int id)
+{
+    struct semid_ds stat;
+    int error = os_sysvsem_stat(id, &stat);
+    if (error)
+        return failed(L, error, "semctl", id);
+    lua_createtable(L, 0, 10);
+    bind_ipcperm_push(L, &stat.sem_perm);
+    const bind_constant fields[] = {
+        {"otime", stat.sem_otime},
+        {"ctime", stat.sem_ctime},
+        {"nsems", (lua_Integer)stat.sem_nsems},
+        {NULL, 0},
+    };
+    bind_constants(L, fields);
+    return 1;
+}
+
+static int set_stat(lua_State *L, int id, int values)
+{
+    struct semid_ds stat;
+    int error = os_sysvsem_stat(id, &stat);
+    bind_ipcperm_read(L, values, &stat.sem_perm);
+    return answer(L, error ? error : os_sysvsem_set(id, &stat), "semctl", id);
+}
+
+static int push_all(lua_State *L, int id)
+{
+    struct semid_ds stat;
+    int error = os_sysvsem_stat(id, &stat);
+    if (error)
+        return failed(L, error, "semctl", id);
+    unsigned short *values = lua_newuserdatauv(L, stat.sem_nsems * sizeof *values, 0);
+    error = os_sysvsem_get_all(id, values);
+    if (error < 0)
+        return failed(L, error, "semctl", id);
+    lua_createtable(L, (int)stat.sem_nsems, 0);
+    for (size_t i = 0; i < stat.sem_nsems; i++) {
+        lua_pushinteger(L, values[i]);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    return 1;
+}
+
+static int set_all(lua_State *L, int id, int list)
+{
+    if (lua_type(L, list) != LUA_TTABLE)
+        bind_misuse(L, list, "values", "list expected, got %s", luaL_typename(L, list));
+    struct semid_ds stat;
+    int error = os_sysvsem_stat(id, &stat);
+    if (error)
+        return failed(L, error, "semctl", id);
+    if (lua_rawlen(L, list) != stat.sem_nsems)
+        bind_misuse(L, list, "values", "%d values expected, got %I", (int)stat.sem_nsems,
+                    (lua_Integer)lua_rawlen(L, list));
+    unsigned short *values = lua_newuserdatauv(L, stat.sem_nsems * sizeof *values, 0);
+    for (size_t i = 0; i < stat.sem_nsems; i++) {
+        lua_rawgeti(L, list, (lua_Integer)i + 1);
+        lua_Integer value = lua_isinteger(L, -1) ? lua_tointeger(L, -1) : -1;
+        if (value < 0 || value > UINT16_MAX)
+            bind_misuse(L, list, "values", "value %I is not an integer from 0 to %d",
+                        (lua_Integer)i + 1, UINT16_MAX);
+        values[i] = (unsigned short)value;
+        lua_pop(L, 1);
+    }
+    return answer(L, os_sysvsem_set_all(id, values), "semctl", id);
+}
+
+/***
+Asks about a set, changes it, or removes it.
+
+GETVAL, GETPID (who did the last semop), GETNCNT and GETZCNT (how many wait for more, and
+for 0) give a number for semaphore num; SETVAL sets its value. GETALL gives, and SETALL
+takes, the list of all values, whose item 1 is semaphore 0. IPC_STAT gives a table of key,
+uid, gid, cuid, cgid, mode, seq, otime (last semop, 0 for never), ctime and nsems; IPC_SET
+takes one with uid, gid and mode; IPC_RMID removes the set at once and wakes who waits for
+it.
+@function semctl
+@tparam shm.sysv.semaphores|int id the set or its number
+@int num which semaphore, from 0; any number where the command is about the set
+@int command one of those above
+@param[opt] argument the value for SETVAL, the list for SETALL, the table for IPC_SET
+@return the number, list or table asked for, or true
+@treturn[2] nil
+@treturn[2] string message
+@treturn[2] int EACCES, EPERM, EINVAL (no such set or semaphore), EIDRM, ERANGE
+@see semctl(2)
+*/
+static int sem_control(lua_State *L)
+{
+    bind_arity(L, 4);
+    int id = bind_ipcid(L, 1, &SEMAPHORES);
+    int num = (int)bind_range(L, 2, "num", 0, UINT16_MAX);
+    int command = (int)bind_range(L, 3, "command", 0, INT32_MAX);
+    switch (command) {
+    case GETVAL:
+    case GETPID:
+    case GETNCNT:
+    case GETZCNT: {
+        int value = os_sysvsem_query(id, num, command);
+        if (value < 0)
+            return failed(L, value, "semctl", id);
+        lua_pushinteger(L, value);
+        return 1;
+    }
+    case SETVAL: {
+        int value = (int)bind_range(L, 4, "argument", 0, UINT16_MAX);
+        return answer(L, os_sysvsem_set_value(id, num, value), "semctl", id);
+    }
+    case GETALL:
+        return push_all(L, id);
+    case SETALL:
+        return set_all(L, id, 4);
+    case IPC_STAT:
+        return push_stat(L, id);
+    case IPC_SET:
+        return set_stat(L, id, 4);
+    case IPC_RMID:
+        return answer(L, os_sysvsem_remove(id), "semctl", id);
+    default:
+        return bind_misuse(L, 3, "command", "%d is not a command of semctl", command);
+    }
+}
+
+/***
+What semctl gives with IPC_STAT.
+@function semaphores:stat
+@treturn table the fields of struct semid_ds
+*/
+static int semaphores_stat(lua_State *L)
+{
+    bind_arity(L, 1);
+    return push_stat(L, bind_ipcid(L, 1, &SEMAPHORES));
+}
+
+/***
+What semctl does with IPC_RMID.
+@function semaphores:remove
+@treturn boolean true
+*/
+static int semaphores_remove(lua_State *L)
+{
+    bind_arity(L, 1);
+    int id = bind_ipcid(L, 1, &SEMAPHORES);
+    return answer(L, os_sysvsem_remove(id), "semctl", id);
+}
+
+void bind_sysvsem_add(lua_State *L)
+{
+    static const luaL_Reg functions[] = {
+        {"semget", sem_get},
+        {"semop", sem_op},
+        {"semctl", sem_control},
+        {NULL, NULL},
+    };
+    static const bind_constant constants[] = {
+        {"SEM_UNDO", SEM_UNDO}, {"GETVAL", GETVAL},   {"SETVAL", SETVAL},
+        {"GETPID", GETPID},     {"GETNCNT", GETNCNT}, {"GETZCNT", GETZCNT},
+        {"GETALL", GETALL},     {"SETALL", SETALL},   {NULL, 0},
+    };
+    bind_ipcid_register(L, &SEMAPHORES);
+    luaL_setfuncs(L, functions, 0);
+    bind_constants(L, constants);
+}

@@ -1,0 +1,62 @@
+/*
+ * A pair of connected Unix sockets: messages and wake-ups between relatives.
+ *
+ * Calls never rely on O_NONBLOCK, a flag of the open file that parent and
+ * child share: each asks the kernel not to block and waits in poll itself.
+ * A peer that has gone is -EPIPE to both directions, never SIGPIPE.
+ */
+#include "os/os.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+int os_channel_pair(int type, int fd[2])
+{
+    return socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, fd) ? -errno : 0;
+}
+
+static int would_block(int error)
+{
+    return error == EAGAIN || error == EWOULDBLOCK;
+}
+
+/* Sends all of it; *sent tells how far it came when it returns an error. */
+int os_channel_send(int fd, const void *data, size_t size, int64_t deadline, size_t *sent)
+{
+    const char *bytes = data;
+    *sent = 0;
+    do {
+        ssize_t n = send(fd, bytes + *sent, size - *sent, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (n >= 0) {
+            *sent += (size_t)n;
+            continue;
+        }
+        if (errno == ECONNRESET)
+            return -EPIPE;
+        if (!would_block(errno))
+            return -errno;
+        int error = os_fd_wait(fd, POLLOUT, deadline);
+        if (error)
+            return error;
+    } while (*sent < size);
+    return 0;
+}
+
+int os_channel_receive(int fd, void *data, size_t size, int64_t deadline, size_t *got)
+{
+    for (;;) {
+        ssize_t n = recv(fd, data, size, MSG_DONTWAIT);
+        if (n > 0) {
+            *got = (size_t)n;
+            return 0;
+        }
+        if (n == 0 || errno == ECONNRESET)
+            return -EPIPE;
+        if (!would_block(errno))
+            return -errno;
+        int error = os_fd_wait(fd, POLLIN, deadline);
+        if (error)
+            return error;
+    }
+}

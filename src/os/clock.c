@@ -1,0 +1,46 @@
+/*
+ * The monotonic clock and deadlines on it.
+ *
+ * A time-out is turned into a deadline once, at the door, so that a wait which
+ * is interrupted or woken in vain does not start counting anew.
+ */
+#include "os/os.h"
+
+#include <errno.h>
+
+#define NANOSECONDS 1000000000LL
+#define LONGEST_WAIT 1e9 /* seconds; beyond 30 years a wait is for ever */
+
+int64_t os_clock_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * NANOSECONDS + now.tv_nsec;
+}
+
+int64_t os_clock_deadline(double seconds)
+{
+    if (seconds >= LONGEST_WAIT)
+        return OS_CLOCK_FOREVER;
+    return os_clock_now() + (int64_t)(seconds * (double)NANOSECONDS);
+}
+
+/* The time until the deadline, zero when it has passed; NULL stands for ever. */
+struct timespec *os_clock_left(int64_t deadline, struct timespec *left)
+{
+    if (deadline == OS_CLOCK_FOREVER)
+        return NULL;
+    int64_t nanoseconds = deadline - os_clock_now();
+    if (nanoseconds < 0)
+        nanoseconds = 0;
+    left->tv_sec = nanoseconds / NANOSECONDS;
+    left->tv_nsec = nanoseconds % NANOSECONDS;
+    return left;
+}
+
+int os_clock_sleep(int64_t deadline)
+{
+    struct timespec until = {.tv_sec = deadline / NANOSECONDS,
+                             .tv_nsec = deadline % NANOSECONDS};
+    return -clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
+}

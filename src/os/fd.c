@@ -1,0 +1,33 @@
+/*
+ * What every descriptor can do, whatever stands behind it.
+ */
+#include "os/os.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+int os_fd_wait(int fd, short events, int64_t deadline)
+{
+    struct pollfd poll = {.fd = fd, .events = events};
+    struct timespec left;
+    int ready = ppoll(&poll, 1, os_clock_left(deadline, &left), NULL);
+    if (ready < 0)
+        return -errno;
+    return ready ? 0 : -ETIMEDOUT;
+}
+
+/* Forgets the number first: closing twice could hit a stranger's descriptor. */
+void os_fd_close(int *fd)
+{
+    int closing = *fd;
+    *fd = -1;
+    if (closing >= 0)
+        close(closing);
+}
+
+int os_fd_setsockopt(int fd, int level, int name, int value)
+{
+    return setsockopt(fd, level, name, &value, sizeof value) ? -errno : 0;
+}

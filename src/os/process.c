@@ -1,0 +1,194 @@
+/*
+ * Processes: forking, waiting, signalling, asking whether one lives.
+ *
+ * A process is held by its pidfd, which names that very process: its pid may be
+ * given to a stranger as soon as it has been reaped.
+ *
+ * Where the kernel or a sandbox has no pidfd, a child is held by a pipe whose
+ * other end it keeps until it dies, and any other process by its start time.
+ * That is as good, except that a child's own children can hold the pipe longer.
+ */
+#include "os/os.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define MILLISECOND 1000000
+
+/* In a child without pidfd: its end of the pipe that tells the parent of its death. */
+static int life = -1;
+
+static int pidfd_open(pid_t pid)
+{
+    return (int)syscall(SYS_pidfd_open, pid, 0);
+}
+
+static bool lacks_pidfd(int error)
+{
+    return error == ENOSYS || error == EPERM;
+}
+
+/* When a process started, in clock ticks since boot; 0 if it has ended or never was. */
+static uint64_t start_time(pid_t pid)
+{
+    char path[32], text[1024];
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return 0;
+    ssize_t n = read(fd, text, sizeof text - 1);
+    close(fd);
+    text[n > 0 ? n : 0] = '\0';
+    /* The command's name, field 2, may hold anything: count from its last parenthesis. */
+    const char *field = strrchr(text, ')');
+    char state;
+    unsigned long long started;
+    if (!field || sscanf(field,
+                         ") %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d "
+                         "%*d %*d %*d %*d %llu",
+                         &state, &started) != 2)
+        return 0;
+    return state == 'Z' || state == 'X' ? 0 : started;
+}
+
+static int fork_with_pipe(os_process *child)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC))
+        return -errno;
+    child->pid = fork();
+    if (child->pid == 0) {
+        os_fd_close(&ends[0]);
+        os_fd_close(&life);
+        life = ends[1];
+        return 0;
+    }
+    int error = child->pid < 0 ? -errno : 0;
+    os_fd_close(&ends[1]);
+    child->fd = ends[0];
+    if (error)
+        os_fd_close(&child->fd);
+    return error;
+}
+
+/*
+ * In the child the pid is 0. Buffered output is written first, or parent and
+ * child would both write it.
+ */
+int os_process_fork(os_process *child)
+{
+    *child = (os_process){.fd = -1};
+    fflush(NULL);
+    int own = pidfd_open(getpid());
+    if (own < 0)
+        return lacks_pidfd(errno) ? fork_with_pipe(child) : -errno;
+    child->pid = fork();
+    int error = child->pid < 0 ? -errno : 0;
+    os_fd_close(&own); /* frees the number that the child's descriptor needs */
+    if (child->pid <= 0)
+        return error;
+    /* Not reaped yet, so the pid is still the child's, even if it has exited. */
+    child->pidfd = true;
+    child->fd = pidfd_open(child->pid);
+    if (child->fd >= 0)
+        return 0;
+    error = -errno;
+    kill(child->pid, SIGKILL);
+    waitpid(child->pid, NULL, 0);
+    return error;
+}
+
+int os_process_open(pid_t pid, os_process *process)
+{
+    *process = (os_process){.fd = pidfd_open(pid), .pid = pid, .pidfd = true};
+    if (process->fd >= 0)
+        return os_process_alive(process) ? 0 : -ESRCH;
+    if (!lacks_pidfd(errno))
+        return errno == EINVAL ? -ESRCH
+                               : -errno; /* EINVAL: a thread's id, not a process's */
+    process->pidfd = false;
+    process->started = start_time(pid);
+    return process->started ? 0 : -ESRCH;
+}
+
+void os_process_close(os_process *process)
+{
+    os_fd_close(&process->fd);
+}
+
+/* One that has exited and waits to be reaped does not live. */
+bool os_process_alive(const os_process *process)
+{
+    if (process->fd >= 0)
+        return os_fd_wait(process->fd, POLLIN, 0) == -ETIMEDOUT;
+    return start_time(process->pid) == process->started;
+}
+
+/* For a child's parent alone. The status is to be had once. */
+int os_process_wait(const os_process *child, int64_t deadline, os_status *status)
+{
+    siginfo_t info = {0};
+    idtype_t type = child->pidfd ? P_PIDFD : P_PID;
+    id_t id = (id_t)(child->pidfd ? child->fd : child->pid);
+    for (;;) {
+        int error = os_fd_wait(child->fd, POLLIN, deadline);
+        if (error)
+            return error;
+        if (waitid(type, id, &info, WEXITED | WNOHANG))
+            return -errno;
+        if (info.si_pid != 0)
+            break;
+        /* The pipe closes a moment before the exit, or long before it if the child has
+         * executed another program. */
+        int64_t soon = os_clock_now() + MILLISECOND;
+        if (soon > deadline)
+            return -ETIMEDOUT;
+        error = os_clock_sleep(soon);
+        if (error)
+            return error;
+    }
+    status->killed = info.si_code != CLD_EXITED;
+    status->code = info.si_status;
+    return 0;
+}
+
+int os_process_signal(const os_process *process, int signo)
+{
+    if (process->pidfd)
+        return syscall(SYS_pidfd_send_signal, process->fd, signo, NULL, 0) ? -errno : 0;
+    if (process->started && !os_process_alive(process))
+        return -ESRCH;
+    return os_process_kill(process->pid, signo);
+}
+
+int os_process_kill(pid_t pid, int signo)
+{
+    return kill(pid, signo) ? -errno : 0;
+}
+
+static int close_range_of(unsigned first, unsigned last)
+{
+    return first <= last && close_range(first, last, 0) ? -errno : 0;
+}
+
+/* Closes what the process inherited, but not what tells its parent of its death. */
+int os_process_close_range(unsigned first, unsigned last)
+{
+    if (life < 0 || (unsigned)life < first || (unsigned)life > last)
+        return close_range_of(first, last);
+    int error = life > 0 ? close_range_of(first, (unsigned)life - 1) : 0;
+    return error ? error : close_range_of((unsigned)life + 1, last);
+}
+
+/* Writes out what the process has buffered, and runs nothing of its parent's. */
+_Noreturn void os_process_exit(int code)
+{
+    fflush(NULL);
+    _exit(code);
+}

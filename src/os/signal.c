@@ -1,0 +1,122 @@
+/*
+ * Signals that are read instead of handled: blocked, and fetched from a signalfd.
+ *
+ * A blocked signal that arrives before anyone looks stays pending, so none is
+ * lost between a check and a wait, as one is between a check and pause(2).
+ *
+ * Several handles may read the same signal. It is unblocked when the last of
+ * them closes, and only if the first had found it unblocked. The signal mask is
+ * a thread's own, and so are these counts. What is still pending then meets the
+ * disposition that the program had for it.
+ */
+#include "os/os.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#define SIGNALS 65
+
+static _Thread_local struct {
+    unsigned handles;
+    bool unblock; /* it was not blocked before the first handle */
+} readers[SIGNALS];
+
+/* "TERM" and "SIGTERM" are 15; real-time signals are "RTMIN+n"; 0 is unknown. */
+int os_signal_number(const char *name)
+{
+    if (strncmp(name, "SIG", 3) == 0)
+        name += 3;
+    if (strncmp(name, "RTMIN", 5) == 0) {
+        char *end = NULL;
+        long n = name[5] == '+' ? strtol(name + 6, &end, 10) : 0;
+        bool whole = name[5] == '+' ? end != name + 6 && *end == '\0' : name[5] == '\0';
+        return whole && n >= 0 && n <= SIGRTMAX - SIGRTMIN ? SIGRTMIN + (int)n : 0;
+    }
+    for (int signo = 1; signo < SIGRTMIN; signo++) {
+        const char *known = sigabbrev_np(signo);
+        if (known && strcmp(known, name) == 0)
+            return signo;
+    }
+    return 0;
+}
+
+const char *os_signal_name(int signo, char name[OS_SIGNAL_NAME])
+{
+    const char *known = sigabbrev_np(signo);
+    if (known)
+        return known;
+    if (signo == SIGRTMIN)
+        return "RTMIN";
+    if (signo > SIGRTMIN && signo <= SIGRTMAX)
+        snprintf(name, OS_SIGNAL_NAME, "RTMIN+%d", signo - SIGRTMIN);
+    else
+        snprintf(name, OS_SIGNAL_NAME, "%d", signo);
+    return name;
+}
+
+int os_signal_open(os_signals *signals)
+{
+    /* Blocked before the descriptor exists: a signal in between stays pending. */
+    sigset_t before;
+    int error = pthread_sigmask(SIG_BLOCK, &signals->set, &before);
+    if (error)
+        return -error;
+    signals->fd = signalfd(-1, &signals->set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (signals->fd < 0) {
+        error = errno;
+        pthread_sigmask(SIG_SETMASK, &before, NULL);
+        return -error;
+    }
+    for (int signo = 1; signo < SIGNALS; signo++) {
+        if (sigismember(&signals->set, signo) != 1)
+            continue;
+        if (readers[signo].handles++ == 0)
+            readers[signo].unblock = sigismember(&before, signo) == 0;
+    }
+    return 0;
+}
+
+int os_signal_next(os_signals *signals, int64_t deadline, int *signo, pid_t *sender)
+{
+    for (;;) {
+        struct signalfd_siginfo info;
+        ssize_t n = read(signals->fd, &info, sizeof info);
+        if (n == (ssize_t)sizeof info) {
+            *signo = (int)info.ssi_signo;
+            *sender = (pid_t)info.ssi_pid;
+            return 0;
+        }
+        if (n < 0 && errno != EAGAIN)
+            return -errno;
+        int error = os_fd_wait(signals->fd, POLLIN, deadline);
+        if (error)
+            return error;
+    }
+}
+
+void os_signal_close(os_signals *signals)
+{
+    if (signals->fd < 0)
+        return;
+    os_fd_close(&signals->fd);
+    sigset_t unblock;
+    sigemptyset(&unblock);
+    for (int signo = 1; signo < SIGNALS; signo++) {
+        if (sigismember(&signals->set, signo) == 1 && --readers[signo].handles == 0 &&
+            readers[signo].unblock)
+            sigaddset(&unblock, signo);
+    }
+    pthread_sigmask(SIG_UNBLOCK, &unblock, NULL);
+}
+
+int os_signal_dispose(int signo, bool ignore)
+{
+    struct sigaction action = {.sa_handler = ignore ? SIG_IGN : SIG_DFL};
+    return sigaction(signo, &action, NULL) ? -errno : 0;
+}

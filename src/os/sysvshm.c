@@ -1,0 +1,52 @@
+/*
+ * System V shared memory segments.
+ */
+#include "os/os.h"
+
+#include <errno.h>
+
+int os_sysvshm_get(key_t key, size_t size, int flags, int *id)
+{
+    *id = shmget(key, size, flags);
+    return *id < 0 ? -errno : 0;
+}
+
+/*
+ * The size comes from the segment, asked for once it is attached: from then on
+ * it cannot go away. It is what the creator asked for, not the rounded pages.
+ */
+int os_sysvshm_attach(int id, const void *address, int flags, void **base, size_t *size)
+{
+    *base = shmat(id, address, flags);
+    if (*base == (void *)-1)
+        return -errno;
+    struct shmid_ds stat;
+    if (shmctl(id, IPC_STAT, &stat)) {
+        int error = errno;
+        shmdt(*base);
+        return -error;
+    }
+    *size = stat.shm_segsz;
+    return 0;
+}
+
+int os_sysvshm_detach(void *base, size_t size)
+{
+    (void)size;
+    return shmdt(base) ? -errno : 0;
+}
+
+int os_sysvshm_stat(int id, struct shmid_ds *stat)
+{
+    return shmctl(id, IPC_STAT, stat) ? -errno : 0;
+}
+
+int os_sysvshm_set(int id, struct shmid_ds *stat)
+{
+    return shmctl(id, IPC_SET, stat) ? -errno : 0;
+}
+
+int os_sysvshm_remove(int id)
+{
+    return shmctl(id, IPC_RMID, NULL) ? -errno : 0;
+}
