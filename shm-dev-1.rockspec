@@ -57,6 +57,8 @@ build = {
          defines = { "_GNU_SOURCE" },
       },
       ["shm"] = "lua/shm/init.lua",
+      ["shm.options"] = "lua/shm/options.lua",
+      ["shm.peer"] = "lua/shm/peer.lua",
       ["shm.process"] = "lua/shm/process.lua",
       ["shm.sysv"] = "lua/shm/sysv.lua",
    },

@@ -81,19 +81,13 @@ function M.children()
   return count(M.read_file(path):gmatch "%d+")
 end
 
---- Compiles C for a spec and returns the program's path and a function that removes it.
-function M.compile(source)
+--- Compiles C source and returns the program's path; the caller removes it.
+function M.compile(path)
   local program = os.tmpname()
-  local file = assert(io.open(program .. ".c", "w"))
-  file:write(source)
-  file:close()
-  local command = ("gcc -std=c11 -D_GNU_SOURCE -Wall -o %s %s.c 2>&1"):format(program, program)
-  local words = M.shell(command)
-  os.remove(program .. ".c")
+  local command = "gcc -std=c11 -D_GNU_SOURCE -O1 -Wall -Wextra -o %s %s 2>&1"
+  local words = M.shell(command:format(program, path))
   assert(words == "", words)
-  return program, function()
-    os.remove(program)
-  end
+  return program
 end
 
 return M

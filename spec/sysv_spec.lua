@@ -15,14 +15,10 @@ end
 
 describe("ftok", function()
   it("makes the C library's key", function()
-    local program, remove = support.compile [[
-      #include <stdio.h>
-      #include <sys/ipc.h>
-      int main(void) { printf("%d %d", ftok(".", 0x66), ftok("/tmp", 0x6666)); }
-    ]]
+    local program = support.compile "spec/textbook/ftok.c"
     local expected = ("%d %d"):format(sysv.ftok(".", 0x66), sysv.ftok("/tmp", 0x6666))
     assert.equal(expected, support.shell(program))
-    remove()
+    os.remove(program)
   end)
 
   it("says which file is missing", function()

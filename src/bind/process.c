@@ -60,6 +60,19 @@ static int process_sleep(lua_State *L)
 }
 
 /***
+The time on a clock that nobody sets: for time-outs and durations.
+@function monotonic
+@treturn number seconds since some point in the past
+@see clock_gettime(2)
+*/
+static int process_monotonic(lua_State *L)
+{
+    bind_arity(L, 0);
+    lua_pushnumber(L, (lua_Number)os_clock_now() / 1e9);
+    return 1;
+}
+
+/***
 Ends this process at once, after writing out buffered output. No finalizer runs and no
 state is closed, so a child leaves what it has from its parent as it is.
 @function exit
@@ -127,6 +140,7 @@ void bind_process_open(lua_State *L)
         {"exit", process_exit},
         {"close_range", process_close_range},
         {"setsockopt", process_setsockopt},
+        {"monotonic", process_monotonic},
         {NULL, NULL},
     };
     static const bind_constant constants[] = {

@@ -1,0 +1,433 @@
+local peer = require "shm.peer"
+local process = require "shm.process"
+local support = require "spec.support"
+local sysv = require "shm.sysv"
+
+local ENOENT, ESRCH, EEXIST, EINVAL, EPIPE = 2, 3, 17, 22, 32
+local EADDRINUSE, ECONNRESET, ETIMEDOUT = 98, 104, 110
+local TIMEOUT = 10 * support.patience
+
+local function refused(errno, pattern, result, message, number)
+  assert.is_nil(result)
+  assert.matches(pattern, message)
+  assert.equal(errno, number)
+end
+
+-- Runs f in a child; a failed assertion there is the child's exit code 1.
+local function child(f)
+  return assert(process.fork(f))
+end
+
+local function segment(key)
+  return sysv.shmget(key, 0)
+end
+
+-- A link of ours with a client that runs f(link) in a child.
+local function pair(f)
+  local key = support.key()
+  local link = assert(peer.serve(key))
+  local client = child(function()
+    f(assert(peer.connect(key)), link)
+  end)
+  assert.equal(client.pid, link:accept(TIMEOUT))
+  return link, client, key
+end
+
+local function ended(handle, how, code)
+  assert.same({how or "exit", code or 0}, {handle:wait(TIMEOUT)})
+end
+
+describe("a link between peers", function()
+  it("joins two programs that know no more than a path", function()
+    local path = os.tmpname()
+    local server = ([[
+      local link <close> = assert(require("shm.peer").serve("%s"))
+      local pid = assert(link:accept(20))
+      assert(link:send("your pid is " .. pid, 20))
+      io.write(assert(link:receive(20)))]]):format(path)
+    local client = ([[
+      local process = require "shm.process"
+      local link <close> = assert(require("shm.peer").connect("%s", {timeout = 20}))
+      assert(link:receive(20) == "your pid is " .. process.pid())
+      assert(link:send("mine is " .. process.pid() .. ", yours is " .. link.peer, 20))]])
+      :format(path)
+    local command = [[lua5.4 -e '%s' & server=$!; lua5.4 -e '%s'; wait $server; echo " $server"]]
+    local said = support.shell(command:format(server, client))
+    local yours, pid = said:match "^mine is %d+, yours is (%d+) (%d+)\n$"
+    assert.equal(pid, yours)
+    assert.is_nil((segment(sysv.ftok(path, 0x66))))
+    os.remove(path)
+  end)
+
+  it("carries any bytes up to its length, either way, several times", function()
+    local all = {}
+    for byte = 0, 255 do
+      all[#all + 1] = string.char(byte)
+    end
+    local messages = {"", "x", "\0", ("\0"):rep(124), table.concat(all):sub(1, 124),
+                      table.concat(all):sub(-124)}
+    local link <close>, client = (function()
+      local l, c = pair(function(mine)
+        for _, message in ipairs(messages) do
+          assert(mine:receive(TIMEOUT) == message)
+          assert(mine:send(message, TIMEOUT))
+        end
+        assert(mine:send("one of several in a row", TIMEOUT))
+        assert(mine:send("another", TIMEOUT))
+      end)
+      return l, c
+    end)()
+    for _, message in ipairs(messages) do
+      assert.is_true(link:send(message, TIMEOUT))
+      assert.equal(message, link:receive(TIMEOUT))
+    end
+    assert.equal("one of several in a row", link:receive(TIMEOUT))
+    assert.equal("another", link:receive(TIMEOUT))
+    ended(client)
+  end)
+
+  it("loses no wake-up in many hand-overs", function()
+    local rounds = support.rounds(20000)
+    local link, client = pair(function(mine)
+      for i = 1, rounds do
+        assert(mine:send(tostring(i), TIMEOUT))
+        assert(mine:receive(TIMEOUT) == tostring(-i))
+      end
+    end)
+    for i = 1, rounds do
+      assert.equal(tostring(i), link:receive(TIMEOUT))
+      assert(link:send(tostring(-i), TIMEOUT))
+    end
+    ended(client)
+    link:close()
+  end)
+
+  it("hears of a message that was announced before anyone waited", function()
+    local link, client = pair(function(mine)
+      assert(mine:send("early", TIMEOUT))
+    end)
+    ended(client) -- its signal came while we were here, not waiting for it
+    assert.equal("early", link:receive(0))
+    refused(ECONNRESET, "^peer%.receive: pid %d+ has ended$", link:receive(TIMEOUT))
+    refused(ECONNRESET, "^peer%.send: ", link:send("too late", TIMEOUT))
+    link:close()
+  end)
+
+  it("waits no longer than it is told", function()
+    local link, client = pair(function() process.sleep(60) end)
+    refused(ETIMEDOUT, "^peer%.receive: ", link:receive(0))
+    refused(ETIMEDOUT, "receive", link:receive(0.01))
+    assert.is_true(link:send("fits", 0))
+    refused(ETIMEDOUT, "^peer%.send: ", link:send("does not", 0.01))
+    client:kill "KILL"
+    ended(client, "signal", "KILL")
+    link:close()
+    local lonely <close> = assert(peer.serve(support.key()))
+    refused(ETIMEDOUT, "^peer%.accept: ", lonely:accept(0.01))
+    refused(ETIMEDOUT, "^peer%.send: ", lonely:send("x", 0))
+    refused(ETIMEDOUT, "^peer%.receive: ", lonely:receive(0))
+  end)
+
+  it("reports the other side's close, after its last message", function()
+    local link, client = pair(function(mine)
+      assert(mine:send("goodbye", TIMEOUT))
+      mine:close()
+      process.sleep(60)
+    end)
+    assert.equal("goodbye", link:receive(TIMEOUT))
+    refused(EPIPE, "^peer%.receive: pid %d+ has closed the link$", link:receive(TIMEOUT))
+    refused(EPIPE, "^peer%.send: ", link:send("x", TIMEOUT))
+    link:close()
+    client:kill "KILL"
+    ended(client, "signal", "KILL")
+  end)
+
+  it("reports a killed peer to both sides in under a second", function()
+    local link, client = pair(function() process.sleep(60) end)
+    client:kill "KILL"
+    local before = process.monotonic()
+    refused(ECONNRESET, "has ended", link:receive(TIMEOUT))
+    assert.is_true(process.monotonic() - before < 1 * support.patience)
+    ended(client, "signal", "KILL")
+    link:close()
+
+    local key = support.key()
+    local server = child(function()
+      local mine = assert(peer.serve(key))
+      assert(mine:accept(TIMEOUT))
+      process.sleep(60)
+    end)
+    local mine = assert(peer.connect(key, {timeout = TIMEOUT}))
+    refused(ETIMEDOUT, "receive", mine:receive(0.3))
+    server:kill "KILL"
+    before = process.monotonic()
+    refused(ECONNRESET, "has ended", mine:receive(TIMEOUT))
+    assert.is_true(process.monotonic() - before < 1 * support.patience)
+    ended(server, "signal", "KILL")
+    mine:close()
+    assert.is_nil((segment(key)))
+  end)
+
+  it("leaves no segment whatever ends the two, once they have met", function()
+    local link, client, key = pair(function() process.sleep(60) end)
+    assert.is_nil((segment(key)))
+    local id = link.id
+    client:kill "KILL"
+    ended(client, "signal", "KILL")
+    link:close()
+    assert.is_nil((sysv.shmctl(id, sysv.IPC_STAT)))
+  end)
+
+  it("is closed once, by its owner alone, and can not be used after", function()
+    local link, client = pair(function(mine, servers)
+      servers:close() -- the child's copy of the parent's end
+      local ok, why = pcall(servers.send, servers, "x")
+      assert(not ok and why:match "link is closed")
+      assert(mine:receive(TIMEOUT) == "still open")
+    end)
+    assert.is_true(link:send("still open", TIMEOUT))
+    ended(client)
+    assert.matches("^shm%.peer %(server, pid %d+%)$", tostring(link))
+    assert.is_true(link:close())
+    assert.is_true(link:close())
+    assert.equal("shm.peer (closed)", tostring(link))
+    for _, method in ipairs {"send", "receive", "accept"} do
+      assert.error_matches(function() link[method](link, "x") end, "link is closed")
+    end
+    local lonely <close> = assert(peer.serve(support.key()))
+    ended(child(function()
+      local ok, why = pcall(lonely.accept, lonely, 0)
+      assert(not ok and why:match "belongs to process")
+    end))
+    assert.is_truthy(sysv.shmctl(lonely.id, sysv.IPC_STAT))
+  end)
+end)
+
+describe("serving and connecting", function()
+  it("finds nobody, and says so at once or when the time is up", function()
+    local key = support.key()
+    refused(ENOENT, "^peer%.connect key %d+: nobody serves there$",
+            peer.connect(key, {timeout = 0}))
+    refused(ENOENT, "nobody", peer.connect(key, {timeout = 0.05}))
+    refused(ENOENT, "/no/such/file", peer.connect("/no/such/file", {timeout = 0}))
+    refused(ENOENT, "/no/such/file", peer.serve "/no/such/file")
+  end)
+
+  it("waits for a server that comes later", function()
+    local key = support.key()
+    local client = child(function()
+      local mine = assert(peer.connect(key, {timeout = TIMEOUT}))
+      assert(mine:send("found you", TIMEOUT))
+    end)
+    process.sleep(0.02)
+    local link <close> = assert(peer.serve(key))
+    assert.equal("found you", link:receive(TIMEOUT))
+    ended(client)
+  end)
+
+  it("admits one server and one client", function()
+    local key = support.key()
+    local link <close> = assert(peer.serve(key))
+    refused(EADDRINUSE, "pid " .. process.pid() .. " serves there already", peer.serve(key))
+    local client = child(function()
+      local mine = assert(peer.connect(key))
+      mine:receive(TIMEOUT)
+    end)
+    local region <close> = assert(sysv.shmat(link.id))
+    support.eventually(function() return region:load32(0) == client.pid end)
+    refused(EADDRINUSE, "pid " .. client.pid .. " is its client already",
+            peer.connect(key, {timeout = 0}))
+    assert.equal(client.pid, link:accept(TIMEOUT))
+    refused(ENOENT, "nobody", peer.connect(key, {timeout = 0}))
+    link:send("end", TIMEOUT)
+    ended(client)
+  end)
+
+  it("keeps off another program's segment", function()
+    local key = support.key()
+    local id = assert(sysv.shmget(key, 4096, sysv.IPC_CREAT))
+    refused(EEXIST, "another program's segment of 4096 bytes", peer.serve(key))
+    assert.is_truthy(id:stat())
+    assert(id:remove())
+    id = assert(sysv.shmget(key, 10, sysv.IPC_CREAT))
+    refused(EINVAL, "too small", peer.connect(key, {timeout = 0}))
+    assert(id:remove())
+  end)
+
+  it("detects a stale pid, signals nobody, and replaces what a killed server left", function()
+    local key = support.key()
+    local server = child(function()
+      local mine = assert(peer.serve(key))
+      process.sleep(60)
+      mine:close()
+    end)
+    support.eventually(function()
+      local id = segment(key)
+      local region <close> = id and sysv.shmat(id)
+      return region and region:load32(0) ~= 0
+    end)
+    server:kill "KILL"
+    ended(server, "signal", "KILL")
+    assert.is_truthy(segment(key))
+    refused(ESRCH, "pid " .. server.pid .. " is stale: that process is dead",
+            peer.connect(key, {timeout = 0}))
+    local link <close> = assert(peer.serve(key))
+    local client = child(function()
+      assert(assert(peer.connect(key)):send("hello again", TIMEOUT))
+    end)
+    assert.equal("hello again", link:receive(TIMEOUT))
+    ended(client)
+    link:close()
+    assert.is_nil((segment(key)))
+  end)
+
+  it("does not take the heir of a dead server's pid for the server", function()
+    local key = support.key()
+    local id = assert(sysv.shmget(key, 128, sysv.IPC_CREAT)) -- as a textbook server leaves it
+    local region <close> = assert(sysv.shmat(id))
+    local innocent = child(function()
+      region:close()
+      process.sleep(60)
+    end)
+    support.eventually(function() return id:stat().nattch == 1 end)
+    region:store32(0, innocent.pid)
+    refused(ESRCH, "stale: another process has it now", peer.connect(key, {timeout = 0}))
+    assert.is_true(innocent:alive())
+    assert.equal(innocent.pid, region:load32(0))
+    innocent:kill "KILL"
+    ended(innocent, "signal", "KILL")
+    assert(id:remove())
+  end)
+
+  it("goes on serving when a client dies between leaving its pid and signalling", function()
+    local key = support.key()
+    local link <close> = assert(peer.serve(key))
+    local half = child(function()
+      local region = assert(sysv.shmat(assert(segment(key))))
+      assert(region:cas32(0, link.owner, process.pid()))
+      region:store32(132, process.pid())
+    end)
+    ended(half)
+    local client = child(function()
+      assert(assert(peer.connect(key, {timeout = TIMEOUT})):send("whole", TIMEOUT))
+    end)
+    assert.equal("whole", link:receive(TIMEOUT))
+    ended(client)
+  end)
+
+  for _, name in ipairs {"TERM", "INT", "HUP"} do
+    it("removes the segment on SIG" .. name .. ", which then does what it does", function()
+      for _, waiting in ipairs {true, false} do
+        local key = support.key()
+        local server = child(function()
+          process.signal(name, "default") -- lua5.4 itself handles SIGINT
+          local link <close> = assert(peer.serve(key))
+          if waiting then
+            link:accept()
+          else
+            process.sleep(0.2) -- held back until the link is closed
+            link:close()
+          end
+          process.sleep(60)
+        end)
+        support.eventually(function() return segment(key) end)
+        server:kill(name)
+        ended(server, "signal", name)
+        assert.is_nil((segment(key)))
+      end
+    end)
+  end
+
+  it("does not end a process that a late signal reaches after it has closed", function()
+    local link, client = pair(function(mine)
+      assert(mine:receive(TIMEOUT) == "x")
+      mine:close()
+      process.kill(process.pid(), "USR1")
+      process.kill(process.pid(), "USR2")
+    end)
+    assert(link:send("x", TIMEOUT))
+    ended(client)
+    link:close()
+  end)
+
+  it("takes only sound arguments", function()
+    for _, call in ipairs {peer.serve, peer.connect} do
+      for _, wrong in ipairs {1.5, true, {}, 0 / 0, io.stdout} do
+        assert.error_matches(function() call(wrong) end, "key or path expected")
+      end
+      assert.error_matches(function() call() end, "key or path expected")
+      assert.error_matches(function() call(0) end, "IPC_PRIVATE")
+      assert.error_matches(function() call(1 << 40) end, "key")
+      assert.error_matches(function() call(1, 2) end, "table of options")
+      assert.error_matches(function() call(1, {colour = "red"}) end, "unknown option 'colour'")
+      assert.error_matches(function() call(1, {project = 256}) end, "project: 256")
+      assert.error_matches(function() call(1, {project = "x"}) end, "project: integer")
+    end
+    assert.error_matches(function() peer.serve(1, {mode = 512}) end, "mode: 512")
+    for _, wrong in ipairs {-1, 0 / 0, "1"} do
+      assert.error_matches(function() peer.connect(1, {timeout = wrong}) end, "timeout")
+    end
+    local link <close> = assert(peer.serve(support.key()))
+    for _, wrong in ipairs {1, {}, true} do
+      assert.error_matches(function() link:send(wrong) end, "data: string expected")
+    end
+    assert.error_matches(function() link:send(("x"):rep(125)) end, "data: 125 bytes")
+    for _, wrong in ipairs {-1, 0 / 0, "1"} do
+      assert.error_matches(function() link:send("x", wrong) end, "timeout")
+      assert.error_matches(function() link:receive(wrong) end, "timeout")
+      assert.error_matches(function() link:accept(wrong) end, "timeout")
+    end
+    assert.error_matches(function() link.send({}, "x") end, "link expected")
+    assert.error_matches(function() link.receive() end, "link expected")
+  end)
+end)
+
+describe("a textbook program in C", function()
+  local program
+
+  setup(function()
+    program = support.compile "spec/textbook/pidexchange.c"
+  end)
+
+  teardown(function()
+    os.remove(program)
+  end)
+
+  local function run(...)
+    return assert(io.popen(program .. " " .. table.concat({...}, " ") .. " 2>&1"))
+  end
+
+  it("reads what our server sends", function()
+    local key = support.key()
+    local link <close> = assert(peer.serve(key))
+    local reader <close> = run(key, "read", 3)
+    for _, message in ipairs {"one", "two", ("x"):rep(124)} do
+      assert.is_true(link:send(message, TIMEOUT))
+    end
+    assert.equal("one\ntwo\n" .. ("x"):rep(124) .. "\n", reader:read "a")
+    refused(EINVAL, "NUL", link:send("a\0b", TIMEOUT))
+  end)
+
+  it("writes what our server receives", function()
+    local key = support.key()
+    local link <close> = assert(peer.serve(key))
+    local writer <close> = run(key, "write", "one", "two")
+    assert.equal("one", link:receive(TIMEOUT))
+    assert.equal("two", link:receive(TIMEOUT))
+    assert.equal("", writer:read "a")
+    refused(ECONNRESET, "has ended", link:receive(TIMEOUT))
+  end)
+
+  it("serves our client", function()
+    local key = support.key()
+    local server <close> = run(key, "serve", "one", "two", "three")
+    local link <close> = assert(peer.connect(key, {timeout = TIMEOUT}))
+    for _, message in ipairs {"one", "two", "three"} do
+      assert.equal(message, link:receive(TIMEOUT))
+    end
+    assert.equal("", server:read "a")
+    refused(ECONNRESET, "has ended", link:receive(TIMEOUT))
+    refused(ECONNRESET, "has ended", link:send("x", TIMEOUT))
+    assert.is_nil((segment(key)))
+  end)
+end)
