@@ -21,12 +21,12 @@ BUILD_DEPS := lua5.4='command -v lua5.4' \
               gcc='command -v gcc' \
               libc6-dev='echo "\#include <sys/shm.h>" | gcc -E -'
 DEMO_DEPS  := $(BUILD_DEPS) \
-              lua-cqueues='lua5.4 -lcqueues -e 0' \
-              lua-argparse='lua5.4 -largparse -e 0' \
+              lua-cqueues='lua5.4 -lcqueues -v' \
+              lua-argparse='lua5.4 -largparse -v' \
               util-linux='command -v ipcs'
 TEST_DEPS  := $(DEMO_DEPS) \
-              lua-busted='lua5.4 -lbusted -e 0' \
-              lua-socket='lua5.4 -lsocket -e 0' \
+              lua-busted='lua5.4 -lbusted -v' \
+              lua-socket='lua5.4 -lsocket -v' \
               netcat-openbsd='command -v nc' \
               lua-check='command -v luacheck'
 CHECK_DEPS := $(TEST_DEPS) \

@@ -57,9 +57,17 @@ build = {
          defines = { "_GNU_SOURCE" },
       },
       ["shm"] = "lua/shm/init.lua",
+      ["shm.chat"] = "lua/shm/chat.lua",
+      ["shm.chat.board"] = "lua/shm/chat/board.lua",
+      ["shm.chat.hub"] = "lua/shm/chat/hub.lua",
+      ["shm.chat.ring"] = "lua/shm/chat/ring.lua",
+      ["shm.chat.session"] = "lua/shm/chat/session.lua",
       ["shm.options"] = "lua/shm/options.lua",
       ["shm.peer"] = "lua/shm/peer.lua",
       ["shm.process"] = "lua/shm/process.lua",
       ["shm.sysv"] = "lua/shm/sysv.lua",
+   },
+   install = {
+      bin = { shm = "lua/shm/command.lua" },
    },
 }

@@ -82,10 +82,10 @@ function M.children()
 end
 
 --- Compiles C source and returns the program's path; the caller removes it.
-function M.compile(path)
+function M.compile(path, flags)
   local program = os.tmpname()
-  local command = "gcc -std=c11 -D_GNU_SOURCE -O1 -Wall -Wextra -o %s %s 2>&1"
-  local words = M.shell(command:format(program, path))
+  local command = "gcc -std=c11 -D_GNU_SOURCE -O1 -Wall -Wextra %s -o %s %s 2>&1"
+  local words = M.shell(command:format(flags or "", program, path))
   assert(words == "", words)
   return program
 end

@@ -11,8 +11,8 @@
 -- so that none needs to be counted.
 --
 -- Behind those 128 bytes our server keeps more words. Who was written after the textbook
--- neither sees nor needs them; with such a peer a message ends at its first NUL, and the
--- same signal back means "taken".
+-- neither sees nor needs them; with such a peer messages go from the server to the client
+-- only, end at their first NUL, and the client's signal means that one has been taken.
 --
 -- One link carries one message at a time, in either direction. As soon as both sides are
 -- attached the segment is marked for removal: whatever ends them, the kernel cleans up.
@@ -52,7 +52,7 @@ local SLICE = 0.2    -- seconds between looks whether the other side lives
 local NEWBORN = 2    -- seconds that a server has from shmget to shmat
 
 local ESRCH, EINTR, EEXIST, EINVAL, EPIPE = 3, 4, 17, 22, 32
-local EADDRINUSE, ECONNRESET, ETIMEDOUT, ENOENT = 98, 104, 110, 2
+local ENOENT, EOPNOTSUPP, EADDRINUSE, ECONNRESET, ETIMEDOUT = 2, 95, 98, 104, 110
 
 local Link = {__name = "shm.peer"}
 Link.__index = Link
@@ -74,6 +74,8 @@ local function key_of(where, project, name)
   if math.type(where) == "integer" then
     if where == sysv.IPC_PRIVATE then
       error(name .. ": key: IPC_PRIVATE is nobody else's", 3)
+    elseif where < -(1 << 31) or where >= 1 << 32 then
+      error(("%s: key: %d has more than 32 bits"):format(name, where), 3)
     end
     return where
   end
@@ -465,19 +467,18 @@ local function take_signal(link)
   return came
 end
 
+-- To a textbook client. Its signal is all that says it has taken the message before.
 local function send_textbook(link, data, deadline)
-  if data:find("\0", 1, true) then
-    return fail("send", EINVAL, "a textbook peer's messages can not contain NUL")
+  if link.role == "client" then
+    return fail("send", EOPNOTSUPP, "a textbook server does not receive")
+  elseif data:find("\0", 1, true) then
+    return fail("send", EINVAL, "a textbook client's messages end at the first NUL")
   end
-  if link.untaken then
-    local taken, message, errno = await(link, link.signals, "send", deadline, function()
-      return take_signal(link)
-    end)
-    if not taken then
-      return nil, message, errno
-    end
-  elseif not link.handle:alive() then
-    return fail("send", ECONNRESET, "pid " .. link.peer .. " has ended")
+  local free, message, errno = await(link, link.signals, "send", deadline, function()
+    return link.handle:alive() and (not link.untaken or take_signal(link))
+  end)
+  if not free then
+    return nil, message, errno
   end
   link.region:write(BUF, data .. ("\0"):rep(M.LONGEST - #data))
   link.untaken = true
@@ -486,14 +487,15 @@ local function send_textbook(link, data, deadline)
 end
 
 --- Sends a message: waits until the buffer is free, fills it, and signals the other side.
--- @string data up to 124 bytes; any bytes, but no NUL if the other side is a textbook program
+-- @string data up to 124 bytes; any bytes, but no NUL if the other side is a textbook client
 -- @number[opt] timeout in seconds, absent for ever
 -- @treturn boolean true once the message is in the segment, where it stays for the other side
 -- even if this one ends
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] int ETIMEDOUT, EINTR after a signal, EPIPE when the other side has closed the
--- link, ECONNRESET when it has ended without that
+-- link, ECONNRESET when it has ended without that, EINVAL for a NUL to a textbook client,
+-- EOPNOTSUPP to a textbook server
 -- @see kill(2)
 function Link:send(data, timeout)
   check(self, "send")
@@ -525,16 +527,16 @@ function Link:send(data, timeout)
   return true
 end
 
+-- From a textbook server. Our signal tells it that its message is taken.
 local function receive_textbook(link, deadline)
-  local function signalled()
-    return take_signal(link)
+  if link.role == "server" then
+    return fail("receive", EOPNOTSUPP, "a textbook client does not send")
   end
-  for _ = link.untaken and 1 or 2, 2 do -- what comes first after our own message is its receipt
-    local came, message, errno = await(link, link.signals, "receive", deadline, signalled)
-    if not came then
-      return nil, message, errno
-    end
-    link.untaken = false
+  local there, message, errno = await(link, link.signals, "receive", deadline, function()
+    return take_signal(link)
+  end)
+  if not there then
+    return nil, message, errno
   end
   local data = link.region:read(BUF, M.LONGEST):match "^[^\0]*"
   tell(link)
@@ -547,7 +549,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] int ETIMEDOUT, EINTR after a signal, EPIPE when the other side has closed the
--- link, ECONNRESET when it has ended without that
+-- link, ECONNRESET when it has ended without that, EOPNOTSUPP from a textbook client
 function Link:receive(timeout)
   check(self, "receive")
   local deadline, message, errno = connected(self, "receive", timeout)

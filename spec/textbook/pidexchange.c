@@ -3,9 +3,8 @@
  *
  *   pidexchange KEY serve TEXT ...   creates the segment, sends each TEXT, removes it
  *   pidexchange KEY read N           connects, prints N messages
- *   pidexchange KEY write TEXT ...   connects, sends each TEXT
  *
- * Who sends fills buf and signals; the other reads and signals back. Its signals are
+ * The server fills buf and signals; the client reads and signals back. Their signals are
  * blocked and awaited, because pause would lose one now and then and fail our specs.
  */
 #include <signal.h>
@@ -33,19 +32,12 @@ static void await(int signo)
     }
 }
 
-static void put(struct shared *shared, const char *text, pid_t to, int mine, int theirs)
-{
-    strncpy(shared->buf, text, sizeof shared->buf);
-    kill(to, mine);
-    await(theirs);
-}
-
 int main(int argc, char **argv)
 {
     if (argc < 4)
         return 2;
     key_t key = atoi(argv[1]);
-    int serve = strcmp(argv[2], "serve") == 0, reads = strcmp(argv[2], "read") == 0;
+    int serve = strcmp(argv[2], "serve") == 0;
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, SIGUSR1);
@@ -67,18 +59,19 @@ int main(int argc, char **argv)
     if (serve) {
         await(SIGUSR2);
         other = shared->pid;
-        for (int i = 3; i < argc; i++)
-            put(shared, argv[i], other, SIGUSR1, SIGUSR2);
+        for (int i = 3; i < argc; i++) {
+            strncpy(shared->buf, argv[i], sizeof shared->buf);
+            kill(other, SIGUSR1);
+            await(SIGUSR2);
+        }
         shmctl(id, IPC_RMID, NULL);
         return 0;
     }
     kill(other, SIGUSR2);
-    for (int i = 0; reads && i < atoi(argv[3]); i++) {
+    for (int i = 0; i < atoi(argv[3]); i++) {
         await(SIGUSR1);
         printf("%.124s\n", shared->buf);
         kill(other, SIGUSR2);
     }
-    for (int i = 3; !reads && i < argc; i++)
-        put(shared, argv[i], other, SIGUSR2, SIGUSR1);
     return 0;
 }

@@ -1,8 +1,9 @@
 /*
- * shm.process, the channels: a pair of connected sockets between relatives.
+ * shm.process, the channels: connected sockets, between relatives or from elsewhere.
  */
 #include "bind/bind.h"
 
+#include <limits.h>
 #include <sys/socket.h>
 
 #define CHANNEL "shm.process.channel"
@@ -61,6 +62,26 @@ static int channel_pair(lua_State *L)
     one->fd = fd[0];
     other->fd = fd[1];
     return 2;
+}
+
+/***
+Makes a channel of a connected socket that another library opened, by duplicating its
+descriptor: the library closes its own when it likes.
+@function channel
+@int fd the socket's descriptor
+@treturn shm.process.channel the channel
+@treturn[2] nil
+@treturn[2] string message
+@treturn[2] int EBADF, ENOTSOCK, EMFILE
+@see fcntl(2)
+*/
+static int channel_adopt(lua_State *L)
+{
+    bind_arity(L, 1);
+    int fd = (int)bind_range(L, 1, "fd", 0, INT_MAX);
+    channel *self = push_channel(L);
+    int error = os_channel_adopt(fd, &self->fd);
+    return error ? bind_fail(L, error, "process.channel %d", fd) : 1;
 }
 
 /***
@@ -152,8 +173,12 @@ void bind_channel_add(lua_State *L)
         {"close", channel_close},
         {NULL, NULL},
     };
+    static const luaL_Reg functions[] = {
+        {"socketpair", channel_pair},
+        {"channel", channel_adopt},
+        {NULL, NULL},
+    };
     bind_handle_type(L, CHANNEL, metamethods, methods);
     bind_pollable_methods(L, CHANNEL);
-    lua_pushcfunction(L, channel_pair);
-    lua_setfield(L, -2, "socketpair");
+    luaL_setfuncs(L, functions, 0);
 }

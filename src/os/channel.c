@@ -1,5 +1,5 @@
 /*
- * A pair of connected Unix sockets: messages and wake-ups between relatives.
+ * Connected sockets: a pair of them between relatives, or one from elsewhere.
  *
  * Calls never rely on O_NONBLOCK, a flag of the open file that parent and
  * child share: each asks the kernel not to block and waits in poll itself.
@@ -8,12 +8,24 @@
 #include "os/os.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
 
 int os_channel_pair(int type, int fd[2])
 {
     return socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, fd) ? -errno : 0;
+}
+
+/* A duplicate of the descriptor of a socket, so that both can be closed. */
+int os_channel_adopt(int fd, int *channel)
+{
+    int type;
+    socklen_t size = sizeof type;
+    if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size))
+        return -errno;
+    *channel = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    return *channel < 0 ? -errno : 0;
 }
 
 static int would_block(int error)

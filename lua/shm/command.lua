@@ -1,0 +1,59 @@
+#!/usr/bin/env lua5.4
+--- The command `shm`: what the modules do, from a shell.
+-- @script shm
+local argparse = require "argparse"
+
+local parser = argparse("shm", "Share memory between processes.")
+parser:require_command(true)
+
+-- argparse would print its usage too; one line says it.
+function parser.error(_, message)
+  io.stderr:write("shm: ", message, " (see shm --help)\n")
+  os.exit(1)
+end
+
+local function number(name, parse)
+  return function(word)
+    return parse(word), ("%s: '%s' is not a number"):format(name, word)
+  end
+end
+
+local serve = parser:command("serve", "Run the group chat's server until Ctrl-C.")
+serve.error = parser.error
+serve:option("--host", "Address to listen on.", "127.0.0.1")
+serve:option("--port", "Port to listen on; 0 for any.", "9523")
+  :convert(number("port", math.tointeger))
+serve:option("--limit", "How many clients at a time.", "64")
+  :convert(number("limit", math.tointeger))
+serve:option("--grace", "Seconds to wait for a client that reads nothing.", "5")
+  :convert(number("grace", tonumber))
+serve:option("--backlog", "Bytes that the slowest client may be behind.", "1048576")
+  :convert(number("backlog", math.tointeger))
+
+local commands = {}
+
+function commands.serve(arguments)
+  local chat = require "shm.chat"
+  io.stdout:setvbuf "line"
+  return chat.serve {
+    host = arguments.host, port = arguments.port, limit = arguments.limit,
+    grace = arguments.grace, backlog = arguments.backlog,
+    log = function(line)
+      print(os.date "%H:%M:%S " .. line)
+    end,
+    ready = function(host, port)
+      print(("Join with: nc %s %d   (Ctrl-C here ends the chat)"):format(host, port))
+    end,
+  }
+end
+
+local arguments = parser:parse()
+for name, command in pairs(commands) do
+  if arguments[name] then
+    local ran, done, message = pcall(command, arguments)
+    if not (ran and done) then
+      io.stderr:write("shm: ", tostring(ran and message or done), "\n")
+      os.exit(1)
+    end
+  end
+end

@@ -1,0 +1,543 @@
+local chat_support = require "spec.chat_support"
+local process = require "shm.process"
+local support = require "spec.support"
+
+local connect, together = chat_support.connect, chat_support.together
+
+local servers = {}
+
+local function serve(opts)
+  local server = chat_support.serve(opts or {})
+  servers[#servers + 1] = server
+  return server
+end
+
+-- Whether f() finishes without an error.
+local function holds(f, ...)
+  local ok, why = pcall(f, ...)
+  return ok, why
+end
+
+describe("the group chat", function()
+  after_each(function()
+    for _, server in ipairs(servers) do
+      server.stop "KILL"
+    end
+    servers = {}
+  end)
+
+  it("passes lines on to all others, under names that change", function()
+    local server = serve()
+    local ann, bob, eve = connect(server), connect(server), connect(server)
+    assert.equal("guest1", ann.name)
+    ann:say "/nick ann"
+    ann:expect "^%* guest1 is now (ann)$"
+    ann:say "hello"
+    assert.equal("hello", bob:expect "^ann: (.*)$")
+    assert.equal("hello", eve:expect "^ann: (.*)$")
+    bob:say "hello yourself"
+    assert.equal("hello yourself", ann:expect "^guest2: (.*)$")
+    bob:say "/nick ann"
+    bob:expect "^%* (ann) is taken$"
+    bob:say "/nick no blanks"
+    bob:expect "^%* (a name) has"
+    bob:say "/nick"
+    bob:expect "^%* (a name) has"
+    eve:say "/who"
+    assert.equal("ann, guest2, guest3", eve:expect "^%* 3 here: (.*)$")
+    eve:say "/dance"
+    eve:expect "^%* there is no (/dance);"
+    eve:say "//dance"
+    ann:expect "^guest3: (/dance)$"
+    bob:say "/quit"
+    bob:expect "^%* (bye)$"
+    assert.is_nil(bob:read())
+    ann:expect "^%* (guest2) left$"
+    local newcomer = connect(server)
+    eve:expect "^%* (guest4) joined$"
+    newcomer:say "/who"
+    assert.equal("ann, guest3, guest4", newcomer:expect "^%* 3 here: (.*)$")
+    assert.same({"exit", 0}, {server.stop()})
+  end)
+
+  it("takes LF and CRLF, and lines of up to 1000 bytes", function()
+    local server = serve()
+    local ann, bob = connect(server), connect(server)
+    local longest = ("x"):rep(1000)
+    ann:write("one\r\ntwo\n\nthr")
+    ann:write("ee\r\n" .. longest .. "\r\n" .. longest .. "\n")
+    for _, line in ipairs {"one", "two", "", "three", longest, longest} do
+      assert.equal(line, bob:expect "^guest1: (.*)$")
+    end
+    ann:write(longest .. "x\n" .. ("y"):rep(100000) .. "\nshort again\n")
+    ann:expect "^%* (not sent): a line has at most 1000 bytes$"
+    ann:expect "^%* (not sent)"
+    assert.equal("short again", bob:expect "^guest1: (.*)$")
+    server.stop()
+  end)
+
+  it("takes any bytes but a line's end", function()
+    local server = serve()
+    local ann, bob = connect(server), connect(server)
+    local bytes = {}
+    for byte = 0, 255 do
+      bytes[#bytes + 1] = byte ~= 10 and string.char(byte) or nil
+    end
+    local all = table.concat(bytes) .. "."
+    ann:say(all)
+    assert.equal(all, bob:expect "^guest1: (.*)$")
+    server.stop()
+  end)
+
+  it("chats with nc", function()
+    local server = serve()
+    local ann = connect(server)
+    local nc = ("(printf 'hello from nc\\n'; sleep 0.3) | nc -N 127.0.0.1 %d"):format(server.port)
+    local pipe <close> = assert(io.popen(nc))
+    assert.equal("hello from nc", ann:expect "^guest2: (.*)$")
+    ann:say "hello nc"
+    assert.matches("^%* welcome, guest2; 2 here%. .*\nguest1: hello nc\n$", pipe:read "a")
+    server.stop()
+  end)
+
+  it("delivers what was said by a client that hangs up at once", function()
+    local server = serve()
+    local bob = connect(server)
+    for i = 1, 20 do
+      local ann = connect(server)
+      ann:write(("line\n"):rep(50))
+      ann:close()
+      local name = "guest" .. i + 1
+      for _ = 1, 50 do
+        bob:expect("^(" .. name .. "): line$")
+      end
+      bob:expect("^%* (" .. name .. ") left$")
+    end
+    server.stop()
+  end)
+
+  it("tells one too many, and takes another in when there is room", function()
+    local server = serve {limit = 2}
+    local ann, bob = connect(server), connect(server)
+    server.silent = true
+    local late = connect(server)
+    late:say "let me in"
+    assert.equal("too many users", late:read())
+    assert.is_nil(late:read())
+    server.silent = false
+    bob:close()
+    ann:expect "^%* (guest2) left$"
+    local next_one = connect(server)
+    next_one:say "thanks"
+    ann:expect "^guest3: (thanks)$"
+    server.stop()
+  end)
+
+  it("brings every line of fifty talkers to all others, whole and in one order", function()
+    local talkers, lines = 50, support.rounds(200)
+    local server = serve {limit = talkers + 1}
+    local clients = {}
+    for i = 1, talkers + 1 do
+      clients[i] = connect(server)
+    end
+    local jobs = {}
+    for i, client in ipairs(clients) do
+      local mine = i <= talkers and lines or 0
+      if mine > 0 then
+        jobs[#jobs + 1] = function()
+          for n = 1, mine do
+            client:say(("line %d of %s %s"):format(n, client.name, ("."):rep(n % 100)))
+          end
+        end
+      end
+      jobs[#jobs + 1] = function()
+        client.got = {}
+        while #client.got < talkers * lines - mine do
+          local line = assert(client:read())
+          if not line:match "^%* guest%d+ joined$" then
+            client.got[#client.got + 1] = line
+          end
+        end
+      end
+    end
+    together(table.unpack(jobs))
+    -- The last client said nothing: it has all lines, and everybody else all but their own.
+    local all = clients[talkers + 1].got
+    local counts = {}
+    for _, line in ipairs(all) do
+      local name, n, again, dots = line:match "^(%S+): line (%d+) of (%S+) (%.*)$"
+      local count = (counts[name] or 0) + 1
+      counts[name] = count
+      assert(name == again and tonumber(n) == count and #dots == count % 100, line)
+    end
+    for i = 1, talkers do
+      local client, expected = clients[i], {}
+      assert.equal(lines, counts[client.name])
+      for _, line in ipairs(all) do
+        if line:match "^[^:]+" ~= client.name then
+          expected[#expected + 1] = line
+        end
+      end
+      assert.is_true(table.concat(expected, "\n") == table.concat(client.got, "\n"))
+    end
+    assert.same({"exit", 0}, {server.stop()})
+  end)
+
+  it("slows the talkers down for a slow client that still reads, who loses nothing", function()
+    local server = serve {backlog = 1 << 16, grace = 2 * support.patience}
+    local ann, slow, other = connect(server), connect(server), connect(server)
+    local lines, text = support.rounds(6000), ("x"):rep(200)
+    local spoken = 0
+    local function reader(client, pause)
+      return function()
+        for n = 1, lines do
+          local said = client:expect("^guest1: (.*)$")
+          assert(said == n .. text, "lost or torn: " .. said)
+          if n % 50 == 0 and pause then
+            require("cqueues").sleep(0.01)
+            -- Between the two there is the backlog, and what sockets and buffers hold.
+            assert(spoken - n < 32768, "nobody was slowed down")
+          end
+        end
+      end
+    end
+    together(function()
+      for n = 1, lines do
+        ann:say(n .. text)
+        spoken = n
+      end
+    end, reader(slow, true), reader(other))
+    assert.not_matches("dropped", server.log())
+    server.stop()
+  end)
+
+  it("drops who reads nothing for the grace time, and nobody waits longer", function()
+    local server = serve {backlog = 1 << 14, grace = 0.5}
+    local ann, dead, other = connect(server), connect(server), connect(server)
+    local text = ("x"):rep(900)
+    local before = process.monotonic()
+    local left = false
+    together(function()
+      for n = 1, 3000 do
+        ann:say(n .. text)
+      end
+    end, function()
+      local n = 0
+      while n < 3000 do
+        local line = assert(other:read())
+        left = left or line == "* guest2 left"
+        if line:match "^guest1" then
+          n = n + 1
+          assert(line == "guest1: " .. n .. text)
+        end
+      end
+    end)
+    assert.is_true(process.monotonic() - before >= 0.5)
+    assert.is_true(left)
+    assert.matches("dropped guest2: read nothing for 0%.5 s while its backlog was full",
+                   server.log())
+    ann:say "still here"
+    other:expect "^guest1: (still here)$"
+    dead:close()
+    server.stop()
+  end)
+
+  it("loses no more than the client whose child is killed", function()
+    local server = serve()
+    local ann, bob, eve = connect(server), connect(server), connect(server)
+    bob:expect "^%* (guest3) joined$"
+    assert.equal(3, #chat_support.children(server))
+    local pid = tonumber(server.log():match "guest2 joined from %S+ served by pid (%d+)")
+    assert.is_true(process.kill(pid, "KILL"))
+    assert.is_nil(bob:read())
+    ann:expect "^%* (guest2) left$"
+    ann:say "who is left?"
+    eve:expect "^guest1: (who is left%?)$"
+    connect(server):say "me"
+    eve:expect "^guest4: (me)$"
+    server.stop()
+  end)
+
+  it("leaves no process and no segment when it is killed", function()
+    local segments = #support.ipcs()
+    local server = serve()
+    local ann, bob = connect(server), connect(server)
+    local pids = chat_support.children(server)
+    assert.equal(2, #pids)
+    assert.equal(segments + 1, #support.ipcs())
+    assert.same({"signal", "KILL"}, {server.stop "KILL"})
+    for _, pid in ipairs(pids) do
+      support.eventually(function() return not process.alive(pid) end)
+    end
+    support.eventually(function() return #support.ipcs() == segments end)
+    assert.is_nil(bob:read()) -- its socket was its child's
+    ann:close()
+  end)
+
+  for _, name in ipairs {"TERM", "INT"} do
+    it("ends everything in under two seconds on SIG" .. name, function()
+      local server = serve()
+      local ann, silent = connect(server), connect(server)
+      local pids = chat_support.children(server)
+      ann:expect "^%* (guest2) joined$"
+      local before = process.monotonic()
+      assert.same({"exit", 0}, {server.stop(name)})
+      assert.is_true(process.monotonic() - before < 2 * support.patience)
+      for _, pid in ipairs(pids) do
+        assert.is_false(process.alive(pid))
+      end
+      assert.equal("* the server is closing", ann:read())
+      assert.is_nil(ann:read())
+      silent:close()
+    end)
+  end
+
+  it("ends in under two seconds with clients that do not read", function()
+    local server = serve {backlog = 1 << 14}
+    local ann = connect(server)
+    local dead = connect(server)
+    together(function()
+      ann.connection:settimeout(0.3)
+      for _ = 1, 2000 do
+        if not ann.connection:write(("x"):rep(900), "\n") then
+          break
+        end
+      end
+    end)
+    local before = process.monotonic()
+    assert.same({"exit", 0}, {server.stop()})
+    assert.is_true(process.monotonic() - before < 2 * support.patience)
+    dead:close()
+  end)
+
+  it("uses pids, slots and descriptors again and again", function()
+    local server = serve {limit = 3}
+    local stay = connect(server)
+    local function descriptors()
+      return #support.shell("ls /proc/" .. server.child.pid .. "/fd"):gsub("%d", "")
+    end
+    connect(server):close()
+    stay:expect "^%* (guest2) left$"
+    local before = descriptors()
+    for i = 1, support.rounds(100) do
+      local ann = connect(server)
+      ann:say "hello"
+      stay:expect("^guest" .. i + 2 .. ": (hello)$")
+      ann:close()
+      stay:expect("^%* (guest" .. i + 2 .. ") left$")
+    end
+    assert.equal(before, descriptors())
+    assert.equal(1, #chat_support.children(server))
+    server.stop()
+  end)
+
+  it("says in one line why it can not serve", function()
+    local chat = require "shm.chat"
+    local server = serve()
+    local done, message, errno = chat.serve {port = server.port}
+    assert.is_nil(done)
+    assert.equal(98, errno)
+    assert.equal(("chat.serve 127.0.0.1:%d: Address already in use"):format(server.port), message)
+    local function command(arguments)
+      return support.shell("lua5.4 lua/shm/command.lua " .. arguments
+                           .. " 2>&1 >/dev/null; echo $?")
+    end
+    assert.equal("shm: " .. message .. "\n1\n", command("serve --port " .. server.port))
+    assert.matches("^shm: chat%.serve 192%.0%.2%.1:9523: [^\n]+\n1\n$",
+                   command "serve --host 192.0.2.1")
+    assert.matches("^shm: [^\n]+\n1\n$", command "serve --host no.such.host.invalid")
+    assert.matches("^shm: [^\n]*port[^\n]*\n1\n$", command "serve --port 70000")
+    assert.matches("^shm: [^\n]*port[^\n]*\n1\n$", command "serve --port x")
+    assert.matches("^shm: [^\n]*%-%-colour[^\n]*\n1\n$", command "serve --colour")
+    assert.matches("^shm: [^\n]+\n1\n$", command "")
+    assert.matches("^Usage: ", support.shell "lua5.4 lua/shm/command.lua serve --help")
+    for _, row in ipairs {
+      {{colour = 1}, "unknown option 'colour'"}, {{port = -1}, "port"}, {{port = 65536}, "port"},
+      {{port = "80"}, "port"}, {{port = 1.5}, "port"}, {{host = 1}, "host"}, {{limit = 0}, "limit"},
+      {{limit = 5000}, "limit"}, {{backlog = 1}, "backlog"}, {{grace = -1}, "grace"},
+      {{grace = 0 / 0}, "grace"}, {{log = "x"}, "log"}, {{ready = true}, "ready"}, {1, "table"},
+    } do
+      assert.error_matches(function() chat.serve(row[1]) end, row[2])
+    end
+    server.stop()
+  end)
+end)
+
+-- Each of these is a promise of ours that the textbook's design breaks.
+describe("a defect of the textbook chat,", function()
+  local program
+
+  setup(function()
+    program = support.compile("spec/textbook/chat.c", "-fsanitize=address")
+  end)
+
+  teardown(function()
+    os.remove(program)
+  end)
+
+  local function patience(client)
+    client.read = function(self)
+      self.connection:settimeout(2 * support.patience)
+      return self.connection:read "*l" or error("no line came", 0)
+    end
+    return client
+  end
+
+  local function join(server, n)
+    local clients = {}
+    for i = 1, n do
+      clients[i] = patience(connect(server))
+      -- The textbook's server is silent: wait for its child.
+      support.eventually(function() return #chat_support.children(server) == i end)
+    end
+    return table.unpack(clients)
+  end
+
+  local function said(client)
+    local line
+    repeat
+      line = client:read()
+    until not line:match "^%* "
+    return (line:gsub("^guest%d+: ", ""):gsub("\0", ""))
+  end
+
+  local defects = {
+    ["a buffer that is overwritten before the others have read it"] = function(server)
+      local ann, bob = join(server, 2)
+      for i = 1, 2000 do
+        ann:say("line " .. i)
+      end
+      for i = 1, 2000 do
+        assert.equal("line " .. i, said(bob))
+      end
+    end,
+
+    ["an index that moves on a leave, so that two children share a buffer"] = function(server)
+      local ann, bob, eve = join(server, 3)
+      ann:close()
+      support.eventually(function() return #chat_support.children(server) == 2 end)
+      local dan = patience(connect(server))
+      support.eventually(function() return #chat_support.children(server) == 3 end)
+      process.sleep(0.1)
+      for i = 1, 200 do
+        eve:say("eve " .. i)
+        dan:say("dan " .. i)
+        local seen = {[said(bob)] = true, [said(bob)] = true}
+        assert.same({["eve " .. i] = true, ["dan " .. i] = true}, seen)
+      end
+    end,
+
+    ["lines of 1024 bytes, padded with NUL"] = function(server)
+      local ann, bob = join(server, 2)
+      for _, text in ipairs {"hi", "there"} do
+        ann:say(text)
+        repeat
+          local line = bob:read()
+          assert.is_nil(line:find("\0", 1, true))
+        until line:match(text .. "$")
+      end
+    end,
+
+    ["the rest of a partial send, dropped"] = function(server)
+      local ann, bob, eve = join(server, 3)
+      local text = ("x"):rep(900)
+      together(function()
+        for i = 1, 5000 do
+          ann:say(i .. text)
+          assert.equal(i .. text, said(eve)) -- in step, so that nothing is overwritten
+        end
+      end)
+      for i = 1, 5000 do
+        assert.equal(i .. text, said(bob))
+      end
+    end,
+
+    ["a notification that comes with another, lost"] = function(server)
+      local talkers = {join(server, 5)}
+      local listener = table.remove(talkers)
+      for i = 1, 200 do
+        for t, talker in ipairs(talkers) do
+          talker:say(("%d from %d"):format(i, t))
+        end
+        local seen = {}
+        for _ = 1, #talkers do
+          local line = said(listener)
+          assert.is_nil(seen[line])
+          seen[line] = true
+        end
+      end
+    end,
+
+    ["descriptors of other clients in every child"] = function(server)
+      local _ = {join(server, 4)}
+      support.eventually(function()
+        for _, pid in ipairs(chat_support.children(server)) do
+          local links = support.shell(("ls -l /proc/%d/fd 2>/dev/null"):format(pid))
+          if select(2, links:gsub("socket:", "")) ~= 2 then -- the client and the server
+            return false
+          end
+        end
+        return true
+      end, 0.2)
+    end,
+  }
+
+  for name, check in pairs(defects) do
+    it(name .. ", is not ours", function()
+      local server = chat_support.serve {limit = 5, backlog = 1 << 24}
+      local ok, why = holds(check, server)
+      server.stop "KILL"
+      assert(ok, why)
+      local textbook = chat_support.serve_textbook(program, 5)
+      ok = holds(check, textbook)
+      textbook.stop()
+      assert(not ok, "this check does not find the textbook's defect")
+    end)
+  end
+
+  it("a table of 65536 pids, is not ours", function()
+    local path = "/proc/sys/kernel/pid_max"
+    local before = support.read_file(path)
+    local function write(file, value)
+      local out = io.open(file, "w")
+      return out and out:write(value) and out:close()
+    end
+    if not write(path, "70000") then
+      write(path, before)
+      pending "only root can have pids above 65536 given out"
+      return
+    end
+    local function check(server)
+      assert(write("/proc/sys/kernel/ns_last_pid", "65536"))
+      local ann, bob = join(server, 2)
+      for _, pid in ipairs(chat_support.children(server)) do
+        assert.is_true(pid > 65536)
+      end
+      ann:say "hello"
+      assert.equal("hello", said(bob))
+      ann:close()
+      support.eventually(function() return #chat_support.children(server) == 1 end, 1)
+    end
+    local server = chat_support.serve {limit = 5}
+    local ok, why = holds(check, server)
+    server.stop "KILL"
+    local textbook = chat_support.serve_textbook(program, 5)
+    local finds = not holds(check, textbook)
+    textbook.stop()
+    write(path, before)
+    assert(ok, why)
+    assert(finds, "this check does not find the textbook's defect")
+  end)
+
+  it("is all that this is about: with one talker in step it works", function()
+    local textbook = chat_support.serve_textbook(program, 5)
+    local ok, why = holds(function()
+      local ann, bob = join(textbook, 2)
+      ann:say "hello"
+      assert.equal("hello", said(bob))
+    end)
+    textbook.stop()
+    assert(ok, why)
+  end)
+end)
+

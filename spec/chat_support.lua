@@ -1,0 +1,148 @@
+-- Chat servers and clients for the specs: the server a process of its own, ours or the
+-- textbook's; the clients sockets of cqueues.
+local cqueues = require "cqueues"
+local process = require "shm.process"
+local socket = require "cqueues.socket"
+local support = require "spec.support"
+
+local M = {}
+
+M.TIMEOUT = 30 * support.patience
+
+--- Starts our server in a child. `log` collects into a file, which lines() reads back.
+function M.serve(opts)
+  local told, tells = assert(process.socketpair "seqpacket")
+  local path = os.tmpname()
+  local child = assert(process.fork(function()
+    local chat = require "shm.chat"
+    local log <close> = assert(io.open(path, "w"))
+    told:close()
+    opts.port = 0
+    function opts.ready(_, port)
+      assert(tells:send(tostring(port)))
+      tells:close()
+    end
+    function opts.log(line)
+      log:write(line, "\n")
+      log:flush()
+    end
+    local done, message = chat.serve(opts)
+    if not done then
+      error(message)
+    end
+  end))
+  tells:close()
+  local port = math.tointeger(tonumber((assert(told:recv(10, M.TIMEOUT)))))
+  told:close()
+  return {
+    child = child, port = port,
+    log = function()
+      return support.read_file(path)
+    end,
+    -- Ends it, and tells how it ended; once it has ended, nothing.
+    stop = function(signal)
+      if path then
+        child:kill(signal or "TERM")
+        local how, code = child:wait(M.TIMEOUT)
+        child:close()
+        os.remove(path)
+        path = nil
+        return how, code
+      end
+    end,
+  }
+end
+
+--- Starts the textbook's server. Its clients get no welcome.
+function M.serve_textbook(program, limit)
+  local pipe = assert(io.popen(("exec %s %d 2>/dev/null"):format(program, limit)))
+  local port, pid = pipe:read("n", "n")
+  local server = {child = {pid = pid}, port = port, silent = true}
+  function server.stop()
+    pcall(function() -- it may have crashed
+      for _, child in ipairs(M.children(server)) do
+        process.kill(child, "KILL")
+      end
+      support.eventually(function() return #M.children(server) == 0 end, 1)
+    end)
+    process.kill(pid, "KILL")
+    pipe:close()
+  end
+  return server
+end
+
+local Client = {}
+Client.__index = Client
+
+--- Connects a client. It waits for the server's welcome where it is given one.
+-- @tparam table server what serve gave
+function M.connect(server)
+  local connection = assert(socket.connect("127.0.0.1", server.port))
+  connection:onerror(function(_, _, why) return why end)
+  connection:setmode("bn", "bn")
+  connection:settimeout(M.TIMEOUT)
+  assert(connection:connect(M.TIMEOUT))
+  local client = setmetatable({connection = connection, server = server}, Client)
+  if not server.silent then
+    client.name = assert(client:expect("^%* welcome, (%S+);"))
+  end
+  return client
+end
+
+function Client:write(bytes)
+  assert(self.connection:write(bytes))
+  assert(self.connection:flush())
+end
+
+function Client:say(line)
+  self:write(line .. "\n")
+end
+
+--- The next line, or nil at the end.
+function Client:read(timeout)
+  self.connection:settimeout(timeout or M.TIMEOUT)
+  local line = self.connection:read "*l"
+  self.connection:clearerr()
+  return line
+end
+
+--- Reads lines until one matches, and returns what it captures.
+function Client:expect(pattern)
+  local seen = {}
+  for line in function() return self:read() end do
+    local found = line:match(pattern)
+    if found then
+      return found, line
+    end
+    seen[#seen + 1] = line
+  end
+  error(("no line matches '%s' in: %s"):format(pattern, table.concat(seen, " | ")), 2)
+end
+
+function Client:close()
+  self.connection:close()
+end
+
+--- The children of a server.
+function M.children(server)
+  local pids = {}
+  local path = ("/proc/%d/task/%d/children"):format(server.child.pid, server.child.pid)
+  for pid in support.read_file(path):gmatch "%d+" do
+    pids[#pids + 1] = math.tointeger(tonumber(pid))
+  end
+  return pids
+end
+
+--- Runs functions side by side until all have returned; an error in one is raised.
+function M.together(...)
+  local loop = cqueues.new()
+  for _, f in ipairs {...} do
+    loop:wrap(f)
+  end
+  for message in loop:errors(M.TIMEOUT * 4) do
+    error(message, 0)
+  end
+  assert(loop:empty(), "it took too long")
+end
+
+return M
