@@ -258,6 +258,64 @@ describe("the group chat", function()
     server.stop()
   end)
 
+  it("goes on, in order, while children are killed at random under load", function()
+    local server = serve {limit = 40, backlog = 1 << 15}
+    local stay, leave, lines = {}, {}, support.rounds(1000)
+    for i = 1, 6 do
+      stay[i] = connect(server)
+    end
+    local pids, jobs, talking = {}, {}, true
+    for i = 1, 20 do
+      leave[i] = connect(server)
+      local joined = leave[i].name .. " joined from %S+ served by pid (%d+)"
+      pids[i] = tonumber(server.log():match(joined))
+    end
+    for _, client in ipairs(leave) do
+      jobs[#jobs + 1] = function() -- talks and reads until it is cut off
+        client.connection:settimeout(0.01)
+        while talking and client.connection:write "chatter\n" do
+          client.connection:read(-4096)
+          client.connection:clearerr()
+        end
+      end
+    end
+    local finished = 0
+    for _, client in ipairs(stay) do
+      jobs[#jobs + 1] = function()
+        for n = 1, lines do
+          client:say(("%d"):format(n))
+        end
+      end
+      jobs[#jobs + 1] = function()
+        local counts, left, got = {}, 0, 0
+        while left < #leave or got < lines * (#stay - 1) do
+          local line = assert(client:read(), "a client was cut off that was not killed")
+          local name, n = line:match "^(guest%d+): (%d+)$"
+          if n then
+            counts[name] = (counts[name] or 0) + 1
+            assert(counts[name] == tonumber(n), line)
+            got = got + 1
+          elseif line:match "^%* guest%d+ left$" then
+            left = left + 1
+          else
+            assert(line:match "^guest%d+: chatter$" or line:match "^%*", line)
+          end
+        end
+        finished = finished + 1
+        talking = finished < #stay
+      end
+    end
+    jobs[#jobs + 1] = function()
+      for _, pid in ipairs(pids) do
+        require("cqueues").sleep(math.random() * 0.02)
+        assert(process.kill(pid, "KILL"))
+      end
+    end
+    together(table.unpack(jobs))
+    assert.equal(#stay, #chat_support.children(server))
+    assert.same({"exit", 0}, {server.stop()})
+  end)
+
   it("leaves no process and no segment when it is killed", function()
     local segments = #support.ipcs()
     local server = serve()
@@ -471,13 +529,15 @@ describe("a defect of the textbook chat,", function()
     ["descriptors of other clients in every child"] = function(server)
       local _ = {join(server, 4)}
       support.eventually(function()
-        for _, pid in ipairs(chat_support.children(server)) do
+        local counts = {}
+        for i, pid in ipairs(chat_support.children(server)) do
           local links = support.shell(("ls -l /proc/%d/fd 2>/dev/null"):format(pid))
-          if select(2, links:gsub("socket:", "")) ~= 2 then -- the client and the server
+          counts[i] = select(2, links:gsub("socket:", ""))
+          if counts[i] ~= counts[1] then -- the first could inherit nothing
             return false
           end
         end
-        return true
+        return counts[1] >= 2 -- its client's and its server's
       end, 0.2)
     end,
   }
@@ -491,7 +551,8 @@ describe("a defect of the textbook chat,", function()
       local textbook = chat_support.serve_textbook(program, 5)
       ok = holds(check, textbook)
       textbook.stop()
-      assert(not ok, "this check does not find the textbook's defect")
+      -- Some are races, which a tool that slows us down can hide.
+      assert(not ok or support.patience > 1, "this check does not find the textbook's defect")
     end)
   end
 

@@ -55,7 +55,8 @@ end
 
 --- Starts the textbook's server. Its clients get no welcome.
 function M.serve_textbook(program, limit)
-  local pipe = assert(io.popen(("exec %s %d 2>/dev/null"):format(program, limit)))
+  local command = "unset ASAN_OPTIONS LD_PRELOAD; exec %s %d 2>/dev/null"
+  local pipe = assert(io.popen(command:format(program, limit)))
   local port, pid = pipe:read("n", "n")
   local server = {child = {pid = pid}, port = port, silent = true}
   function server.stop()

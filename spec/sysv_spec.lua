@@ -57,6 +57,7 @@ describe("a System V segment", function()
     assert.equal(stat.nattch, tonumber(nattch))
 
     local text = support.shell("LC_ALL=C ipcs -m -i " .. id.id)
+    stat = assert(sysv.shmctl(id, sysv.IPC_STAT))
     local function field(name)
       return tonumber(text:match("%f[%w]" .. name .. "=(%d+)"))
     end

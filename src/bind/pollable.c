@@ -6,6 +6,25 @@
  */
 #include "bind/bind.h"
 
+/***
+The descriptor, which is readable once waiting is over. It stays the
+handle's: do not close it.
+@function pollable:fileno
+@treturn int the descriptor
+*/
+
+/***
+The same, under the name that LuaSocket's select asks for.
+@function pollable:getfd
+@treturn int the descriptor
+*/
+
+/***
+The same, under the name that cqueues asks for. Tell cqueues.cancel before you close the
+handle.
+@function pollable:pollfd
+@treturn int the descriptor
+*/
 static int descriptor(lua_State *L)
 {
     const int *fd = bind_handle_self(L);
@@ -19,6 +38,11 @@ static int descriptor(lua_State *L)
     return 1;
 }
 
+/***
+What to poll the descriptor for, for cqueues.
+@function pollable:events
+@treturn string "r"
+*/
 static int events(lua_State *L)
 {
     descriptor(L);
@@ -26,6 +50,11 @@ static int events(lua_State *L)
     return 1;
 }
 
+/***
+After how long to look without an event, for cqueues.
+@function pollable:timeout
+@treturn nil never
+*/
 static int timeout(lua_State *L)
 {
     descriptor(L);

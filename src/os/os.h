@@ -44,7 +44,7 @@ int os_channel_receive(int fd, void *data, size_t size, int64_t deadline, size_t
 typedef struct os_process {
     int fd;     /* readable once the process has ended; -1 when closed or not to be had */
     pid_t pid;  /* 0 in a child that has just been forked */
-    bool pidfd; /* what fd is; otherwise the reading end of a child's pipe */
+    bool pidfd; /* what fd is; otherwise it is a socket to a child */
     uint64_t
         started; /* without any fd: what tells it from a later process of the same pid */
 } os_process;

@@ -4,9 +4,9 @@
  * A process is held by its pidfd, which names that very process: its pid may be
  * given to a stranger as soon as it has been reaped.
  *
- * Where the kernel or a sandbox has no pidfd, a child is held by a pipe whose
+ * Where the kernel or a sandbox has no pidfd, a child is held by a socket whose
  * other end it keeps until it dies, and any other process by its start time.
- * That is as good, except that a child's own children can hold the pipe longer.
+ * That is as good, except that a child's own children can keep the socket longer.
  */
 #include "os/os.h"
 
@@ -15,13 +15,14 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define MILLISECOND 1000000
 
-/* In a child without pidfd: its end of the pipe that tells the parent of its death. */
+/* In a child without pidfd: its end of the socket that tells the parent of its death. */
 static int life = -1;
 
 static int pidfd_open(pid_t pid)
@@ -57,10 +58,11 @@ static uint64_t start_time(pid_t pid)
     return state == 'Z' || state == 'X' ? 0 : started;
 }
 
-static int fork_with_pipe(os_process *child)
+/* Not a pipe: at the other end's close a socket is readable, a pipe only hung up. */
+static int fork_with_socket(os_process *child)
 {
     int ends[2];
-    if (pipe2(ends, O_CLOEXEC))
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends))
         return -errno;
     child->pid = fork();
     if (child->pid == 0) {
@@ -87,7 +89,7 @@ int os_process_fork(os_process *child)
     fflush(NULL);
     int own = pidfd_open(getpid());
     if (own < 0)
-        return lacks_pidfd(errno) ? fork_with_pipe(child) : -errno;
+        return lacks_pidfd(errno) ? fork_with_socket(child) : -errno;
     child->pid = fork();
     int error = child->pid < 0 ? -errno : 0;
     os_fd_close(&own); /* frees the number that the child's descriptor needs */
@@ -144,7 +146,7 @@ int os_process_wait(const os_process *child, int64_t deadline, os_status *status
             return -errno;
         if (info.si_pid != 0)
             break;
-        /* The pipe closes a moment before the exit, or long before it if the child has
+        /* The socket closes a moment before the exit, or long before it if the child has
          * executed another program. */
         int64_t soon = os_clock_now() + MILLISECOND;
         if (soon > deadline)

@@ -76,6 +76,20 @@ function Hub:has_room()
   return self.board:fits(slowest)
 end
 
+-- Wakes a member's child if it sleeps and waits for the log, or for its inbox. One that has
+-- ended has no handles any more, but may have died with its flag set.
+local function wake(member, for_inbox)
+  if not member.ended and member.slot:rouse(for_inbox) then
+    member.channel:send("!", 0) -- if there is no room for it, an earlier one is still unread
+  end
+end
+
+local function kill(member)
+  if not member.ended then
+    member.child:kill "KILL"
+  end
+end
+
 -- A connection whose errors are results, and whose bytes are left alone.
 local function plain(connection)
   connection:onerror(function(_, _, why)
@@ -154,8 +168,8 @@ function Hub:take_lines(member)
     self:hear(member, line)
     taken = true
   end
-  if taken and member.slot:rouse(true) then
-    member.channel:send("!", 0)
+  if taken then
+    wake(member, true)
   end
   return taken
 end
@@ -164,7 +178,7 @@ function Hub:drop(member, why)
   if not member.dropped then
     member.dropped = true
     self.log(("dropped %s: %s"):format(member.name, why))
-    member.child:kill "KILL"
+    kill(member)
   end
 end
 
@@ -344,7 +358,7 @@ function Hub:end_members(now)
   end
   if now > self.closing then
     for _, member in ipairs(self.members) do
-      member.child:kill "KILL"
+      kill(member)
     end
   end
 end
@@ -353,9 +367,7 @@ function Hub:wake_members()
   if self.appended or self.closing then
     self.appended = false
     for _, member in ipairs(self.members) do
-      if member.slot:rouse() then
-        member.channel:send("!", 0)
-      end
+      wake(member)
     end
   end
 end

@@ -1,0 +1,182 @@
+-- What is exported, what types.d.lua declares and what is documented are the same.
+local process = require "shm.process"
+local support = require "spec.support"
+local sysv = require "shm.sysv"
+
+local TYPES = support.read_file "lua/shm/types.d.lua"
+
+-- By class: the names of its fields and functions, those of the classes it extends included.
+local function declared()
+  local classes, variables, class = {}, {}, nil
+  for line in TYPES:gmatch "[^\n]+" do
+    local name, parent = line:match "^%-%-%-@class ([%w_.]+):?%s*([%w_.]*)"
+    if name then
+      class = {functions = {}, fields = {}, parent = classes[parent]}
+      classes[name] = class
+    end
+    local field = line:match "^%-%-%-@field ([%w_]+)"
+    if field then
+      class.fields[field] = true
+    end
+    local variable = line:match "^local ([%w_]+) = {}"
+    if variable then
+      variables[variable] = class
+    end
+    local owner, method = line:match "^function ([%w_]+)[.:]([%w_]+)%("
+    if owner then
+      assert(variables[owner], line).functions[method] = true
+    end
+  end
+  for _, one in pairs(classes) do
+    for method in pairs(one.parent and one.parent.functions or {}) do
+      one.functions[method] = true
+    end
+  end
+  return classes
+end
+
+local function documented_in_c()
+  local names = {}
+  for path in support.shell("ls src/bind/*.c"):gmatch "%S+" do
+    local text = support.read_file(path)
+    for comment, name in text:gmatch "/%*%*%*\n(.-)@function ([%w_:]+)" do
+      assert(#comment > 10, name .. " has no sentence")
+      names[name:match "[%w_]+$"] = true
+    end
+  end
+  return names
+end
+
+-- The functions of a Lua source that have a comment above them.
+local function documented_in_lua(path)
+  local names, comment = {}, false
+  for line in io.lines(path) do
+    local name = line:match "^function [%w_]+[.:]([%w_]+)%(" or line:match "^M%.([%w_]+) ="
+    if name and comment then
+      names[name] = true
+    end
+    comment = line:match "^%-%-%- ?%u" or comment and line:match "^%-%-"
+  end
+  return names
+end
+
+local function functions(t)
+  local names = {}
+  for name, value in pairs(t) do
+    if type(value) == "function" and not name:match "^__" then
+      names[name] = true
+    end
+  end
+  return names
+end
+
+local function others(t)
+  local names = {}
+  for name, value in pairs(t) do
+    if type(value) ~= "function" then
+      names[name] = true
+    end
+  end
+  return names
+end
+
+local function methods(object)
+  local mt = getmetatable(object)
+  return functions(rawget(mt, "__methods") or mt.__index)
+end
+
+local id = assert(sysv.shmget(sysv.IPC_PRIVATE, 1, sysv.IPC_CREAT))
+local region = assert(sysv.shmat(id))
+id:remove()
+local sem = assert(sysv.semget(sysv.IPC_PRIVATE, 1, sysv.IPC_CREAT))
+sem:remove()
+local one, other = process.socketpair()
+local signals = process.signals "USR1"
+local handle = process.open(process.pid())
+local link = require("shm.peer").serve(support.key())
+
+local HANDLES = {
+  ["shm.region"] = region, ["shm.sysv.segment"] = id, ["shm.sysv.semaphores"] = sem,
+  ["shm.process.channel"] = one, ["shm.process.signals"] = signals,
+  ["shm.process.handle"] = handle,
+}
+local MODULES = {
+  ["shm.sysv"] = sysv, ["shm.process"] = process, ["shm"] = require "shm",
+  ["shm.peer.module"] = require "shm.peer", ["shm.chat"] = require "shm.chat",
+}
+local LUA_SOURCES = {
+  ["shm.peer.module"] = "lua/shm/peer.lua", ["shm.chat"] = "lua/shm/chat.lua",
+  ["shm"] = "lua/shm/init.lua",
+}
+
+describe("the interface", function()
+  local classes, in_c = declared(), documented_in_c()
+
+  for name, object in pairs(HANDLES) do
+    it("of " .. name .. " is typed and documented", function()
+      local names = methods(object)
+      assert.same(names, classes[name].functions)
+      for method in pairs(names) do
+        assert(in_c[method], method .. " is not documented")
+      end
+      assert.equal(name, getmetatable(object).__name)
+      assert.is_function(getmetatable(object).__gc)
+      assert.is_function(getmetatable(object).__close)
+      assert.matches("^" .. name:gsub("%p", "%%%0") .. " %(", tostring(object))
+    end)
+  end
+
+  for name, module in pairs(MODULES) do
+    it("of the module " .. name .. " is typed and documented", function()
+      assert.same(functions(module), classes[name].functions)
+      assert.same(others(module), classes[name].fields)
+      local source = LUA_SOURCES[name]
+      local documented = source and documented_in_lua(source) or in_c
+      for exported in pairs(source and module or functions(module)) do
+        assert(documented[exported], exported .. " is not documented")
+      end
+    end)
+  end
+
+  it("of a link is typed and documented", function()
+    local names = functions(getmetatable(link).__index)
+    assert.same(names, classes["shm.peer"].functions)
+    local documented = documented_in_lua "lua/shm/peer.lua"
+    for method in pairs(names) do
+      assert(documented[method], method .. " is not documented")
+    end
+    for field in pairs(classes["shm.peer"].fields) do
+      assert.is_true(link[field] ~= nil or field == "peer", field)
+    end
+  end)
+
+  it("sets no globals and writes nothing", function()
+    local script = [[
+      local before = {}
+      for name in pairs(_G) do before[name] = true end
+      for _, name in ipairs {"shm", "shm.sysv", "shm.process", "shm.peer", "shm.chat"} do
+        require(name)
+      end
+      for name in pairs(_G) do
+        if not before[name] then print(name) end
+      end]]
+    assert.equal("", support.shell("lua5.4 -e '" .. script .. "' 2>&1"))
+  end)
+
+  it("opens twice", function()
+    local open = assert(package.loadlib(package.searchpath("shm.core", package.cpath),
+                                        "luaopen_shm_core"))
+    local again = open()
+    local seg <close> = assert(again.sysv.shmat(assert(again.sysv.shmget(0, 8,
+                                                                          sysv.IPC_CREAT))))
+    seg:set_i64(0, 5)
+    assert.equal(5, region.get_i64(seg, 0))
+    assert.is_true(sysv.shmctl(tonumber(tostring(seg):match "%d+"), sysv.IPC_RMID))
+  end)
+
+  lazy_teardown(function()
+    for _, object in pairs {region, one, other, signals, handle, link} do
+      object:close()
+    end
+  end)
+end)

@@ -1,0 +1,57 @@
+-- Each example prints what it says, leaves nothing behind, and is short.
+local support = require "spec.support"
+
+local function run(path)
+  local errors = os.tmpname()
+  local pipe = assert(io.popen(("lua5.4 %s 2>%s"):format(path, errors)))
+  local output = pipe:read "a"
+  local _, how, code = pipe:close()
+  local said = support.read_file(errors)
+  os.remove(errors)
+  assert.equal("", said)
+  assert.same({"exit", 0}, {how, code})
+  return output
+end
+
+local function untouched(f)
+  local before = support.ipcs()
+  f()
+  assert.same(before, support.ipcs())
+end
+
+describe("the example", function()
+  for path in support.shell("ls examples/[0-9]*.lua"):gmatch "%S+" do
+    it(path .. " prints what it says", function()
+      local source = support.read_file(path)
+      local expected = {}
+      for line in source:gmatch "%-%-> ?([^\n]*)" do
+        expected[#expected + 1] = line
+      end
+      assert.is_true(#expected > 0)
+      assert.matches("^%-%- %u", source)
+      assert.is_true(select(2, source:gsub("\n", "")) < 60)
+      untouched(function()
+        assert.equal(table.concat(expected, "\n") .. "\n", run(path))
+      end)
+    end)
+  end
+end)
+
+describe("the demo", function()
+  it("shows the chat, the pid exchange, and nothing left", function()
+    untouched(function()
+      local output = run "examples/demo.lua"
+      for _, shown in ipairs {
+        "server: listening on 127%.0%.0%.1:%d+", "0x00000000 %d+ +%S+ +600 +%d+ +4 +dest",
+        "ann: hello, everybody", "%* bob left", "%-%- another takes its place",
+        "%* 3 here: ann, eve, guest4", "server: ended with\texit\t0",
+        "turned a client away: too many users", "server: received\tprocess B",
+        "0x66%x+ %d+ +%S+ +600 +192",
+      } do
+        assert.matches(shown, output)
+      end
+      local after = output:match "Afterwards, ipcs %-m =+\n(.*)"
+      assert.is_nil(after:match "\n0x66")
+    end)
+  end)
+end)

@@ -1,0 +1,40 @@
+-- What README shows is so.
+local support = require "spec.support"
+
+describe("README", function()
+  local text = support.read_file "README.md"
+
+  it("has Lua that runs", function()
+    local blocks = 0
+    for block in text:gmatch "```lua\n(.-)```" do
+      local path = os.tmpname()
+      local file <close> = assert(io.open(path, "w"))
+      file:write(block)
+      file:close()
+      local output = support.shell("lua5.4 " .. path .. " 2>&1")
+      os.remove(path)
+      assert.matches("^hello from %d+\texit\t0\n$", output)
+      blocks = blocks + 1
+    end
+    assert.equal(1, blocks)
+  end)
+
+  it("names targets that there are", function()
+    local targets = support.shell "make help"
+    for target in text:gmatch "%f[%w]make ([a-z]+)" do
+      assert(target == "help" or targets:find("make " .. target .. " ", 1, true), target)
+    end
+  end)
+
+  it("names functions that there are", function()
+    local modules = {}
+    for _, name in ipairs {"sysv", "process", "peer", "chat"} do
+      for word in text:match("| `shm%." .. name .. "` | ([^|\n]+) |"):gmatch "`([%w_]+)`" do
+        if not (name == "peer" and (word == "send" or word == "receive")) then
+          modules[name] = require("shm." .. name)
+          assert.is_function(modules[name][word], name .. "." .. word)
+        end
+      end
+    end
+  end)
+end)
