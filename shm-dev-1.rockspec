@@ -64,6 +64,8 @@ build = {
       ["shm.chat.session"] = "lua/shm/chat/session.lua",
       ["shm.options"] = "lua/shm/options.lua",
       ["shm.peer"] = "lua/shm/peer.lua",
+      ["shm.peer.link"] = "lua/shm/peer/link.lua",
+      ["shm.peer.segment"] = "lua/shm/peer/segment.lua",
       ["shm.process"] = "lua/shm/process.lua",
       ["shm.sysv"] = "lua/shm/sysv.lua",
    },

@@ -141,7 +141,7 @@ describe("the interface", function()
   it("of a link is typed and documented", function()
     local names = functions(getmetatable(link).__index)
     assert.same(names, classes["shm.peer"].functions)
-    local documented = documented_in_lua "lua/shm/peer.lua"
+    local documented = documented_in_lua "lua/shm/peer/link.lua"
     for method in pairs(names) do
       assert(documented[method], method .. " is not documented")
     end

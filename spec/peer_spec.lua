@@ -299,20 +299,51 @@ describe("serving and connecting", function()
     assert(id:remove())
   end)
 
-  it("goes on serving when a client dies between leaving its pid and signalling", function()
+  it("goes on serving when a client dies on the way in", function()
     local key = support.key()
     local link <close> = assert(peer.serve(key))
-    local half = child(function()
-      local region = assert(sysv.shmat(assert(segment(key))))
-      assert(region:cas32(0, link.owner, process.pid()))
-      region:store32(132, process.pid())
-    end)
-    ended(half)
+    for _, step in ipairs {"left its pid", "said that it knows more words"} do
+      ended(child(function()
+        local region = assert(sysv.shmat(assert(segment(key))))
+        assert(region:cas32(0, link.owner, process.pid()))
+        if step ~= "left its pid" then
+          region:store32(132, process.pid())
+        end
+      end))
+      refused(ETIMEDOUT, "accept", link:accept(0))
+    end
     local client = child(function()
       assert(assert(peer.connect(key, {timeout = TIMEOUT})):send("whole", TIMEOUT))
     end)
     assert.equal("whole", link:receive(TIMEOUT))
     ended(client)
+  end)
+
+  it("lets one of many clients in, undisturbed by the others", function()
+    local key = support.key()
+    for _ = 1, support.rounds(50) do
+      local link <close> = assert(peer.serve(key))
+      local clients = {}
+      for i = 1, 4 do
+        clients[i] = child(function()
+          local mine, _, errno = peer.connect(key, {timeout = 0})
+          if not mine then
+            process.exit(errno)
+          end
+          assert(mine:send("in", TIMEOUT))
+          assert(mine:receive(TIMEOUT) == "out")
+        end)
+      end
+      assert.equal("in", link:receive(TIMEOUT))
+      assert(link:send("out", TIMEOUT))
+      local served = 0
+      for i = 1, 4 do
+        local _, code = clients[i]:wait(TIMEOUT)
+        served = served + (code == 0 and 1 or 0)
+        assert(code == 0 or code == EADDRINUSE or code == ENOENT, code)
+      end
+      assert.equal(1, served)
+    end
   end)
 
   for _, name in ipairs {"TERM", "INT", "HUP"} do

@@ -1,0 +1,129 @@
+--- The segment in which two peers meet: its layout, whose it is, and whether they live.
+-- @module shm.peer.segment
+local process = require "shm.process"
+local sysv = require "shm.sysv"
+
+local M = {}
+
+--- The longest message, in bytes.
+M.LONGEST = 124
+
+-- Offsets. PID and BUF are the textbook's; the rest exists where MAGIC is in place.
+M.PID, M.BUF = 0, 4
+M.MAGIC = 128       -- whose layout this is
+M.CLIENT = 132      -- pid of a client that knows these words
+M.STATE = 136       -- who may touch BUF and LENGTH: see shm.peer.link
+M.LENGTH = 140      -- bytes of the message in BUF
+M.CLOSED = {server = 144, client = 148} -- 1 once that side has closed the link
+M.TEXTBOOK_SIZE, M.SIZE = 128, 192
+M.MAGIC_VALUE = 0x316b6c70 -- "plk1"
+
+local NEWBORN = 2    -- seconds that a server has from shmget to shmat
+local ENOENT, ESRCH, EEXIST, EINVAL, EADDRINUSE = 2, 3, 17, 22, 98
+
+local function refuse(errno, format, ...)
+  return nil, format:format(...), errno
+end
+
+-- Whether the process has the segment attached; nil where we may not know. A segment's
+-- mapping has the segment's id for its inode.
+local function attached(pid, id)
+  local maps <close> = io.open("/proc/" .. pid .. "/maps")
+  if not maps then
+    return nil
+  end
+  for line in maps:lines() do
+    local inode = line:match "^%x+%-%x+ %S+ %x+ %x+:%x+ (%d+) +/SYSV%x+"
+    if tonumber(inode) == id then
+      return true
+    end
+  end
+  return false
+end
+
+--- Holds the living process that a pid in the segment stands for.
+-- A pid alone proves nothing: its process may be dead, and another have it by now.
+-- @int pid the pid
+-- @int id the segment
+-- @treturn shm.process.handle the process
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] int ESRCH when that process is dead, EMFILE
+function M.holder(pid, id)
+  if pid <= 0 then
+    return refuse(ESRCH, "%d is no pid", pid)
+  end
+  local handle, message, errno = process.open(pid)
+  if not handle then
+    if errno == ESRCH then
+      message = "pid " .. pid .. " is stale: that process is dead"
+    end
+    return nil, message, errno
+  end
+  if attached(pid, id) == false then
+    handle:close()
+    return refuse(ESRCH, "pid %d is stale: another process has it now", pid)
+  end
+  return handle
+end
+
+-- Whether a segment found at our key may be replaced: true, false to look again soon, or
+-- nil and why not. A server of ours is always its segment's creator, whom the kernel knows.
+local function abandoned(id, key)
+  local stat = id:stat()
+  if not stat then
+    return false -- gone meanwhile
+  end
+  if stat.segsz ~= M.SIZE and stat.segsz ~= M.TEXTBOOK_SIZE then
+    return refuse(EEXIST, "key %d: another program's segment of %d bytes is there"
+                  .. " (ipcrm -m %d removes it)", key, stat.segsz, id.id)
+  end
+  if stat.cpid == 0 then
+    return refuse(EADDRINUSE, "key %d: its server lives in another pid namespace", key)
+  end
+  local handle, message, errno = M.holder(stat.cpid, id.id)
+  if handle then
+    handle:close()
+    return refuse(EADDRINUSE, "key %d: pid %d serves there already", key, stat.cpid)
+  elseif errno ~= ESRCH then
+    return nil, message, errno
+  end
+  local newborn = stat.nattch == 0 and os.time() - stat.ctime < NEWBORN
+  return not (newborn and process.alive(stat.cpid))
+end
+
+--- Makes a new segment at a key, in the place of one that a dead server has left.
+-- @int key the key
+-- @int mode permissions
+-- @treturn shm.sysv.segment the segment
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] int EADDRINUSE when a living server is there, EEXIST when it is another
+-- program's segment, EACCES …
+function M.create(key, mode)
+  while true do
+    local id, message, errno = sysv.shmget(key, M.SIZE, sysv.IPC_CREAT | sysv.IPC_EXCL | mode)
+    if id or errno ~= EEXIST then
+      return id, message, errno
+    end
+    local old, free
+    old, message, errno = sysv.shmget(key, 0)
+    if old then
+      free, message, errno = abandoned(old, key)
+    elseif errno == ENOENT then
+      free = false
+    end
+    if free == nil then
+      return nil, message, errno
+    elseif free then
+      free, message, errno = old:remove()
+      if not free and errno ~= EINVAL then
+        return nil, message, errno
+      end
+    else
+      process.sleep(0.01)
+    end
+  end
+end
+
+return M
