@@ -76,17 +76,38 @@ const char *bind_path(lua_State *L, int arg, const char *name)
     return path;
 }
 
+/* One of several words, by its place in the list; absent stands for the first if it may
+ * be. */
+int bind_option(lua_State *L, int arg, const char *name, bool may_be_absent,
+                const char *const words[])
+{
+    if (may_be_absent && lua_isnoneornil(L, arg))
+        return 0;
+    const char *given = bind_string(L, arg, name, NULL);
+    for (int i = 0; words[i]; i++) {
+        if (strcmp(words[i], given) == 0)
+            return i;
+    }
+    return bind_misuse(L, arg, name, "'%s' is none of its words", given);
+}
+
+lua_Number bind_seconds(lua_State *L, int arg, const char *name)
+{
+    if (lua_type(L, arg) != LUA_TNUMBER)
+        bind_misuse(L, arg, name, "number of seconds expected, got %s",
+                    luaL_typename(L, arg));
+    lua_Number seconds = lua_tonumber(L, arg);
+    if (!(seconds >= 0)) /* NaN too */
+        bind_misuse(L, arg, name, "%f is not a number of seconds", seconds);
+    return seconds;
+}
+
 /* The final argument of whatever can block: seconds, absent for ever, 0 to try. */
 int64_t bind_deadline(lua_State *L, int arg)
 {
     if (lua_isnoneornil(L, arg))
         return OS_CLOCK_FOREVER;
-    if (lua_type(L, arg) != LUA_TNUMBER)
-        bind_misuse(L, arg, "timeout", "seconds expected, got %s", luaL_typename(L, arg));
-    lua_Number seconds = lua_tonumber(L, arg);
-    if (!(seconds >= 0)) /* NaN too */
-        bind_misuse(L, arg, "timeout", "%f is not a number of seconds", seconds);
-    return os_clock_deadline(seconds);
+    return os_clock_deadline(bind_seconds(L, arg, "timeout"));
 }
 
 /* A signal by name, with or without SIG, or by number. */

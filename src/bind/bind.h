@@ -34,6 +34,9 @@ lua_Integer bind_opt_range(lua_State *L, int arg, const char *name, lua_Integer 
 size_t bind_count(lua_State *L, int arg, const char *name);
 const char *bind_string(lua_State *L, int arg, const char *name, size_t *size);
 const char *bind_path(lua_State *L, int arg, const char *name);
+int bind_option(lua_State *L, int arg, const char *name, bool may_be_absent,
+                const char *const words[]);
+lua_Number bind_seconds(lua_State *L, int arg, const char *name);
 int64_t bind_deadline(lua_State *L, int arg);
 int bind_signo(lua_State *L, int arg, const char *name);
 

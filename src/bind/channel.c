@@ -54,7 +54,7 @@ static int channel_pair(lua_State *L)
     static const char *const kinds[] = {"stream", "seqpacket", NULL};
     static const int types[] = {SOCK_STREAM, SOCK_SEQPACKET};
     bind_arity(L, 1);
-    int type = types[luaL_checkoption(L, 1, "stream", kinds)];
+    int type = types[bind_option(L, 1, "kind", true, kinds)];
     channel *one = push_channel(L), *other = push_channel(L);
     int fd[2], error = os_channel_pair(type, fd);
     if (error)

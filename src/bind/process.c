@@ -54,9 +54,8 @@ Sleeps. A signal ends the sleep.
 static int process_sleep(lua_State *L)
 {
     bind_arity(L, 1);
-    if (lua_isnoneornil(L, 1))
-        bind_misuse(L, 1, "seconds", "number expected, got %s", luaL_typename(L, 1));
-    return bind_done(L, os_clock_sleep(bind_deadline(L, 1)), "process.sleep");
+    int64_t deadline = os_clock_deadline(bind_seconds(L, 1, "seconds"));
+    return bind_done(L, os_clock_sleep(deadline), "process.sleep");
 }
 
 /***

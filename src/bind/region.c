@@ -150,6 +150,7 @@ Writes values in a format of string.pack, whose alignment counts from offset.
 static int region_pack(lua_State *L)
 {
     const bind_region *region = writable_self(L);
+    bind_region_at(L, region, 2, 0);
     bind_string(L, 3, "format", NULL);
     lua_pushvalue(L, lua_upvalueindex(2));
     lua_insert(L, 3);

@@ -136,7 +136,7 @@ static int signals_dispose(lua_State *L)
     static const char *const actions[] = {"default", "ignore", NULL};
     bind_arity(L, 2);
     int signo = bind_signo(L, 1, "signal");
-    bool ignore = luaL_checkoption(L, 2, NULL, actions) == 1;
+    bool ignore = bind_option(L, 2, "action", false, actions) == 1;
     if (os_signal_dispose(signo, ignore))
         bind_misuse(L, 1, "signal", "the action of signal %d can not be set", signo);
     lua_pushboolean(L, 1);

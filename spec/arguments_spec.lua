@@ -1,0 +1,267 @@
+-- Every argument of every function, with everything that it must refuse. The table below is
+-- compared with what is exported, so that no function is forgotten.
+local chat = require "shm.chat"
+local peer = require "shm.peer"
+local process = require "shm.process"
+local support = require "spec.support"
+local sysv = require "shm.sysv"
+
+local SIZE = 64
+local NAN, HUGE = 0 / 0, math.huge
+
+local handles, closed = {}, {}
+
+-- What no argument of a kind takes.
+local function but(values, ...)
+  local all = {table.unpack(values)}
+  for _, value in ipairs {...} do
+    all[#all + 1] = value
+  end
+  return all
+end
+
+local NO_INTEGER = {"NIL", true, "1", {}, print, io.stdout, 1.5, NAN, HUGE, -HUGE, 2.0 ^ 63}
+local BIT64 = {math.mininteger, math.maxinteger, 1 << 40}
+local WRONG = {
+  integer = NO_INTEGER,
+  offset = but(NO_INTEGER, -1, SIZE, SIZE - 1, table.unpack(BIT64)), -- of at least two bytes
+  word = but(NO_INTEGER, -1, 1, 2, SIZE, table.unpack(BIT64)),       -- aligned
+  count = but(NO_INTEGER, -1, math.mininteger),
+  byte = {true, "1", {}, 1.5, NAN, -1, 256, table.unpack(BIT64)},
+  i8 = but(NO_INTEGER, -129, 128), u8 = but(NO_INTEGER, -1, 256),
+  i16 = but(NO_INTEGER, -32769, 32768), u16 = but(NO_INTEGER, -1, 65536),
+  i32 = but(NO_INTEGER, -(1 << 31) - 1, 1 << 31), u32 = but(NO_INTEGER, -1, 1 << 32),
+  i64 = NO_INTEGER, u64 = NO_INTEGER,
+  bits32 = but(NO_INTEGER, -(1 << 31) - 1, 1 << 32),
+  f32 = {"NIL", true, "1", {}, print, 1e39, -1e39}, f64 = {"NIL", true, "1", {}, print},
+  string = {"NIL", true, 1, 1.5, {}, print, io.stdout},
+  path = {"NIL", true, 1, {}, "a\0b"},
+  timeout = {true, "1", {}, print, -1, -0.001, NAN, -HUGE},
+  seconds = {"NIL", true, "1", {}, -1, NAN, -HUGE},
+  key = but(NO_INTEGER, 1 << 32, -(1 << 31) - 1),
+  flags = {true, "1", {}, 1.5, NAN, -1, 1 << 32},
+  id = {"NIL", true, "1", {}, io.stdout, 1.5, NAN, -1, 1 << 31},
+  address = {true, "1", {}, 1.5, NAN, -1},
+  ops = {"NIL", true, 1, "x", {}, {1}, {{}}, {{num = 0}}, {{num = -1, op = 1}},
+         {{num = 0, op = NAN}}, {{num = 0, op = 1 << 15}}},
+  pid = but(NO_INTEGER, 0, -1, 1 << 31),
+  pid_or_group = but(NO_INTEGER, 1 << 31, -(1 << 31)),
+  signal = {"NIL", true, {}, "", "NONE", -1, 65, 1.5, NAN, 1 << 40},
+  action = {"NIL", true, {}, "", "catch"},
+  kind = {true, {}, "datagram"},
+  func = {"NIL", true, 1, "x", {}},
+  fd = but(NO_INTEGER, -1, 1 << 31),
+  code = {true, "1", {}, 1.5, NAN, -1, 256, table.unpack(BIT64)},
+  number32 = but(NO_INTEGER, 1 << 31, -(1 << 31) - 1),
+  level = but(NO_INTEGER, -1, 1 << 31),
+  at_least_one = but(NO_INTEGER, 0, -1, 1 << 40),
+  text = {"NIL", true, 1, {}, ""},
+  message = {"NIL", true, 1, {}, ("x"):rep(125)},
+  where = {"NIL", true, 1.5, NAN, {}, print, 0, 1 << 32},
+  opts = {true, 1, "x", {colour = "red"}, {1}, {project = 0}, {project = "1"}, {port = -1}},
+}
+
+local E, R = sysv.IPC_STAT, "shm.region"
+
+-- By owner and function: pairs of a kind and a sound value, in the order of the arguments.
+-- The name in the error is the kind's unless a third item says otherwise.
+local function region_functions()
+  local list = {
+    read = {{"offset", 0}, {"count", 2, "n"}},
+    write = {{"offset", 0}, {"string", "ab", "data"}},
+    fill = {{"offset", 0}, {"count", 2, "n"}, {"byte", 0}},
+    copy = {{"offset", 0}, {"region", nil, "source"}, {"offset", 0, "source_offset"},
+            {"count", 2, "n"}},
+    pack = {{"offset", 0}, {"string", "i2", "format"}, {"packed", 1, "pack", {"NIL", "x", {}}}},
+    unpack = {{"offset", 0}, {"string", "i2", "format"}},
+    address = {}, close = {},
+    wait = {{"word", 0, "offset"}, {"bits32", 1, "expected"}, {"timeout", 0}},
+    wake = {{"word", 0, "offset"}, {"byte", 0, "n", {true, "1", 1.5, NAN, -1, 1 << 31}}},
+  }
+  for _, name in ipairs {"i8", "u8", "i16", "u16", "i32", "u32", "i64", "u64", "f32", "f64"} do
+    local offset = {"offset", 0, "offset", name:match "8" and but(NO_INTEGER, -1, SIZE)}
+    list["get_" .. name] = {offset}
+    list["set_" .. name] = {offset, {name, 0, "value"}}
+  end
+  for suffix, value in pairs {[""] = "i64", ["32"] = "bits32"} do
+    local offset = {"word", 0, "offset"}
+    list["load" .. suffix] = {offset}
+    list["cas" .. suffix] = {offset, {value, 0, "expected"}, {value, 0, "value"}}
+    for _, name in ipairs {"store", "add", "swap", "band", "bor", "bxor"} do
+      list[name .. suffix] = {offset, {value, 0, "value"}}
+    end
+  end
+  return list
+end
+
+local pollable = {fileno = {}, getfd = {}, pollfd = {}, events = {}, timeout = {}, close = {}}
+
+local function with_pollable(list)
+  for name, arguments in pairs(pollable) do
+    list[name] = arguments
+  end
+  return list
+end
+
+local FUNCTIONS = {
+  [R] = region_functions(),
+  ["shm.sysv.segment"] = {stat = {}, remove = {}, close = {}},
+  ["shm.sysv.semaphores"] = {stat = {}, remove = {}, close = {}},
+  ["shm.process.handle"] = with_pollable {
+    alive = {}, kill = {{"signal", "TERM"}}, wait = {{"timeout", 0}},
+  },
+  ["shm.process.signals"] = with_pollable {wait = {{"timeout", 0}}},
+  ["shm.process.channel"] = with_pollable {
+    send = {{"text", "x", "data"}, {"timeout", 0}}, recv = {{"at_least_one", 1, "n"},
+                                                           {"timeout", 0}},
+  },
+  ["shm.peer"] = {
+    accept = {{"timeout", 0}}, send = {{"message", "x", "data"}, {"timeout", 0}},
+    receive = {{"timeout", 0}}, close = {},
+  },
+}
+
+local MODULES = {
+  ["shm.sysv"] = {
+    ftok = {{"path", "."}, {"number32", 1, "id", but(NO_INTEGER, 1 << 32, -(1 << 31) - 1)}},
+    shmget = {{"key", 1}, {"count", 1, "size"}, {"flags", 0}},
+    shmat = {{"id", 1}, {"address", 0}, {"flags", 0}},
+    shmdt = {{"region", nil}},
+    shmctl = {{"id", 1}, {"integer", E, "command", but(NO_INTEGER, -1, 12345)}},
+    semget = {{"key", 1}, {"count", 1, "count", but(NO_INTEGER, -1, 1 << 31)}, {"flags", 0}},
+    semop = {{"id", 1}, {"ops", {{num = 0, op = 1}}}, {"timeout", 0}},
+    semctl = {{"id", 1}, {"count", 0, "num", but(NO_INTEGER, -1, 65536)},
+              {"count", E, "command", but(NO_INTEGER, -1, 12345)}},
+  },
+  ["shm.process"] = {
+    pid = {}, monotonic = {}, fork = {{"func", nil, "f"}}, open = {{"pid", 1}},
+    alive = {{"pid", 1}}, kill = {{"pid_or_group", 1, "pid"}, {"signal", 0}},
+    sleep = {{"seconds", 0}}, exit = {{"code", 0}},
+    signals = {{"signal", "USR1"}}, signal = {{"signal", "USR1"}, {"action", "ignore"}},
+    socketpair = {{"kind", "stream"}}, channel = {{"fd", 0}},
+    close_range = {{"fd", 3, "first"}, {"fd", 3, "last", {true, "1", 1.5, NAN, 2, 1 << 31}}},
+    setsockopt = {{"fd", 0}, {"level", 0}, {"level", 0, "option"}, {"number32", 0, "value"}},
+  },
+  ["shm.peer"] = {
+    serve = {{"where", 1, "key"}, {"opts", {}, "peer%.serve"}},
+    connect = {{"where", 1, "key"}, {"opts", {}, "peer%.connect"}},
+  },
+  ["shm.chat"] = {serve = {{"opts", {}, "chat%.serve"}}},
+}
+local LOADED = {["shm.sysv"] = sysv, ["shm.process"] = process, ["shm.peer"] = peer,
+                ["shm.chat"] = chat}
+
+local function open_all()
+  local id = assert(sysv.shmget(sysv.IPC_PRIVATE, SIZE, sysv.IPC_CREAT))
+  local sem = assert(sysv.semget(sysv.IPC_PRIVATE, 1, sysv.IPC_CREAT))
+  local all = {
+    [R] = assert(sysv.shmat(id)), ["shm.sysv.segment"] = id, ["shm.sysv.semaphores"] = sem,
+    ["shm.process.handle"] = assert(process.open(process.pid())),
+    ["shm.process.signals"] = assert(process.signals "USR1"),
+    ["shm.process.channel"] = (assert(process.socketpair())),
+    ["shm.peer"] = assert(peer.serve(support.key())),
+  }
+  id:remove()
+  sem:remove()
+  return all
+end
+
+-- Calls f with sound arguments but for one.
+local function call_with(f, self, arguments, position, wrong)
+  local list, first = {}, self and 1 or 0
+  if self then
+    list[1] = self
+  end
+  for i, argument in ipairs(arguments) do
+    list[first + i] = argument[2]
+    if argument[1] == "region" then
+      list[first + i] = handles[R]
+    end
+  end
+  list[first + position] = wrong
+  if wrong == "NIL" then
+    list[first + position] = nil
+  end
+  return f(table.unpack(list, 1, first + #arguments))
+end
+
+local function refuses_all(where, f, self, arguments)
+  for position, argument in ipairs(arguments) do
+    local kind, _, name, wrongs = table.unpack(argument, 1, 4)
+    if kind == "region" then
+      wrongs = {"NIL", 1, {}, "x", io.stdout, handles["shm.process.channel"], closed[R]}
+    end
+    for _, wrong in ipairs(wrongs or WRONG[kind]) do
+      local ok, message = pcall(call_with, f, self, arguments, position, wrong)
+      local said = ("%s, argument %d = %s: %s"):format(where, position, tostring(wrong),
+                                                      tostring(message))
+      assert(not ok, said .. " was taken")
+      assert(message:match(name or kind), said .. " does not name it")
+    end
+  end
+end
+
+describe("arguments", function()
+  setup(function()
+    handles, closed = open_all(), open_all()
+    for _, handle in pairs(closed) do
+      handle:close()
+    end
+  end)
+
+  teardown(function()
+    for _, handle in pairs(handles) do
+      handle:close()
+    end
+  end)
+
+  local function names(t)
+    local list = {}
+    for name, value in pairs(t) do
+      list[#list + 1] = (type(value) == "function" or type(value) == "table")
+        and not name:match "^__" and name or nil
+    end
+    table.sort(list)
+    return list
+  end
+
+  for module, list in pairs(MODULES) do
+    it("of " .. module .. " are refused by name when they are wrong", function()
+      assert.same(names(LOADED[module]), names(list))
+      for name, arguments in pairs(list) do
+        refuses_all(module .. "." .. name, LOADED[module][name], nil, arguments)
+      end
+    end)
+  end
+
+  for type_name, list in pairs(FUNCTIONS) do
+    it("of " .. type_name .. "'s methods are refused by name when they are wrong", function()
+      local self = handles[type_name]
+      local mt = getmetatable(self)
+      assert.same(names(rawget(mt, "__methods") or mt.__index), names(list))
+      for name, arguments in pairs(list) do
+        refuses_all(type_name .. ":" .. name, self[name], self, arguments)
+      end
+    end)
+
+    it("of " .. type_name .. "'s methods can be no other handle, nor a closed one", function()
+      local methods = rawget(getmetatable(handles[type_name]), "__methods")
+        or getmetatable(handles[type_name]).__index
+      for name, arguments in pairs(list) do
+        for other, handle in pairs(handles) do
+          if other ~= type_name then
+            local ok, message = pcall(call_with, methods[name], handle, arguments, 0, handle)
+            assert(not ok, type_name .. ":" .. name .. " took a " .. other)
+            assert(message:match "expected", message)
+          end
+        end
+        if name ~= "close" then
+          local self = closed[type_name]
+          local ok, message = pcall(call_with, methods[name], self, arguments, 0, self)
+          assert(not ok, type_name .. ":" .. name .. " works when closed")
+          assert(message:match "closed", message)
+        end
+      end
+    end)
+  end
+end)
