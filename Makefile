@@ -33,6 +33,9 @@ CHECK_DEPS := $(TEST_DEPS) \
               clang-format='command -v clang-format' \
               valgrind='command -v valgrind'
 
+# Bounds a run that hangs, and lets Ctrl-C through.
+BOUND    := timeout --foreground --kill-after=10 900
+
 # $(call need,DEPS) installs what the machine lacks of DEPS, or says what to install.
 define need
 @missing=; for dep in $(1); do \
@@ -103,7 +106,7 @@ chat: demo-deps build
 
 .PHONY: test
 test: test-deps build
-	@$(call lua_env,$(TREE)) $(LUA) spec/run.lua
+	@$(call lua_env,$(TREE)) $(BOUND) $(LUA) spec/run.lua
 
 # The longer checks. Each says what it is; the suites end with their own counts.
 STRICT   := -std=c11 -D_GNU_SOURCE -Isrc -I/usr/include/lua5.4 -fsyntax-only -Werror \
@@ -129,7 +132,7 @@ check-sanitizers: check-deps
 	 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1:log_path=$(CURDIR)/build/sanitizer \
 	 SHM_SPEC_SHARE=10 SHM_SPEC_PATIENCE=5 \
 	 LD_PRELOAD=$$(gcc -print-file-name=libasan.so) \
-	 $(call lua_env,build/asan) $(LUA) spec/run.lua --output=plainTerminal
+	 $(call lua_env,build/asan) $(BOUND) $(LUA) spec/run.lua --output=plainTerminal
 	@! cat build/sanitizer.* 2>/dev/null
 
 # Valgrind 3.19 knows no pidfd: this is also the suite over what takes its place. Lines with
@@ -137,14 +140,15 @@ check-sanitizers: check-deps
 # nothing forks.
 check-valgrind: check-deps build
 	@echo 'the suite under valgrind'
-	@mkdir -p build && rm -f build/valgrind.*
+	@rm -rf build/valgrind && mkdir -p build/valgrind
 	@SHM_SPEC_SHARE=100 SHM_SPEC_PATIENCE=20 $(call lua_env,$(TREE)) \
-	 valgrind -q --error-exitcode=99 --log-file=build/valgrind.%p \
+	 $(BOUND) valgrind -q --error-exitcode=99 --log-file=$(CURDIR)/build/valgrind/%p \
 	 $(LUA) spec/run.lua --output=plainTerminal
-	@$(call lua_env,$(TREE)) valgrind -q --error-exitcode=99 --log-file=build/valgrind.%p \
+	@$(call lua_env,$(TREE)) $(BOUND) valgrind -q --error-exitcode=99 --log-file=$(CURDIR)/build/valgrind/%p \
 	 --leak-check=full --errors-for-leak-kinds=definite \
 	 $(LUA) spec/run.lua --output=plainTerminal spec/region_spec.lua
-	@! grep -h '^==' build/valgrind.*
+	@! grep -rh '^==' build/valgrind
+	@rm -rf build/valgrind
 
 .PHONY: clean
 clean:

@@ -40,6 +40,7 @@ build = {
             "src/bind/channel.c",
             "src/bind/child.c",
             "src/bind/core.c",
+            "src/bind/format.c",
             "src/bind/handle.c",
             "src/bind/ipcid.c",
             "src/bind/pollable.c",

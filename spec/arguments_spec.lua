@@ -33,7 +33,8 @@ local WRONG = {
   i32 = but(NO_INTEGER, -(1 << 31) - 1, 1 << 31), u32 = but(NO_INTEGER, -1, 1 << 32),
   i64 = NO_INTEGER, u64 = NO_INTEGER,
   bits32 = but(NO_INTEGER, -(1 << 31) - 1, 1 << 32),
-  f32 = {"NIL", true, "1", {}, print, 1e39, -1e39}, f64 = {"NIL", true, "1", {}, print},
+  f32 = {"NIL", true, "1", {}, print, 1e39, -1e39, (1 << 24) + 1},
+  f64 = {"NIL", true, "1", {}, print, (1 << 53) + 1, math.maxinteger},
   string = {"NIL", true, 1, 1.5, {}, print, io.stdout},
   path = {"NIL", true, 1, {}, "a\0b"},
   timeout = {true, "1", {}, print, -1, -0.001, NAN, -HUGE},
@@ -43,7 +44,7 @@ local WRONG = {
   id = {"NIL", true, "1", {}, io.stdout, 1.5, NAN, -1, 1 << 31},
   address = {true, "1", {}, 1.5, NAN, -1},
   ops = {"NIL", true, 1, "x", {}, {1}, {{}}, {{num = 0}}, {{num = -1, op = 1}},
-         {{num = 0, op = NAN}}, {{num = 0, op = 1 << 15}}},
+         {{num = 0, op = NAN}}, {{num = 0, op = 1 << 15}}, {{num = 0, op = 1, flag = 0}}},
   pid = but(NO_INTEGER, 0, -1, 1 << 31),
   pid_or_group = but(NO_INTEGER, 1 << 31, -(1 << 31)),
   signal = {"NIL", true, {}, "", "NONE", -1, 65, 1.5, NAN, 1 << 40},
@@ -54,7 +55,7 @@ local WRONG = {
   code = {true, "1", {}, 1.5, NAN, -1, 256, table.unpack(BIT64)},
   number32 = but(NO_INTEGER, 1 << 31, -(1 << 31) - 1),
   level = but(NO_INTEGER, -1, 1 << 31),
-  at_least_one = but(NO_INTEGER, 0, -1, 1 << 40),
+  at_least_one = but(NO_INTEGER, 0, -1),
   text = {"NIL", true, 1, {}, ""},
   message = {"NIL", true, 1, {}, ("x"):rep(125)},
   where = {"NIL", true, 1.5, NAN, {}, print, 0, 1 << 32},
@@ -73,7 +74,8 @@ local function region_functions()
     copy = {{"offset", 0}, {"region", nil, "source"}, {"offset", 0, "source_offset"},
             {"count", 2, "n"}},
     pack = {{"offset", 0}, {"string", "i2", "format"}, {"packed", 1, "pack", {"NIL", "x", {}}}},
-    unpack = {{"offset", 0}, {"string", "i2", "format"}},
+    unpack = {{"offset", 0}, {"path", "i2", "format"}},
+    view = {{"offset", 0}, {"count", 2, "n"}},
     address = {}, close = {},
     wait = {{"word", 0, "offset"}, {"bits32", 1, "expected"}, {"timeout", 0}},
     wake = {{"word", 0, "offset"}, {"byte", 0, "n", {true, "1", 1.5, NAN, -1, 1 << 31}}},
@@ -224,6 +226,45 @@ describe("arguments", function()
     table.sort(list)
     return list
   end
+
+  it("of metamethods called by hand are checked as well", function()
+    for type_name, handle in pairs(handles) do
+      local mt = getmetatable(handle)
+      for name, f in pairs(mt) do
+        for _, wrong in ipairs {"x", 1, {}, io.stdout, true} do
+          if type(f) == "function" and name ~= "__eq" then
+            local ok = pcall(f, wrong, "pid")
+            assert(not ok or type_name == "shm.peer", type_name .. name) -- a table, no memory
+          end
+        end
+      end
+    end
+    local id, region = handles["shm.sysv.segment"], handles[R]
+    for _, other in ipairs {region, io.stdout, handles["shm.sysv.semaphores"]} do
+      assert.is_false(id == other)
+      assert.is_false(other == id)
+    end
+  end)
+
+  it("that a command does not take are refused", function()
+    local sem = assert(sysv.semget(sysv.IPC_PRIVATE, 1, sysv.IPC_CREAT))
+    for _, call in ipairs {
+      function() sysv.semctl(sem, 0, sysv.GETVAL, 5) end,
+      function() sysv.semctl(sem, 0, sysv.GETALL, {}) end,
+      function() sysv.shmctl(handles["shm.sysv.segment"], sysv.IPC_STAT, {}) end,
+    } do
+      assert.error_matches(call, "too many")
+    end
+    for _, wrong in ipairs {true, 1, "x", {uid = -1}, {mode = 512}, {mode = "x"}, {key = 1}} do
+      local function set() sysv.semctl(sem, 0, sysv.IPC_SET, wrong) end
+      assert.error_matches(set, type(wrong) == "table" and next(wrong) or "values")
+      local function set_segment()
+        sysv.shmctl(handles["shm.sysv.segment"], sysv.IPC_SET, wrong)
+      end
+      assert.error_matches(set_segment, type(wrong) == "table" and next(wrong) or "values")
+    end
+    sem:remove()
+  end)
 
   for module, list in pairs(MODULES) do
     it("of " .. module .. " are refused by name when they are wrong", function()

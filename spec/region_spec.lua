@@ -92,9 +92,83 @@ describe("a region", function()
     r:pack(0, "<s4", text)
     assert.equal(text, (r:unpack(0, "<s4")))
     r:set_u32(0, SIZE)
-    assert.error_matches(function() r:unpack(0, "<s4") end, "too short")
+    assert.error_matches(function() r:unpack(0, "<s4") end, "offset: what '<s4' reads")
     r:fill(0, SIZE, 0x41)
-    assert.error_matches(function() r:unpack(0, "z") end, "unfinished")
+    assert.error_matches(function() r:unpack(0, "z") end, "offset: what 'z' reads")
+    r:fill(0, SIZE, 0xff)
+    assert.error_matches(function() r:unpack(0, "s") end, "offset: what 's' reads")
+  end)
+
+  it("unpacks whatever string.pack makes", function()
+    local options = {"b", "B", "h", "H", "i", "I3", "i7", "l", "j", "T", "f", "d", "n", "s",
+                     "s1", "s2", "z", "c5", "x", " ", "<", ">", "=", "!", "!2", "!4", "!1", "Xi4",
+                     "Xd"}
+    math.randomseed(42)
+    local tried = 0
+    for _ = 1, 2000 do
+      local format, values = "", {}
+      for _ = 1, math.random(0, 8) do
+        local option = options[math.random(#options)]
+        format = format .. option
+        if option:match "^[bBhHiIljT]" then
+          values[#values + 1] = math.random(0, 100)
+        elseif option:match "^[fdn]" then
+          values[#values + 1] = math.random(0, 100) / 4
+        elseif option:match "^[szc]" then
+          values[#values + 1] = ("x"):rep(option == "c5" and 5 or math.random(0, 9))
+        end
+      end
+      local sound, packed = pcall(string.pack, format, table.unpack(values))
+      if sound and #packed <= SIZE then
+        tried = tried + 1
+        local offset = math.random(0, SIZE - #packed)
+        assert.equal(offset + #packed, r:pack(offset, format, table.unpack(values)))
+        values[#values + 1] = offset + #packed
+        assert.same(values, {r:unpack(offset, format)})
+        local last <close> = r:view(offset, #packed) -- not a byte to spare
+        values[#values] = #packed
+        assert.same(values, {last:unpack(0, format)})
+      end
+    end
+    assert.is_true(tried > 500)
+    for _, wrong in ipairs {"y", "i17", "X", "!3i4", "c"} do
+      assert.has_error(function() r:unpack(0, wrong) end)
+    end
+  end)
+
+  it("gives views, which live as long as they are held", function()
+    r:write(10, "hello")
+    local view = r:view(10, 5)
+    assert.equal(5, #view)
+    assert.equal(r:address() + 10, view:address())
+    assert.equal("hello", view:read(0, 5))
+    assert.error_matches(function() view:read(0, 6) end, "offset")
+    view:write(0, "jelly")
+    assert.equal("jelly", r:read(10, 5))
+    assert.error_matches(function() r:view(SIZE, 1) end, "offset")
+    local inner = view:view(1, 2)
+    r:close()
+    assert.equal("jelly", view:read(0, 5))
+    view:close()
+    assert.error_matches(function() view:read(0, 1) end, "closed")
+    assert.equal("el", inner:read(0, 2))
+    inner:close()
+    local nothing = region():view(3, 0)
+    collectgarbage()
+    assert.equal("", nothing:read(0, 0))
+    assert.error_matches(function() nothing:read(0, 1) end, "offset")
+  end)
+
+  it("survives being closed in the middle of a call", function()
+    -- A hook may run in any call, and a finalizer in any allocation.
+    for name, arguments in pairs {unpack = {0, "z"}, pack = {0, "z", "x"}} do
+      local victim = region()
+      local method = victim[name]
+      debug.sethook(function() victim:close() end, "c")
+      local ok, why = pcall(method, victim, table.unpack(arguments))
+      debug.sethook()
+      assert(not ok and why:match "closed", why)
+    end
   end)
 
   it("reports its address", function()
@@ -244,7 +318,7 @@ describe("a region", function()
     assert.equal("shm.region (closed)", tostring(r))
     local arguments = {
       read = {0, 0}, write = {0, ""}, fill = {0, 0}, pack = {0, ""}, unpack = {0, ""},
-      load = {0}, store = {0, 0}, cas = {0, 0, 0}, wait = {0, 0, 0}, wake = {0},
+      view = {0, 0}, load = {0}, store = {0, 0}, cas = {0, 0, 0}, wait = {0, 0, 0}, wake = {0},
       get_i8 = {0}, set_i8 = {0, 0}, get_f64 = {0}, set_f64 = {0, 0}, address = {},
     }
     for name, list in pairs(arguments) do

@@ -180,6 +180,10 @@ describe("a System V segment", function()
     assert.equal(0, id:stat().nattch)
   end)
 
+  it("is never put at address 0", function()
+    assert.error_matches(function() sysv.shmat(id, 1, sysv.SHM_RND) end, "address: 1 rounds down")
+  end)
+
   it("has ids that print, compare and close", function()
     assert.equal("shm.sysv.segment (" .. id.id .. ")", tostring(id))
     local key = support.key()
@@ -322,7 +326,7 @@ describe("a System V semaphore set", function()
 
   it("names what is wrong with an operation", function()
     for _, row in ipairs {
-      {nil, "list of operations"}, {{}, "1 to 500"}, {{1}, "operation 1: table"},
+      {nil, "list of operations"}, {{}, "1 to 4096"}, {{1}, "operation 1: table"},
       {{{}}, "num"}, {{{num = 0}}, "op"}, {{{num = -1, op = 1}}, "num"},
       {{{num = 0, op = 40000}}, "op"}, {{{num = 0, op = 1, flg = "x"}}, "flg"},
       {{{num = 1 << 16, op = 1}}, "num"}, {{{num = 0, op = 0.5}}, "op"},

@@ -46,6 +46,11 @@ function region:pack(offset, format, ...) end
 ---@return any ... the values, then the offset behind them
 function region:unpack(offset, format) end
 
+---@param offset integer
+---@param n integer
+---@return shm.region
+function region:view(offset, n) end
+
 ---@return integer
 function region:address() end
 

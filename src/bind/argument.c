@@ -42,6 +42,8 @@ lua_Integer bind_range(lua_State *L, int arg, const char *name, lua_Integer leas
                        lua_Integer most)
 {
     lua_Integer value = bind_integer(L, arg, name);
+    if (value < least && most == LUA_MAXINTEGER)
+        bind_misuse(L, arg, name, "%I is less than %I", value, least);
     if (value < least || value > most)
         bind_misuse(L, arg, name, "%I is not within %I and %I", value, least, most);
     return value;
@@ -66,8 +68,8 @@ const char *bind_string(lua_State *L, int arg, const char *name, size_t *size)
     return lua_tolstring(L, arg, size);
 }
 
-/* A string for the kernel, which stops reading at the first NUL. */
-const char *bind_path(lua_State *L, int arg, const char *name)
+/* A string for C, which stops reading at the first NUL. */
+const char *bind_word(lua_State *L, int arg, const char *name)
 {
     size_t size;
     const char *path = bind_string(L, arg, name, &size);
@@ -83,12 +85,28 @@ int bind_option(lua_State *L, int arg, const char *name, bool may_be_absent,
 {
     if (may_be_absent && lua_isnoneornil(L, arg))
         return 0;
-    const char *given = bind_string(L, arg, name, NULL);
+    const char *given = bind_word(L, arg, name), *list = "";
     for (int i = 0; words[i]; i++) {
         if (strcmp(words[i], given) == 0)
             return i;
+        list = lua_pushfstring(L, "%s%s'%s'", list, i ? " or " : "", words[i]);
     }
-    return bind_misuse(L, arg, name, "'%s' is none of its words", given);
+    return bind_misuse(L, arg, name, "'%s' is not %s", given, list);
+}
+
+/* A misspelt field would otherwise be a silent nothing. arg may count from the top. */
+void bind_only_fields(lua_State *L, int arg, const char *name, const char *const known[])
+{
+    int table = lua_absindex(L, arg);
+    for (lua_pushnil(L); lua_next(L, table); lua_pop(L, 1)) {
+        const char *key =
+            lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : luaL_typename(L, -2);
+        int i = 0;
+        while (known[i] && strcmp(known[i], key) != 0)
+            i++;
+        if (!known[i])
+            bind_misuse(L, table, name, "unknown field '%s'", key);
+    }
 }
 
 lua_Number bind_seconds(lua_State *L, int arg, const char *name)
@@ -118,8 +136,9 @@ int bind_signo(lua_State *L, int arg, const char *name)
     if (lua_type(L, arg) != LUA_TSTRING)
         bind_misuse(L, arg, name, "signal's name expected, got %s",
                     luaL_typename(L, arg));
-    int signo = os_signal_number(lua_tostring(L, arg));
+    const char *word = bind_word(L, arg, name);
+    int signo = os_signal_number(word);
     if (signo == 0)
-        bind_misuse(L, arg, name, "no signal is called '%s'", lua_tostring(L, arg));
+        bind_misuse(L, arg, name, "no signal is called '%s'", word);
     return signo;
 }

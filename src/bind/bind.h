@@ -5,6 +5,10 @@
  * closed and opened afterwards, so that an error in between leaks nothing.
  * Methods carry their metatable as first upvalue: comparing it is the handle
  * check, and it differs per lua_State, which a static could not.
+ *
+ * An allocation can run a finalizer and any call a hook, and either can close the
+ * very handle that is being used. So a pointer into a region, or a descriptor, is
+ * taken last: nothing of Lua's that can run code comes between taking and using it.
  */
 #ifndef LSHM_BIND_H
 #define LSHM_BIND_H
@@ -33,10 +37,11 @@ lua_Integer bind_opt_range(lua_State *L, int arg, const char *name, lua_Integer 
                            lua_Integer least, lua_Integer most);
 size_t bind_count(lua_State *L, int arg, const char *name);
 const char *bind_string(lua_State *L, int arg, const char *name, size_t *size);
-const char *bind_path(lua_State *L, int arg, const char *name);
+const char *bind_word(lua_State *L, int arg, const char *name);
 int bind_option(lua_State *L, int arg, const char *name, bool may_be_absent,
                 const char *const words[]);
 lua_Number bind_seconds(lua_State *L, int arg, const char *name);
+void bind_only_fields(lua_State *L, int arg, const char *name, const char *const known[]);
 int64_t bind_deadline(lua_State *L, int arg);
 int bind_signo(lua_State *L, int arg, const char *name);
 
@@ -80,6 +85,7 @@ typedef struct bind_region {
 } bind_region;
 
 bind_region *bind_region_push(lua_State *L);
+int bind_region_close(lua_State *L, bind_region *region);
 bind_region *bind_region_open(lua_State *L, int arg, const char *name);
 int bind_region_outside(lua_State *L, const bind_region *region, int arg,
                         const char *name, lua_Integer offset, size_t n);
@@ -114,19 +120,36 @@ static inline void bind_region_writable(lua_State *L, const bind_region *region)
         bind_region_refuses(L, region);
 }
 
+/* format.c: how far what string.unpack will read goes */
+bool bind_format_reach(const char *format, const uint8_t *bytes, size_t size,
+                       size_t *reach);
+
 /* ipcid.c: the number of a System V object as userdata */
+typedef struct bind_ipcid {
+    int id;
+    bool open;
+} bind_ipcid;
+
 typedef struct bind_ipcid_kind {
     const char *type;
     luaL_Reg methods[3];
+    const char *function; /* which makes one, by this function of floor 0 */
+    int (*get)(key_t key, size_t amount, int flags, int *id);
+    lua_Integer most; /* the largest amount */
 } bind_ipcid_kind;
 
+typedef struct bind_ipcperm { /* the values for IPC_SET that were given */
+    lua_Integer uid, gid, mode;
+    bool has_uid, has_gid, has_mode;
+} bind_ipcperm;
+
 void bind_ipcid_register(lua_State *L, const bind_ipcid_kind *kind);
-int bind_ipcid_push(lua_State *L, const bind_ipcid_kind *kind, int id);
-int bind_ipcid(lua_State *L, int arg, const bind_ipcid_kind *kind);
-key_t bind_ipckey(lua_State *L, int arg);
-int bind_ipcflags(lua_State *L, int arg);
+int bind_ipcid_get(lua_State *L, const bind_ipcid_kind *kind, const char *amount);
+int bind_ipcid_number(lua_State *L, int arg, const bind_ipcid_kind *kind);
 void bind_ipcperm_push(lua_State *L, const struct ipc_perm *perm);
-void bind_ipcperm_read(lua_State *L, int arg, struct ipc_perm *perm);
+bind_ipcperm bind_ipcperm_read(lua_State *L, int arg);
+bool bind_ipcperm_whole(const bind_ipcperm *values);
+void bind_ipcperm_apply(const bind_ipcperm *values, struct ipc_perm *perm);
 
 /* One function per Lua module's share of shm.core; each leaves a table on the stack. */
 void bind_sysv_open(lua_State *L);

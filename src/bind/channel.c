@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 
 #define CHANNEL "shm.process.channel"
-#define MOST_AT_ONCE 0x40000000 /* what one receive may ask for */
+#define MOST_AT_ONCE 0x100000 /* more than any socket holds */
 
 typedef struct channel {
     int fd; /* -1 when closed */
@@ -72,7 +72,7 @@ descriptor: the library closes its own when it likes.
 @treturn shm.process.channel the channel
 @treturn[2] nil
 @treturn[2] string message
-@treturn[2] int EBADF, ENOTSOCK, EMFILE
+@treturn[2] int EBADF, ENOTSOCK, EPROTOTYPE (datagrams have no end), EMFILE
 @see fcntl(2)
 */
 static int channel_adopt(lua_State *L)
@@ -128,12 +128,12 @@ static int channel_receive(lua_State *L)
 {
     const channel *self = channel_self(L);
     bind_arity(L, 3);
-    size_t n = (size_t)bind_range(L, 2, "n", 1, MOST_AT_ONCE), got;
+    size_t n = (size_t)bind_range(L, 2, "n", 1, LUA_MAXINTEGER), got;
     int64_t deadline = bind_deadline(L, 3);
-    int fd = channel_open(L, self);
+    n = n < MOST_AT_ONCE ? n : MOST_AT_ONCE;
     luaL_Buffer buffer;
     char *data = luaL_buffinitsize(L, &buffer, n);
-    int error = os_channel_receive(fd, data, n, deadline, &got);
+    int error = os_channel_receive(channel_open(L, self), data, n, deadline, &got);
     if (error)
         return bind_fail(L, error, "channel.recv");
     luaL_pushresultsize(&buffer, got);

@@ -181,9 +181,7 @@ static int handle_wait(lua_State *L)
     int64_t deadline = bind_deadline(L, 2);
     if (!self->reaped) {
         handle_open(L);
-        int error = self->process.started
-                        ? -ECHILD
-                        : os_process_wait(&self->process, deadline, &self->status);
+        int error = os_process_wait(&self->process, deadline, &self->status);
         if (error)
             return bind_fail(L, error, "process.wait %d", (int)self->process.pid);
         self->reaped = true;
@@ -221,7 +219,7 @@ leaves a zombie when it does, until this process ends: wait for your children.
 static int handle_close(lua_State *L)
 {
     handle *self = handle_self(L);
-    if (self->process.fd >= 0 && !self->reaped)
+    if (self->open && !self->reaped)
         self->reaped = os_process_wait(&self->process, 0, &self->status) == 0;
     os_process_close(&self->process);
     self->open = false;

@@ -42,6 +42,8 @@ void bind_handle_methods(lua_State *L, const char *type, const luaL_Reg *methods
 
 static int index_with_field(lua_State *L)
 {
+    if (!bind_handle_self(L))
+        bind_handle_bad(L, 1, "handle of another kind");
     if (lua_rawequal(L, 2, lua_upvalueindex(3)))
         return lua_tocfunction(L, lua_upvalueindex(4))(L);
     lua_pushvalue(L, 2);

@@ -6,20 +6,15 @@
  */
 #include "bind/bind.h"
 
+#include <errno.h>
 #include <limits.h>
-#include <string.h>
-
-typedef struct ipcid {
-    int id;
-    bool open;
-} ipcid;
 
 #define MODE_BITS 0777
 #define OWNER_ONLY 0600
 
-static ipcid *ipcid_self(lua_State *L)
+static bind_ipcid *ipcid_self(lua_State *L)
 {
-    ipcid *handle = bind_handle_self(L);
+    bind_ipcid *handle = bind_handle_self(L);
     if (!handle)
         bind_handle_bad(L, 1, "System V id expected");
     return handle;
@@ -34,7 +29,7 @@ static int ipcid_close(lua_State *L)
 
 static int ipcid_tostring(lua_State *L)
 {
-    const ipcid *handle = ipcid_self(L);
+    const bind_ipcid *handle = ipcid_self(L);
     luaL_getmetafield(L, 1, "__name");
     if (handle->open)
         lua_pushfstring(L, "%s (%d)", lua_tostring(L, -1), handle->id);
@@ -43,20 +38,20 @@ static int ipcid_tostring(lua_State *L)
     return 1;
 }
 
+/* Lua asks this of any two userdata of which one is an id. */
 static int ipcid_equal(lua_State *L)
 {
-    const ipcid *one = ipcid_self(L);
+    const bind_ipcid *one = bind_handle_self(L);
     lua_insert(L, 1);
-    const ipcid *other = bind_handle_self(L);
-    lua_pushboolean(L, other && one->open && other->open && one->id == other->id);
+    const bind_ipcid *other = bind_handle_self(L);
+    lua_pushboolean(L, one && other && one->open && other->open && one->id == other->id);
     return 1;
 }
 
-/* Called by __index: upvalues are those of the caller, so the handle is taken as it is.
- */
+/* Called by __index, which has checked the handle. */
 static int ipcid_number(lua_State *L)
 {
-    const ipcid *handle = lua_touserdata(L, 1);
+    const bind_ipcid *handle = lua_touserdata(L, 1);
     if (!handle->open)
         bind_handle_bad(L, 1, "id is closed");
     lua_pushinteger(L, handle->id);
@@ -78,40 +73,44 @@ void bind_ipcid_register(lua_State *L, const bind_ipcid_kind *kind)
     bind_handle_field(L, kind->type, "id", ipcid_number);
 }
 
-int bind_ipcid_push(lua_State *L, const bind_ipcid_kind *kind, int id)
+/*
+ * shmget, semget and msgget: key, amount, flags. Where an object is to be created and no
+ * mode is given it is its owner's alone, as mode 0 helps nobody; but who finds an
+ * existing one is not asked for rights that the caller did not ask for.
+ */
+int bind_ipcid_get(lua_State *L, const bind_ipcid_kind *kind, const char *amount)
 {
-    ipcid *handle = lua_newuserdatauv(L, sizeof *handle, 0);
-    *handle = (ipcid){.id = id, .open = true};
+    bind_arity(L, 3);
+    /* A key_t is an int; ipcs prints it as an unsigned number, so both are taken. */
+    key_t key = (key_t)bind_range(L, 1, "key", INT_MIN, UINT_MAX);
+    size_t size = (size_t)bind_range(L, 2, amount, 0, kind->most);
+    int flags = (int)bind_opt_range(L, 3, "flags", 0, 0, INT_MAX);
+    bool no_mode = flags & IPC_CREAT && !(flags & MODE_BITS);
+
+    bind_ipcid *handle = lua_newuserdatauv(L, sizeof *handle, 0);
+    *handle = (bind_ipcid){.open = false};
     luaL_setmetatable(L, kind->type);
+    int error = kind->get(key, size, no_mode ? flags | OWNER_ONLY : flags, &handle->id);
+    if (error == -EACCES && no_mode)
+        error = kind->get(key, size, flags, &handle->id);
+    if (error)
+        return bind_fail(L, error, "sysv.%s key %d", kind->function, (int)key);
+    handle->open = true;
     return 1;
 }
 
 /* An id that is an argument: a handle of the kind, or the plain number. */
-int bind_ipcid(lua_State *L, int arg, const bind_ipcid_kind *kind)
+int bind_ipcid_number(lua_State *L, int arg, const bind_ipcid_kind *kind)
 {
     if (lua_type(L, arg) == LUA_TNUMBER)
         return (int)bind_range(L, arg, "id", 0, INT_MAX);
-    const ipcid *handle = bind_handle_test(L, arg, kind->type);
+    const bind_ipcid *handle = bind_handle_test(L, arg, kind->type);
     if (!handle)
         bind_misuse(L, arg, "id", "%s or its number expected, got %s", kind->type,
                     luaL_typename(L, arg));
     else if (!handle->open)
         bind_misuse(L, arg, "id", "id is closed");
     return handle->id;
-}
-
-/* A key_t is an int; ipcs prints it as an unsigned number, so both are taken. */
-key_t bind_ipckey(lua_State *L, int arg)
-{
-    return (key_t)bind_range(L, arg, "key", INT_MIN, UINT_MAX);
-}
-
-/* With IPC_CREAT and no mode at all, the object is its owner's alone: mode 0 helps
- * nobody. */
-int bind_ipcflags(lua_State *L, int arg)
-{
-    int flags = (int)bind_opt_range(L, arg, "flags", 0, 0, INT_MAX);
-    return flags & IPC_CREAT && !(flags & MODE_BITS) ? flags | OWNER_ONLY : flags;
 }
 
 static void set_field(lua_State *L, const char *name, lua_Integer value)
@@ -132,38 +131,50 @@ void bind_ipcperm_push(lua_State *L, const struct ipc_perm *perm)
     set_field(L, "seq", perm->__seq);
 }
 
-static lua_Integer perm_field(lua_State *L, int arg, const char *name, lua_Integer most,
-                              lua_Integer absent)
+/* Whether the table has the field; if so, its value. */
+static bool perm_field(lua_State *L, int arg, const char *name, lua_Integer most,
+                       lua_Integer *value)
 {
     lua_pushstring(L, name);
     lua_rawget(L, arg);
-    if (lua_isnil(L, -1)) {
-        lua_pop(L, 1);
-        return absent;
-    }
-    if (!lua_isinteger(L, -1) || lua_tointeger(L, -1) < 0 || lua_tointeger(L, -1) > most)
+    bool given = !lua_isnil(L, -1);
+    int whole = 0;
+    if (given)
+        *value = lua_tointegerx(L, -1, &whole);
+    if (given &&
+        (!whole || lua_type(L, -1) != LUA_TNUMBER || *value < 0 || *value > most))
         bind_misuse(L, arg, name, "integer from 0 to %I expected", most);
-    lua_Integer value = lua_tointeger(L, -1);
     lua_pop(L, 1);
-    return value;
+    return given;
 }
 
-/* What IPC_SET may change, from a table: uid, gid and mode; what is absent stays. */
-void bind_ipcperm_read(lua_State *L, int arg, struct ipc_perm *perm)
+/* What IPC_SET may change, from a table: uid, gid and mode. */
+bind_ipcperm bind_ipcperm_read(lua_State *L, int arg)
 {
+    static const char *const known[] = {"uid", "gid", "mode", NULL};
     if (lua_type(L, arg) != LUA_TTABLE)
         bind_misuse(L, arg, "values", "table expected, got %s", luaL_typename(L, arg));
-    for (lua_pushnil(L); lua_next(L, arg); lua_pop(L, 1)) {
-        static const char *const known[] = {"uid", "gid", "mode", NULL};
-        const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?";
-        int i = 0;
-        while (known[i] && strcmp(known[i], key) != 0)
-            i++;
-        if (!known[i])
-            bind_misuse(L, arg, "values",
-                        "unknown field '%s' (uid, gid and mode can be set)", key);
-    }
-    perm->uid = (uid_t)perm_field(L, arg, "uid", UINT_MAX, perm->uid);
-    perm->gid = (gid_t)perm_field(L, arg, "gid", UINT_MAX, perm->gid);
-    perm->mode = (unsigned short)perm_field(L, arg, "mode", MODE_BITS, perm->mode);
+    bind_only_fields(L, arg, "values", known);
+    bind_ipcperm values = {0};
+    values.has_uid = perm_field(L, arg, "uid", UINT_MAX, &values.uid);
+    values.has_gid = perm_field(L, arg, "gid", UINT_MAX, &values.gid);
+    values.has_mode = perm_field(L, arg, "mode", MODE_BITS, &values.mode);
+    return values;
+}
+
+/* Whether nothing of the object's own has to be asked for first, which takes the right
+ * to. */
+bool bind_ipcperm_whole(const bind_ipcperm *values)
+{
+    return values->has_uid && values->has_gid && values->has_mode;
+}
+
+void bind_ipcperm_apply(const bind_ipcperm *values, struct ipc_perm *perm)
+{
+    if (values->has_uid)
+        perm->uid = (uid_t)values->uid;
+    if (values->has_gid)
+        perm->gid = (gid_t)values->gid;
+    if (values->has_mode)
+        perm->mode = (unsigned short)values->mode;
 }

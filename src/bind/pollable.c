@@ -32,7 +32,8 @@ static int descriptor(lua_State *L)
     if (!fd)
         bind_handle_bad(L, 1, "handle expected");
     else if (*fd < 0)
-        bind_handle_bad(L, 1, "handle is closed");
+        bind_handle_bad(L, 1,
+                        "handle is closed, or has no descriptor as there is no pidfd");
     else
         lua_pushinteger(L, *fd);
     return 1;

@@ -36,7 +36,7 @@ static int process_kill(lua_State *L)
 {
     bind_arity(L, 2);
     pid_t pid = (pid_t)bind_range(L, 1, "pid", INT_MIN + 1, INT_MAX);
-    bool ask = lua_isinteger(L, 2) && lua_tointeger(L, 2) == 0;
+    bool ask = lua_type(L, 2) == LUA_TNUMBER && lua_tonumber(L, 2) == 0;
     int error = os_process_kill(pid, ask ? 0 : bind_signo(L, 2, "signal"));
     return error ? bind_fail(L, error, "process.kill %d", (int)pid) : bind_done(L, 0, "");
 }

@@ -163,63 +163,57 @@ static int region_pack(lua_State *L)
     return 1;
 }
 
-/* How many bytes the format takes, or 0 when that depends on the bytes themselves. */
-static size_t packed_size(lua_State *L, int format)
-{
-    lua_pushvalue(L, lua_upvalueindex(3));
-    lua_pushvalue(L, format);
-    if (lua_pcall(L, 1, 1, 0) == LUA_OK) {
-        size_t size = (size_t)lua_tointeger(L, -1);
-        lua_pop(L, 1);
-        return size;
-    }
-    if (!strstr(lua_tostring(L, -1), "variable"))
-        lua_error(L);
-    lua_pop(L, 1);
-    return 0;
-}
-
-/* string.unpack over n bytes at the offset; false leaves its error on the stack. */
-static bool unpack_window(lua_State *L, const uint8_t *bytes, size_t n)
-{
-    lua_settop(L, 3);
-    lua_pushvalue(L, lua_upvalueindex(2));
-    lua_pushvalue(L, 3);
-    lua_pushlstring(L, (const char *)bytes, n);
-    return lua_pcall(L, 2, LUA_MULTRET, 0) == LUA_OK;
-}
-
 /***
-Reads values in a format of string.unpack, whose alignment counts from offset.
+Reads values in a format of string.unpack, whose alignment counts from offset. No more is
+looked at than the values take.
 @function unpack
 @int offset where from, in bytes from 0
 @string format as for string.unpack
 @return the values, and then the offset behind them
-@raise when the format reaches outside the region
+@raise when the format is none, or the values reach outside the region
 */
 static int region_unpack(lua_State *L)
 {
     const bind_region *region = bind_region_self(L);
     bind_arity(L, 3);
-    bind_string(L, 3, "format", NULL);
+    const char *format = bind_word(L, 3, "format");
+    lua_pushvalue(L, lua_upvalueindex(2));
+    lua_pushvalue(L, 3);
     const uint8_t *bytes = bind_region_at(L, region, 2, 0);
-    size_t offset = (size_t)(bytes - region->base), rest = region->size - offset;
-    size_t n = packed_size(L, 3);
-    bool fixed = n > 0;
-    if (n > rest)
-        bind_region_outside(L, region, 2, "offset", (lua_Integer)offset, n);
-    if (!fixed)
-        n = rest < 256 ? rest : 256;
-    /* Of a format like "s" or "z" only the bytes tell the length: widen until it fits. */
-    while (!unpack_window(L, bytes, n)) {
-        if (fixed || n == rest)
-            return lua_error(L);
-        n = n > rest / 4 ? rest : n * 4;
-    }
-    lua_Integer next = lua_tointeger(L, -1) - 1;
-    lua_pop(L, 1);
-    lua_pushinteger(L, (lua_Integer)offset + next);
+    size_t offset = (size_t)(bytes - region->base), n;
+    if (!bind_format_reach(format, bytes, region->size - offset, &n))
+        bind_misuse(L, 2, "offset",
+                    "what '%s' reads at %I is not within the %I bytes of %s", format,
+                    (lua_Integer)offset, (lua_Integer)region->size,
+                    region->mapping->label);
+    lua_pushlstring(L, (const char *)bytes, n);
+    lua_call(L, 2, LUA_MULTRET);
+    lua_pushinteger(L, (lua_Integer)offset + lua_tointeger(L, -1) - 1);
+    lua_replace(L, -2);
     return lua_gettop(L) - 3;
+}
+
+/***
+A part of the region as a region of its own. It keeps the memory attached for itself:
+closing one does not close the other.
+@function view
+@int offset where it begins, in bytes from 0
+@int n how many bytes it has
+@treturn shm.region the part
+@raise when offset and n reach outside the region
+*/
+static int region_view(lua_State *L)
+{
+    const bind_region *region = bind_region_self(L);
+    bind_arity(L, 3);
+    size_t n = bind_count(L, 3, "n");
+    bind_region *view = bind_region_push(L);
+    view->base = bind_region_at(L, region, 2, n);
+    view->size = n;
+    view->readonly = region->readonly;
+    mem_mapping_retain(region->mapping);
+    view->mapping = region->mapping;
+    return 1;
 }
 
 /***
@@ -248,7 +242,11 @@ Lets the memory go; what it shows remains for others. Closing twice is harmless.
 */
 static int region_close(lua_State *L)
 {
-    bind_region *region = bind_region_self(L);
+    return bind_region_close(L, bind_region_self(L));
+}
+
+int bind_region_close(lua_State *L, bind_region *region)
+{
     mem_mapping *mapping = region->mapping;
     memset(region, 0, sizeof *region);
     return bind_done(L, mapping ? mem_mapping_release(mapping) : 0, "region.close");
@@ -284,30 +282,24 @@ void bind_region_register(lua_State *L)
         {NULL, NULL},
     };
     static const luaL_Reg methods[] = {
-        {"read", region_read},       {"write", region_write}, {"fill", region_fill},
-        {"copy", region_copy},       {"pack", NULL},          {"unpack", NULL},
-        {"address", region_address}, {"close", region_close}, {NULL, NULL},
+        {"read", region_read},   {"write", region_write},
+        {"fill", region_fill},   {"copy", region_copy},
+        {"view", region_view},   {"address", region_address},
+        {"close", region_close}, {NULL, NULL},
     };
     bind_handle_type(L, BIND_REGION, metamethods, methods);
 
-    /* These two call string.pack and its fellows as they were when the module was opened.
+    /* These call string.pack and string.unpack as they were when the module was opened.
      */
-    static const struct {
-        luaL_Reg method;
-        const char *helpers[2];
-    } packers[] = {
-        {{"pack", region_pack}, {"pack", "packsize"}},
-        {{"unpack", region_unpack}, {"unpack", "packsize"}},
-    };
+    static const luaL_Reg packers[] = {{"pack", region_pack}, {"unpack", region_unpack}};
     luaL_getmetatable(L, BIND_REGION);
     lua_getfield(L, -1, "__index");
     luaL_requiref(L, LUA_STRLIBNAME, luaopen_string, 0);
     for (size_t i = 0; i < sizeof packers / sizeof *packers; i++) {
         lua_pushvalue(L, -3);
-        lua_getfield(L, -2, packers[i].helpers[0]);
-        lua_getfield(L, -3, packers[i].helpers[1]);
-        lua_pushcclosure(L, packers[i].method.func, 3);
-        lua_setfield(L, -3, packers[i].method.name);
+        lua_getfield(L, -2, packers[i].name);
+        lua_pushcclosure(L, packers[i].func, 2);
+        lua_setfield(L, -3, packers[i].name);
     }
     lua_pop(L, 3);
     bind_scalar_register(L);

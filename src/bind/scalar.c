@@ -37,11 +37,17 @@ static inline lua_Integer integer(lua_State *L, lua_Integer least, lua_Integer m
     return bind_range(L, 3, "value", least, most);
 }
 
+/* A float may be rounded; an integer that would become another one is refused. */
 static lua_Number number(lua_State *L)
 {
     if (lua_type(L, 3) != LUA_TNUMBER)
         bind_misuse(L, 3, "value", "number expected, got %s", luaL_typename(L, 3));
-    return lua_tonumber(L, 3);
+    lua_Number value = lua_tonumber(L, 3);
+    lua_Integer back;
+    if (lua_isinteger(L, 3) &&
+        !(lua_numbertointeger(value, &back) && back == lua_tointeger(L, 3)))
+        bind_misuse(L, 3, "value", "a float can not hold %I", lua_tointeger(L, 3));
+    return value;
 }
 
 /***
@@ -314,6 +320,9 @@ static int set_f32(lua_State *L)
 {
     const bind_region *region = target(L);
     lua_Number given = number(L);
+    if (lua_isinteger(L, 3) && (lua_Number)(float)given != given)
+        return bind_misuse(L, 3, "value", "a 32-bit float can not hold %I",
+                           lua_tointeger(L, 3));
     if (isfinite(given) && fabs(given) > (lua_Number)FLT_MAX)
         return bind_misuse(L, 3, "value", "%f is too large for a 32-bit float", given);
     float value = (float)given;

@@ -18,7 +18,7 @@ long as the file is the same; of the number the low 8 bits count.
 static int sysv_ftok(lua_State *L)
 {
     bind_arity(L, 2);
-    const char *path = bind_path(L, 1, "path");
+    const char *path = bind_word(L, 1, "path");
     int number = (int)bind_range(L, 2, "id", INT32_MIN, UINT32_MAX);
     key_t key;
     int error = os_sysv_key(path, number, &key);

@@ -3,10 +3,7 @@
  */
 #include "bind/bind.h"
 
-#include <stdlib.h>
-
-#define MOST_OPS 500     /* SEMOPM: what the kernel takes in one semop */
-#define MOST_COUNT 32000 /* SEMMSL: what it takes in one set */
+#define MOST_OPS 4096 /* far above SEMOPM: the kernel says E2BIG before */
 
 static int semaphores_stat(lua_State *L);
 static int semaphores_remove(lua_State *L);
@@ -14,6 +11,9 @@ static int semaphores_remove(lua_State *L);
 static const bind_ipcid_kind SEMAPHORES = {
     "shm.sysv.semaphores",
     {{"stat", semaphores_stat}, {"remove", semaphores_remove}, {NULL, NULL}},
+    "semget",
+    os_sysvsem_get,
+    INT32_MAX,
 };
 
 static int failed(lua_State *L, int error, const char *function, int id)
@@ -40,13 +40,7 @@ Creates a set of semaphores, or finds an existing one. A new set's values are 0.
 */
 static int sem_get(lua_State *L)
 {
-    bind_arity(L, 3);
-    key_t key = bind_ipckey(L, 1);
-    int count = (int)bind_range(L, 2, "count", 0, INT32_MAX);
-    int id, error = os_sysvsem_get(key, count, bind_ipcflags(L, 3), &id);
-    if (error)
-        return bind_fail(L, error, "sysv.semget key %d", (int)key);
-    return bind_ipcid_push(L, &SEMAPHORES, id);
+    return bind_ipcid_get(L, &SEMAPHORES, "count");
 }
 
 /* The field of the operation on top of the stack. */
@@ -58,8 +52,9 @@ static lua_Integer op_field(lua_State *L, const char *name, lua_Integer least,
         lua_pop(L, 1);
         return 0;
     }
-    lua_Integer value = lua_isinteger(L, -1) ? lua_tointeger(L, -1) : least - 1;
-    if (value < least || value > most)
+    int whole;
+    lua_Integer value = lua_tointegerx(L, -1, &whole);
+    if (!whole || lua_type(L, -1) != LUA_TNUMBER || value < least || value > most)
         bind_misuse(L, 2, "ops", "%s: integer from %I to %I expected", name, least, most);
     lua_pop(L, 1);
     return value;
@@ -83,7 +78,7 @@ set was removed meanwhile, EFBIG (no semaphore num), ERANGE …
 static int sem_op(lua_State *L)
 {
     bind_arity(L, 3);
-    int id = bind_ipcid(L, 1, &SEMAPHORES);
+    int id = bind_ipcid_number(L, 1, &SEMAPHORES);
     if (lua_type(L, 2) != LUA_TTABLE)
         bind_misuse(L, 2, "ops", "list of operations expected, got %s",
                     luaL_typename(L, 2));
@@ -91,11 +86,13 @@ static int sem_op(lua_State *L)
     if (count < 1 || count > MOST_OPS)
         bind_misuse(L, 2, "ops", "1 to %d operations expected, got %I", MOST_OPS,
                     (lua_Integer)count);
-    struct sembuf ops[MOST_OPS];
+    static const char *const known[] = {"num", "op", "flg", NULL};
+    struct sembuf *ops = lua_newuserdatauv(L, count * sizeof *ops, 0);
     for (size_t i = 0; i < count; i++) {
         if (lua_rawgeti(L, 2, (lua_Integer)i + 1) != LUA_TTABLE)
             bind_misuse(L, 2, "ops", "operation %I: table expected, got %s",
                         (lua_Integer)i + 1, luaL_typename(L, -1));
+        bind_only_fields(L, -1, "ops", known);
         ops[i].sem_num = (unsigned short)op_field(L, "num", 0, UINT16_MAX, true);
         ops[i].sem_op = (short)op_field(L, "op", INT16_MIN, INT16_MAX, true);
         ops[i].sem_flg = (short)op_field(L, "flg", 0, INT16_MAX, false);
@@ -124,9 +121,10 @@ static int push_stat(lua_State *L, int id)
 
 static int set_stat(lua_State *L, int id, int values)
 {
-    struct semid_ds stat;
-    int error = os_sysvsem_stat(id, &stat);
-    bind_ipcperm_read(L, values, &stat.sem_perm);
+    struct semid_ds stat = {0};
+    bind_ipcperm perm = bind_ipcperm_read(L, values);
+    int error = bind_ipcperm_whole(&perm) ? 0 : os_sysvsem_stat(id, &stat);
+    bind_ipcperm_apply(&perm, &stat.sem_perm);
     return answer(L, error ? error : os_sysvsem_set(id, &stat), "semctl", id);
 }
 
@@ -194,10 +192,10 @@ it.
 */
 static int sem_control(lua_State *L)
 {
-    bind_arity(L, 4);
-    int id = bind_ipcid(L, 1, &SEMAPHORES);
+    int id = bind_ipcid_number(L, 1, &SEMAPHORES);
     int num = (int)bind_range(L, 2, "num", 0, UINT16_MAX);
     int command = (int)bind_range(L, 3, "command", 0, INT32_MAX);
+    bind_arity(L, command == SETVAL || command == SETALL || command == IPC_SET ? 4 : 3);
     switch (command) {
     case GETVAL:
     case GETPID:
@@ -236,7 +234,7 @@ What semctl gives with IPC_STAT.
 static int semaphores_stat(lua_State *L)
 {
     bind_arity(L, 1);
-    return push_stat(L, bind_ipcid(L, 1, &SEMAPHORES));
+    return push_stat(L, bind_ipcid_number(L, 1, &SEMAPHORES));
 }
 
 /***
@@ -247,7 +245,7 @@ What semctl does with IPC_RMID.
 static int semaphores_remove(lua_State *L)
 {
     bind_arity(L, 1);
-    int id = bind_ipcid(L, 1, &SEMAPHORES);
+    int id = bind_ipcid_number(L, 1, &SEMAPHORES);
     return answer(L, os_sysvsem_remove(id), "semctl", id);
 }
 

@@ -3,12 +3,17 @@
  */
 #include "bind/bind.h"
 
+#include <stdio.h>
+
 static int segment_stat(lua_State *L);
 static int segment_remove(lua_State *L);
 
 static const bind_ipcid_kind SEGMENT = {
     "shm.sysv.segment",
     {{"stat", segment_stat}, {"remove", segment_remove}, {NULL, NULL}},
+    "shmget",
+    os_sysvshm_get,
+    LUA_MAXINTEGER,
 };
 
 /***
@@ -25,13 +30,7 @@ Creates a segment or finds an existing one.
 */
 static int shm_get(lua_State *L)
 {
-    bind_arity(L, 3);
-    key_t key = bind_ipckey(L, 1);
-    size_t size = bind_count(L, 2, "size");
-    int id, error = os_sysvshm_get(key, size, bind_ipcflags(L, 3), &id);
-    if (error)
-        return bind_fail(L, error, "sysv.shmget key %d", (int)key);
-    return bind_ipcid_push(L, &SEGMENT, id);
+    return bind_ipcid_get(L, &SEGMENT, "size");
 }
 
 /***
@@ -49,12 +48,14 @@ Attaches a segment. The region detaches when it is closed or collected.
 static int shm_attach(lua_State *L)
 {
     bind_arity(L, 3);
-    int id = bind_ipcid(L, 1, &SEGMENT);
+    int id = bind_ipcid_number(L, 1, &SEGMENT);
     void *address =
         (void *)(uintptr_t)bind_opt_range(L, 2, "address", 0, 0, LUA_MAXINTEGER);
     int flags = (int)bind_opt_range(L, 3, "flags", 0, 0, INT32_MAX);
     if (flags & SHM_REMAP) /* it would pull memory from under this process */
         bind_misuse(L, 3, "flags", "SHM_REMAP is not supported");
+    if (flags & SHM_RND && address && (uintptr_t)address < (uintptr_t)SHMLBA)
+        bind_misuse(L, 2, "address", "%I rounds down to 0", lua_tointeger(L, 2));
 
     bind_region *region = bind_region_push(L);
     void *base;
@@ -62,7 +63,8 @@ static int shm_attach(lua_State *L)
     int error = os_sysvshm_attach(id, address, flags, &base, &size);
     if (error)
         return bind_fail(L, error, "sysv.shmat %d", id);
-    const char *label = lua_pushfstring(L, "sysv %d", id);
+    char label[MEM_MAPPING_LABEL];
+    snprintf(label, sizeof label, "sysv %d", id);
     bool readonly = flags & SHM_RDONLY;
     region->mapping = mem_mapping_new(base, size, readonly, os_sysvshm_detach, label);
     if (!region->mapping) {
@@ -72,7 +74,6 @@ static int shm_attach(lua_State *L)
     region->base = base;
     region->size = size;
     region->readonly = readonly;
-    lua_pop(L, 1);
     return 1;
 }
 
@@ -89,10 +90,7 @@ Detaches a region, as its close does.
 static int shm_detach(lua_State *L)
 {
     bind_arity(L, 1);
-    bind_region_open(L, 1, "region");
-    luaL_callmeta(L, 1, "__close");
-    lua_pushboolean(L, 1);
-    return 1;
+    return bind_region_close(L, bind_region_open(L, 1, "region"));
 }
 
 static int push_stat(lua_State *L, int id)
@@ -119,9 +117,10 @@ static int push_stat(lua_State *L, int id)
 
 static int set_stat(lua_State *L, int id, int values)
 {
-    struct shmid_ds stat;
-    int error = os_sysvshm_stat(id, &stat);
-    bind_ipcperm_read(L, values, &stat.shm_perm);
+    struct shmid_ds stat = {0};
+    bind_ipcperm perm = bind_ipcperm_read(L, values);
+    int error = bind_ipcperm_whole(&perm) ? 0 : os_sysvshm_stat(id, &stat);
+    bind_ipcperm_apply(&perm, &stat.shm_perm);
     if (!error)
         error = os_sysvshm_set(id, &stat);
     return error ? bind_fail(L, error, "sysv.shmctl %d", id) : bind_done(L, 0, "");
@@ -139,8 +138,8 @@ Asks about a segment, changes it, or marks it for removal.
 IPC_STAT gives a table of the fields of struct shmid_ds without their prefix: key, uid,
 gid, cuid, cgid, mode (SHM_DEST and SHM_LOCKED included), seq, segsz (bytes), atime,
 dtime, ctime (seconds since 1970, 0 for never), cpid, lpid, nattch. IPC_SET takes a table
-with uid, gid and mode; what is absent stays. IPC_RMID removes the segment once the last
-process has detached it; its key is free at once.
+with uid, gid and mode; what is absent stays, and is asked for first. IPC_RMID removes the
+segment once the last process has detached it; its key is free at once.
 @function shmctl
 @tparam shm.sysv.segment|int id the segment or its number
 @int command IPC_STAT, IPC_SET or IPC_RMID
@@ -153,9 +152,10 @@ process has detached it; its key is free at once.
 */
 static int shm_control(lua_State *L)
 {
-    bind_arity(L, 3);
-    int id = bind_ipcid(L, 1, &SEGMENT);
-    switch (bind_integer(L, 2, "command")) {
+    int id = bind_ipcid_number(L, 1, &SEGMENT);
+    lua_Integer command = bind_integer(L, 2, "command");
+    bind_arity(L, command == IPC_SET ? 3 : 2);
+    switch (command) {
     case IPC_STAT:
         return push_stat(L, id);
     case IPC_SET:
@@ -175,7 +175,7 @@ What shmctl gives with IPC_STAT.
 static int segment_stat(lua_State *L)
 {
     bind_arity(L, 1);
-    return push_stat(L, bind_ipcid(L, 1, &SEGMENT));
+    return push_stat(L, bind_ipcid_number(L, 1, &SEGMENT));
 }
 
 /***
@@ -186,7 +186,7 @@ What shmctl does with IPC_RMID.
 static int segment_remove(lua_State *L)
 {
     bind_arity(L, 1);
-    return remove_segment(L, bind_ipcid(L, 1, &SEGMENT));
+    return remove_segment(L, bind_ipcid_number(L, 1, &SEGMENT));
 }
 
 void bind_sysvshm_add(lua_State *L)

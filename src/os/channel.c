@@ -24,6 +24,9 @@ int os_channel_adopt(int fd, int *channel)
     socklen_t size = sizeof type;
     if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size))
         return -errno;
+    if (type != SOCK_STREAM &&
+        type != SOCK_SEQPACKET) /* an empty one would look like an end */
+        return -EPROTOTYPE;
     *channel = fcntl(fd, F_DUPFD_CLOEXEC, 0);
     return *channel < 0 ? -errno : 0;
 }

@@ -44,6 +44,7 @@ int os_channel_receive(int fd, void *data, size_t size, int64_t deadline, size_t
 typedef struct os_process {
     int fd;     /* readable once the process has ended; -1 when closed or not to be had */
     pid_t pid;  /* 0 in a child that has just been forked */
+    bool child; /* of this process, which alone may reap it, by this record */
     bool pidfd; /* what fd is; otherwise it is a socket to a child */
     uint64_t
         started; /* without any fd: what tells it from a later process of the same pid */
@@ -95,7 +96,7 @@ int os_sysvshm_set(int id, struct shmid_ds *stat);
 int os_sysvshm_remove(int id);
 
 /* sysvsem.c: System V semaphore sets */
-int os_sysvsem_get(key_t key, int count, int flags, int *id);
+int os_sysvsem_get(key_t key, size_t count, int flags, int *id);
 int os_sysvsem_op(int id, struct sembuf *ops, size_t count, int64_t deadline);
 int os_sysvsem_stat(int id, struct semid_ds *stat);
 int os_sysvsem_set(int id, struct semid_ds *stat);

@@ -20,7 +20,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define MILLISECOND 1000000
+#define GRACE                                                                            \
+    20000000 /* nanoseconds between a child's closing its socket and its end             \
+              */
 
 /* In a child without pidfd: its end of the socket that tells the parent of its death. */
 static int life = -1;
@@ -79,31 +81,44 @@ static int fork_with_socket(os_process *child)
     return error;
 }
 
+static int fork_with_pidfd(os_process *child)
+{
+    /* Where children are not to be waited for, this one could be gone before we hold it.
+     */
+    struct sigaction before, waiting = {.sa_handler = SIG_DFL};
+    sigaction(SIGCHLD, NULL, &before);
+    bool ignored = before.sa_handler == SIG_IGN || before.sa_flags & SA_NOCLDWAIT;
+    if (ignored)
+        sigaction(SIGCHLD, &waiting, NULL);
+    child->pid = fork();
+    int error = child->pid < 0 ? -errno : 0;
+    if (child->pid > 0) {
+        child->pidfd = true;
+        child->fd = pidfd_open(child->pid); /* not reaped, so the pid is the child's */
+        if (child->fd < 0) {
+            error = -errno;
+            kill(child->pid, SIGKILL);
+            waitpid(child->pid, NULL, 0);
+        }
+    }
+    if (ignored)
+        sigaction(SIGCHLD, &before, NULL);
+    return error;
+}
+
 /*
  * In the child the pid is 0. Buffered output is written first, or parent and
  * child would both write it.
  */
 int os_process_fork(os_process *child)
 {
-    *child = (os_process){.fd = -1};
+    *child = (os_process){.fd = -1, .child = true};
     fflush(NULL);
-    int own = pidfd_open(getpid());
-    if (own < 0)
-        return lacks_pidfd(errno) ? fork_with_socket(child) : -errno;
-    child->pid = fork();
-    int error = child->pid < 0 ? -errno : 0;
-    os_fd_close(&own); /* frees the number that the child's descriptor needs */
-    if (child->pid <= 0)
-        return error;
-    /* Not reaped yet, so the pid is still the child's, even if it has exited. */
-    child->pidfd = true;
-    child->fd = pidfd_open(child->pid);
-    if (child->fd >= 0)
-        return 0;
-    error = -errno;
-    kill(child->pid, SIGKILL);
-    waitpid(child->pid, NULL, 0);
-    return error;
+    int probe = pidfd_open(getpid()), error = probe < 0 ? errno : 0;
+    os_fd_close(&probe); /* its number is what the child's descriptor needs */
+    if (error)
+        return lacks_pidfd(error) ? fork_with_socket(child) : -error;
+    return fork_with_pidfd(child);
 }
 
 int os_process_open(pid_t pid, os_process *process)
@@ -111,9 +126,10 @@ int os_process_open(pid_t pid, os_process *process)
     *process = (os_process){.fd = pidfd_open(pid), .pid = pid, .pidfd = true};
     if (process->fd >= 0)
         return os_process_alive(process) ? 0 : -ESRCH;
+    if (errno == EINVAL || errno == ENOENT) /* a thread's id, not a process's */
+        return -ESRCH;
     if (!lacks_pidfd(errno))
-        return errno == EINVAL ? -ESRCH
-                               : -errno; /* EINVAL: a thread's id, not a process's */
+        return -errno;
     process->pidfd = false;
     process->started = start_time(pid);
     return process->started ? 0 : -ESRCH;
@@ -127,29 +143,36 @@ void os_process_close(os_process *process)
 /* One that has exited and waits to be reaped does not live. */
 bool os_process_alive(const os_process *process)
 {
-    if (process->fd >= 0)
+    if (process->pidfd)
         return os_fd_wait(process->fd, POLLIN, 0) == -ETIMEDOUT;
-    return start_time(process->pid) == process->started;
+    if (!process->child)
+        return start_time(process->pid) == process->started;
+    siginfo_t info = {0};
+    return waitid(P_PID, (id_t)process->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+           info.si_pid == 0;
 }
 
 /* For a child's parent alone. The status is to be had once. */
 int os_process_wait(const os_process *child, int64_t deadline, os_status *status)
 {
+    if (!child->child)
+        return -ECHILD;
     siginfo_t info = {0};
     idtype_t type = child->pidfd ? P_PIDFD : P_PID;
     id_t id = (id_t)(child->pidfd ? child->fd : child->pid);
+    int error = os_fd_wait(child->fd, POLLIN, deadline);
+    if (error)
+        return error;
+    /* The socket closes a moment before the child can be reaped, which who has seen it
+     * closed need not know; or long before, if it has executed another program. */
+    int64_t grace = os_clock_now() + GRACE;
     for (;;) {
-        int error = os_fd_wait(child->fd, POLLIN, deadline);
-        if (error)
-            return error;
         if (waitid(type, id, &info, WEXITED | WNOHANG))
             return -errno;
         if (info.si_pid != 0)
             break;
-        /* The socket closes a moment before the exit, or long before it if the child has
-         * executed another program. */
-        int64_t soon = os_clock_now() + MILLISECOND;
-        if (soon > deadline)
+        int64_t soon = os_clock_now() + GRACE / 100;
+        if (soon > deadline && soon > grace)
             return -ETIMEDOUT;
         error = os_clock_sleep(soon);
         if (error)
@@ -164,7 +187,7 @@ int os_process_signal(const os_process *process, int signo)
 {
     if (process->pidfd)
         return syscall(SYS_pidfd_send_signal, process->fd, signo, NULL, 0) ? -errno : 0;
-    if (process->started && !os_process_alive(process))
+    if (!os_process_alive(process))
         return -ESRCH;
     return os_process_kill(process->pid, signo);
 }

@@ -27,23 +27,43 @@ static _Thread_local struct {
     bool unblock; /* it was not blocked before the first handle */
 } readers[SIGNALS];
 
-/* "TERM" and "SIGTERM" are 15; real-time signals are "RTMIN+n"; 0 is unknown. */
+/* "RTMIN", "RTMIN+n", "RTMAX" or "RTMAX-n". */
+static int real_time_number(const char *name)
+{
+    bool from_least = strncmp(name, "RTMIN", 5) == 0;
+    if (!from_least && strncmp(name, "RTMAX", 5) != 0)
+        return 0;
+    int signo = from_least ? SIGRTMIN : SIGRTMAX;
+    if (name[5] != '\0') {
+        char *end;
+        long n = strtol(name + 5, &end, 10); /* with its sign */
+        if (end == name + 5 || *end || name[5] != (from_least ? '+' : '-') ||
+            labs(n) > SIGNALS)
+            return 0;
+        signo += (int)n;
+    }
+    return signo >= SIGRTMIN && signo <= SIGRTMAX ? signo : 0;
+}
+
+/* "TERM" and "SIGTERM" are 15, and so on through signal(7); 0 is unknown. */
 int os_signal_number(const char *name)
 {
+    static const struct {
+        const char *name;
+        int signo;
+    } synonyms[] = {{"IO", SIGIO}, {"CLD", SIGCHLD}, {"IOT", SIGABRT}};
     if (strncmp(name, "SIG", 3) == 0)
         name += 3;
-    if (strncmp(name, "RTMIN", 5) == 0) {
-        char *end = NULL;
-        long n = name[5] == '+' ? strtol(name + 6, &end, 10) : 0;
-        bool whole = name[5] == '+' ? end != name + 6 && *end == '\0' : name[5] == '\0';
-        return whole && n >= 0 && n <= SIGRTMAX - SIGRTMIN ? SIGRTMIN + (int)n : 0;
+    for (size_t i = 0; i < sizeof synonyms / sizeof *synonyms; i++) {
+        if (strcmp(synonyms[i].name, name) == 0)
+            return synonyms[i].signo;
     }
     for (int signo = 1; signo < SIGRTMIN; signo++) {
         const char *known = sigabbrev_np(signo);
         if (known && strcmp(known, name) == 0)
             return signo;
     }
-    return 0;
+    return real_time_number(name);
 }
 
 const char *os_signal_name(int signo, char name[OS_SIGNAL_NAME])

@@ -17,9 +17,9 @@ static int control(int id, int num, int command, union semun argument)
     return value < 0 ? -errno : value;
 }
 
-int os_sysvsem_get(key_t key, int count, int flags, int *id)
+int os_sysvsem_get(key_t key, size_t count, int flags, int *id)
 {
-    *id = semget(key, count, flags);
+    *id = semget(key, (int)count, flags);
     return *id < 0 ? -errno : 0;
 }
 

@@ -27,7 +27,8 @@ function M.run(board, number, client, server)
     board = board, slot = board:slot(number), number = number,
     client = client, server = server,
     typed = "",   -- of the client's bytes, those that end in no line yet
-    lines = {},   -- whole lines for which the inbox had no room
+    lines = {},   -- whole lines, of which the inbox has had room for the first few:
+    handed = 0,   -- so many
     out = "",     -- bytes for the client that its socket has not taken
   }, Session)
   -- A controller of its own: the parent's was copied by fork and is shared with it.
@@ -74,20 +75,28 @@ end
 -- Hands over what the inbox takes. True if anything moved.
 function Session:publish()
   local moved = false
-  while self.lines[1] and self.slot:put(self.lines[1]) do
-    table.remove(self.lines, 1)
+  while self:has_lines() and self.slot:put(self.lines[self.handed + 1]) do
+    self.handed = self.handed + 1
     moved = true
   end
   if moved then
     self:wake_server()
+    if not self:has_lines() then
+      self.lines, self.handed = {}, 0
+    end
   end
   return moved
+end
+
+-- Whether lines wait for room in the inbox.
+function Session:has_lines()
+  return self.handed < #self.lines
 end
 
 -- Whether to read from the client: not before its earlier lines have found room, nor while
 -- it takes no answers. Its own socket fills up then, and that is what slows it down.
 function Session:hears()
-  return not self.left and not self.lines[1] and #self.out < 2 * BATCH
+  return not self.left and not self:has_lines() and #self.out < 2 * BATCH
 end
 
 -- Reads from the client. True if anything came.
@@ -168,7 +177,7 @@ function Session:finished()
   if self.board:is_closing() then
     return self.out == "" and self.slot:position() == self.board:head()
   end
-  if not self.left or self.lines[1] or self.out ~= "" or not self.slot:empty() then
+  if not self.left or self:has_lines() or self.out ~= "" or not self.slot:empty() then
     return false
   end
   self.last = self.last or self.board:head()
@@ -179,10 +188,10 @@ end
 -- server is gone.
 function Session:sleep()
   local blocked = self.out ~= ""
-  local waits_for_inbox = self.lines[1] or self.left
+  local waits_for_inbox = self:has_lines() or self.left
   self.slot:asleep(true, waits_for_inbox)
   local news = not blocked and self.slot:position() ~= self.board:head()
-    or waits_for_inbox and self.slot:empty() and (self.lines[1] or self:finished())
+    or waits_for_inbox and self.slot:empty() and (self:has_lines() or self:finished())
     or self.board:is_closing() and self:finished()
   if not news then
     local events = (self:hears() and "r" or "") .. (blocked and "w" or "")
