@@ -11,22 +11,42 @@ local function title(text)
   print(("\n== %s %s"):format(text, ("="):rep(88 - #text)))
 end
 
+-- What ipcs -m says of our segments; other programs may have theirs. Returns how many it knows.
+local ours_by_id = {}
+
 local function segments()
-  os.execute "ipcs -m | sed -n '3,$p'"
+  local known = 0
+  for line in io.popen("ipcs -m"):lines() do
+    local id = tonumber(line:match "^0x%x+%s+(%d+)")
+    if ours_by_id[id] or line:match "^key" then
+      print(line)
+      known = known + (id and 1 or 0)
+    end
+  end
+  return known
 end
 
-title "A chat server, a process of its own"
+title "A chat server for three, a process of its own"
 local ours, theirs = assert(process.socketpair())
 local server = assert(process.fork(function()
   ours:close()
   assert(chat.serve {
     port = 0, limit = 3,
-    log = function(line) print("server: " .. line) end,
-    ready = function(_, port) theirs:send(tostring(port)) end,
+    log = function(line)
+      print("server: " .. line)
+      local id = line:match "segment (%d+)"
+      if id then theirs:send(id .. " ") end
+    end,
+    ready = function(_, port) theirs:send(port .. "\n") end,
   })
 end))
 theirs:close()
-local port = assert(ours:recv(10, 5))
+local told = ""
+repeat
+  told = told .. assert(ours:recv(100, 5))
+until told:find "\n"
+local id, port = told:match "(%d+) (%d+)"
+ours_by_id[tonumber(id)] = true
 
 local WIDTH = 31
 local columns = {{"-- first client"}, {"-- second client"}, {"-- third client"}}
@@ -79,7 +99,7 @@ say(eve, "/nick eve", "now eve", ann, bob, eve)
 say(ann, "hello, everybody", "hello, everybody", bob, eve)
 say(eve, "hi ann", "hi ann", ann, bob)
 hear(join {}, "too many users")
-title "Meanwhile, ipcs -m: one segment, marked for removal (dest) before the first client"
+title "Meanwhile, ipcs -m: one segment, marked (dest): it goes with the last process"
 segments()
 say(bob, "/quit", "bye", bob)
 hear(ann, "bob left")
@@ -107,11 +127,15 @@ end
 title "Two programs that know only a path exchange their pids"
 local path = os.tmpname()
 local link = assert(peer.serve(path))
-print "a server waits, and this is how it is found:"
+ours_by_id[link.id] = true
+print(("A server at %s waits with its pid in a segment; this is how it is found:"):format(path))
 segments()
 link:close()
 os.remove(path)
-os.execute "lua5.4 examples/04_pid_exchange.lua"
+print "And two programs, each a process of its own, that both do it:"
+local here = arg[0]:match "^(.*/)" or ""
+assert(os.execute(("lua5.4 '%s04_pid_exchange.lua'"):format(here)), "the pid exchange failed")
 
 title "Afterwards, ipcs -m"
-segments()
+assert(segments() == 0, "a segment of the demo's is left")
+print "Nothing is left of either."

@@ -92,11 +92,16 @@ describe("the group chat", function()
   it("chats with nc", function()
     local server = serve()
     local ann = connect(server)
-    local nc = ("(printf 'hello from nc\\n'; sleep 0.3) | nc -N 127.0.0.1 %d"):format(server.port)
-    local pipe <close> = assert(io.popen(nc))
+    local fifo = os.tmpname() .. ".fifo"
+    local nc = "mkfifo %s; (echo hello from nc; cat %s) | nc -N 127.0.0.1 %d; rm %s"
+    local pipe <close> = assert(io.popen(nc:format(fifo, fifo, server.port, fifo)))
     assert.equal("hello from nc", ann:expect "^guest2: (.*)$")
     ann:say "hello nc"
-    assert.matches("^%* welcome, guest2; 2 here%. .*\nguest1: hello nc\n$", pipe:read "a")
+    assert.matches("^%* welcome, guest2; 2 here%.", pipe:read "*l")
+    assert.equal("guest1: hello nc", pipe:read "*l")
+    io.open(fifo, "w"):close() -- ends cat, and so nc's input
+    assert.equal("", pipe:read "a")
+    os.remove((fifo:gsub("%.fifo$", "")))
     server.stop()
   end)
 
@@ -395,7 +400,8 @@ describe("the group chat", function()
     local done, message, errno = chat.serve {port = server.port}
     assert.is_nil(done)
     assert.equal(98, errno)
-    assert.equal(("chat.serve 127.0.0.1:%d: Address already in use"):format(server.port), message)
+    assert.equal(("chat.serve 127.0.0.1:%d: Address already in use (choose another port)")
+                 :format(server.port), message)
     local function command(arguments)
       return support.shell("lua5.4 lua/shm/command.lua " .. arguments
                            .. " 2>&1 >/dev/null; echo $?")
@@ -406,6 +412,8 @@ describe("the group chat", function()
     assert.matches("^shm: [^\n]+\n1\n$", command "serve --host no.such.host.invalid")
     assert.matches("^shm: [^\n]*port[^\n]*\n1\n$", command "serve --port 70000")
     assert.matches("^shm: [^\n]*port[^\n]*\n1\n$", command "serve --port x")
+    assert.matches("^shm: [^\n]*%-1[^\n]*\n1\n$", command "serve --port -1")
+    assert.matches("^shm: [^\n]*port[^\n]*whole[^\n]*\n1\n$", command "serve --port 1.5")
     assert.matches("^shm: [^\n]*%-%-colour[^\n]*\n1\n$", command "serve --colour")
     assert.matches("^shm: [^\n]+\n1\n$", command "")
     assert.matches("^Usage: ", support.shell "lua5.4 lua/shm/command.lua serve --help")

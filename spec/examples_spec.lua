@@ -31,7 +31,16 @@ describe("the example", function()
       assert.matches("^%-%- %u", source)
       assert.is_true(select(2, source:gsub("\n", "")) < 60)
       untouched(function()
-        assert.equal(table.concat(expected, "\n") .. "\n", run(path))
+        -- Pids differ from run to run: the first one printed stands for 4711, and so on.
+        local numbers, n = {}, 4710
+        local output = run(path):gsub("%f[%d]%d%d%d+%f[%D]", function(number)
+          if source:match "4711" and not numbers[number] then
+            n = n + 1
+            numbers[number] = tostring(n)
+          end
+          return numbers[number]
+        end)
+        assert.equal(table.concat(expected, "\n") .. "\n", output)
       end)
     end)
   end
@@ -45,13 +54,13 @@ describe("the demo", function()
         "server: listening on 127%.0%.0%.1:%d+", "0x00000000 %d+ +%S+ +600 +%d+ +4 +dest",
         "ann: hello, everybody", "%* bob left", "%-%- another takes its place",
         "%* 3 here: ann, eve, guest4", "server: ended with\texit\t0",
-        "turned a client away: too many users", "server: received\tprocess B",
+        "turned a client away: too many users", "server: it says: a Lua script",
         "0x66%x+ %d+ +%S+ +600 +192",
       } do
         assert.matches(shown, output)
       end
       local after = output:match "Afterwards, ipcs %-m =+\n(.*)"
-      assert.is_nil(after:match "\n0x66")
+      assert.matches("^key[^\n]*\nNothing is left of either%.\n$", after)
     end)
   end)
 end)

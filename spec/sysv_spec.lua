@@ -247,7 +247,7 @@ describe("a System V semaphore set", function()
   end)
 
   it("does several operations at once or none", function()
-    assert.is_true(op {{num = 0, op = 2}, {num = 1, op = 1}})
+    assert.is_true(sysv.semop(id, {{num = 0, op = 2}, {num = 1, op = 1}}))
     assert.same({2, 1, 0}, values())
     local both = {{num = 0, op = -1}, {num = 2, op = -1, flg = sysv.IPC_NOWAIT}}
     refused(EAGAIN, "^sysv%.semop %d+: ", op(both))

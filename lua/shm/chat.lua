@@ -36,7 +36,8 @@ local function listen(host, port)
   local ok, why = listener:listen(5)
   if not ok then
     listener:close()
-    return nil, ("chat.serve %s:%d: %s"):format(host, port, errno.strerror(why)), why
+    local advice = why == errno.EADDRINUSE and " (choose another port)" or ""
+    return nil, ("chat.serve %s:%d: %s%s"):format(host, port, errno.strerror(why), advice), why
   end
   process.setsockopt(listener:pollfd(), process.SOL_SOCKET, process.SO_SNDBUF, SEND_BUFFER)
   return listener

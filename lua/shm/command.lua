@@ -3,32 +3,36 @@
 -- @script shm
 local argparse = require "argparse"
 
-local parser = argparse("shm", "Share memory between processes.")
+local parser = argparse("shm", "The group chat of the Lua module shm, from a shell.")
 parser:require_command(true)
 
 -- argparse would print its usage too; one line says it.
 function parser.error(_, message)
-  io.stderr:write("shm: ", message, " (see shm --help)\n")
+  io.stderr:write("shm: ", message:gsub("%s*\n%s*", "; "), " (see shm serve --help)\n")
   os.exit(1)
 end
 
-local function number(name, parse)
+local function whole(name)
   return function(word)
-    return parse(word), ("%s: '%s' is not a number"):format(name, word)
+    return math.tointeger(word), ("%s: '%s' is not a whole number"):format(name, word)
+  end
+end
+
+local function number(name)
+  return function(word)
+    return tonumber(word), ("%s: '%s' is not a number"):format(name, word)
   end
 end
 
 local serve = parser:command("serve", "Run the group chat's server until Ctrl-C.")
 serve.error = parser.error
 serve:option("--host", "Address to listen on.", "127.0.0.1")
-serve:option("--port", "Port to listen on; 0 for any.", "9523")
-  :convert(number("port", math.tointeger))
-serve:option("--limit", "How many clients at a time.", "64")
-  :convert(number("limit", math.tointeger))
+serve:option("--port", "Port to listen on; 0 for any.", "9523"):convert(whole "port")
+serve:option("--limit", "How many clients at a time, 1 to 4096.", "64"):convert(whole "limit")
 serve:option("--grace", "Seconds to wait for a client that reads nothing.", "5")
-  :convert(number("grace", tonumber))
-serve:option("--backlog", "Bytes that the slowest client may be behind.", "1048576")
-  :convert(number("backlog", math.tointeger))
+  :convert(number "grace")
+serve:option("--backlog", "Bytes that the slowest client may be behind, 16384 to 1 GiB.", "1048576")
+  :convert(whole "backlog")
 
 local commands = {}
 

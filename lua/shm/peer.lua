@@ -39,6 +39,7 @@ local CONNECT_OPTIONS = {
   timeout = {type = "number", default = 1, least = 0},
 }
 
+-- The key, and how to call it in messages; or nil, message, errno.
 local function key_of(where, project, name)
   if math.type(where) == "integer" then
     if where == sysv.IPC_PRIVATE then
@@ -46,12 +47,16 @@ local function key_of(where, project, name)
     elseif where < -(1 << 31) or where >= 1 << 32 then
       error(("%s: key: %d has more than 32 bits"):format(name, where), 3)
     end
-    return where
+    return where, ("key 0x%08x"):format(where & 0xffffffff)
   end
   if type(where) ~= "string" then
     error(name .. ": key or path expected, got " .. type(where), 3)
   end
-  return sysv.ftok(where, project)
+  local key, message, errno = sysv.ftok(where, project)
+  if not key then
+    return nil, ("%s: %s"):format(name, message), errno
+  end
+  return key, ("%s, key 0x%08x"):format(where, key & 0xffffffff)
 end
 
 --- Opens a link for one client, and returns without waiting for it.
@@ -68,11 +73,11 @@ end
 -- @see shmget(2)
 function M.serve(where, opts)
   opts = options.read(opts, SERVE_OPTIONS, "peer.serve")
-  local key, message, errno = key_of(where, opts.project, "peer.serve")
+  local key, place, errno = key_of(where, opts.project, "peer.serve")
   if not key then
-    return nil, message, errno
+    return nil, place, errno
   end
-  local guard
+  local guard, message
   guard, message, errno = link.guard()
   if not guard then
     return nil, message, errno
@@ -93,7 +98,7 @@ function M.serve(where, opts)
       id:remove()
     end
     guard:close()
-    return nil, "peer.serve: " .. message, errno
+    return nil, ("peer.serve %s: %s"):format(place, message), errno
   end
   return server
 end
@@ -145,7 +150,8 @@ function M.connect(where, opts)
   opts = options.read(opts, CONNECT_OPTIONS, "peer.connect")
   local deadline = process.monotonic() + opts.timeout
   while true do
-    local key, message, errno = key_of(where, opts.project, "peer.connect")
+    local key, place, errno = key_of(where, opts.project, "peer.connect")
+    local message = place
     if key then
       local mine, region, server
       mine, message, errno, region, server = join(key)
@@ -155,7 +161,7 @@ function M.connect(where, opts)
       for _, handle in pairs {region = region, server = server} do
         handle:close()
       end
-      message = ("peer.connect key %d: %s"):format(key, message)
+      message = ("peer.connect %s: %s"):format(place, message)
     end
     local later = errno == ENOENT or errno == ESRCH or errno == EADDRINUSE
     if not later or process.monotonic() >= deadline then

@@ -78,6 +78,7 @@ set was removed meanwhile, EFBIG (no semaphore num), ERANGE …
 static int sem_op(lua_State *L)
 {
     bind_arity(L, 3);
+    lua_settop(L, 3); /* what is pushed below must not pass for an absent time-out */
     int id = bind_ipcid_number(L, 1, &SEMAPHORES);
     if (lua_type(L, 2) != LUA_TTABLE)
         bind_misuse(L, 2, "ops", "list of operations expected, got %s",

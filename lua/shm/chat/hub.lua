@@ -114,6 +114,8 @@ function Hub:rename(member, name)
   if #name > LONGEST_NAME or not name:match "^[^%s%c:,/*]+$" then
     self:say(("* a name has 1 to %d bytes, none of them a blank or one of : , / *")
              :format(LONGEST_NAME), member)
+  elseif self.names[name] == member then
+    self:say(("* you are %s"):format(name), member)
   elseif self.names[name] then
     self:say(("* %s is taken"):format(name), member)
   else

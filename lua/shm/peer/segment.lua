@@ -69,22 +69,22 @@ end
 
 -- Whether a segment found at our key may be replaced: true, false to look again soon, or
 -- nil and why not. A server of ours is always its segment's creator, whom the kernel knows.
-local function abandoned(id, key)
+local function abandoned(id)
   local stat = id:stat()
   if not stat then
     return false -- gone meanwhile
   end
   if stat.segsz ~= M.SIZE and stat.segsz ~= M.TEXTBOOK_SIZE then
-    return refuse(EEXIST, "key %d: another program's segment of %d bytes is there"
-                  .. " (ipcrm -m %d removes it)", key, stat.segsz, id.id)
+    return refuse(EEXIST, "another program's segment of %d bytes is there"
+                  .. " (ipcrm -m %d removes it)", stat.segsz, id.id)
   end
   if stat.cpid == 0 then
-    return refuse(EADDRINUSE, "key %d: its server lives in another pid namespace", key)
+    return refuse(EADDRINUSE, "its server lives in another pid namespace")
   end
   local handle, message, errno = M.holder(stat.cpid, id.id)
   if handle then
     handle:close()
-    return refuse(EADDRINUSE, "key %d: pid %d serves there already", key, stat.cpid)
+    return refuse(EADDRINUSE, "pid %d serves there already", stat.cpid)
   elseif errno ~= ESRCH then
     return nil, message, errno
   end
@@ -109,7 +109,7 @@ function M.create(key, mode)
     local old, free
     old, message, errno = sysv.shmget(key, 0)
     if old then
-      free, message, errno = abandoned(old, key)
+      free, message, errno = abandoned(old)
     elseif errno == ENOENT then
       free = false
     end

@@ -1,0 +1,39 @@
+-- What `make install` installs works by itself, away from the checkout.
+local support = require "spec.support"
+
+describe("make install", function()
+  local prefix, clean
+
+  setup(function()
+    prefix = support.shell("mktemp -d"):match "%S+"
+    -- Without the sanitizers: this builds its own, and gcc and luarocks are not ours to check.
+    clean = "env -u LD_PRELOAD -u LUA_PATH -u LUA_CPATH -u LUA_PATH_5_4 -u LUA_CPATH_5_4 "
+    local checkout = support.shell("mktemp -d"):match "%S+"
+    local command = "cp -r src lua Makefile shm-dev-1.rockspec %s && "
+      .. "%s make -s -C %s install PREFIX=%s 2>&1; rm -rf %s"
+    local said = support.shell(command:format(checkout, clean, checkout, prefix, checkout))
+    assert.matches("installed; for this shell: eval", said)
+  end)
+
+  teardown(function()
+    os.execute("rm -rf " .. prefix)
+  end)
+
+  local function run(command)
+    return support.shell(("cd / && %s sh -c '%s' 2>&1"):format(clean, command))
+  end
+
+  it("makes the modules loadable by what it prints", function()
+    local path = ("eval \"$(luarocks --lua-version=5.4 --tree=%s path)\"; "):format(prefix)
+    local script = [[print(require(\"shm\").sysv.IPC_PRIVATE, require \"shm.peer\".LONGEST)]]
+    assert.equal("0\t124\n", run(path .. 'lua5.4 -e "' .. script .. '"'))
+  end)
+
+  it("makes the command serve", function()
+    local log = run(([[cd %s; bin/shm serve --port 0 >log & server=$!;
+                       until grep -q Join log || ! kill -0 $server; do :; done;
+                       kill $server; wait $server; echo status $? >>log; cat log]]):format(prefix))
+    assert.matches("listening on 127%.0%.0%.1:%d+", log)
+    assert.matches("closing: SIGTERM\nstatus 0\n$", log)
+  end)
+end)
