@@ -282,9 +282,28 @@ describe("serving and connecting", function()
     assert.is_nil((segment(key)))
   end)
 
+  it("keeps off a textbook server that has its client, or found its segment", function()
+    local key = support.key()
+    local id = assert(sysv.shmget(key, 128, sysv.IPC_CREAT))
+    local region <close> = assert(sysv.shmat(id))
+    local other = child(function() process.sleep(60) end)
+    region:store32(0, other.pid) -- our child, as the client of us, the creator
+    refused(EADDRINUSE, "is its client already", peer.connect(key, {timeout = 0}))
+    assert.is_true(other:alive())
+    assert(id:remove())
+    ended(child(function() assert(sysv.shmget(key, 128, sysv.IPC_CREAT)) end))
+    local found <close> = assert(sysv.shmat(assert(segment(key)))) -- its creator is dead
+    found:store32(0, process.pid())
+    refused(EADDRINUSE, "pid " .. process.pid() .. " serves there already", peer.serve(key))
+    assert(segment(key):remove())
+    other:kill "KILL"
+    ended(other, "signal", "KILL")
+  end)
+
   it("does not take the heir of a dead server's pid for the server", function()
     local key = support.key()
-    local id = assert(sysv.shmget(key, 128, sysv.IPC_CREAT)) -- as a textbook server leaves it
+    ended(child(function() assert(sysv.shmget(key, 128, sysv.IPC_CREAT)) end))
+    local id = assert(segment(key)) -- as a textbook server leaves it
     local region <close> = assert(sysv.shmat(id))
     local innocent = child(function()
       region:close()
@@ -318,6 +337,67 @@ describe("serving and connecting", function()
     end)
     assert.equal("whole", link:receive(TIMEOUT))
     ended(client)
+  end)
+
+  it("takes another client when one closes before it is accepted", function()
+    local key = support.key()
+    local link <close> = assert(peer.serve(key))
+    ended(child(function()
+      assert(peer.connect(key)):close()
+    end))
+    refused(ETIMEDOUT, "accept", link:accept(0))
+    local client = child(function()
+      assert(assert(peer.connect(key, {timeout = TIMEOUT})):send("fine", TIMEOUT))
+    end)
+    assert.equal("fine", link:receive(TIMEOUT))
+    ended(client)
+  end)
+
+  it("says that a server is dead even if its client has died too", function()
+    local key = support.key()
+    local server = child(function()
+      assert(peer.serve(key))
+      process.sleep(60)
+    end)
+    ended(child(function()
+      assert(peer.connect(key, {timeout = TIMEOUT}))
+    end))
+    server:kill "KILL"
+    ended(server, "signal", "KILL")
+    refused(ESRCH, "stale", peer.connect(key, {timeout = 0}))
+    assert(peer.serve(key)):close()
+  end)
+
+  it("ends by a signal while it waits for another link", function()
+    local key = support.key()
+    local server = child(function()
+      process.signal("INT", "default")
+      local one = assert(peer.serve(key))
+      one:accept(TIMEOUT)
+      local _ = assert(peer.serve(key))
+      one:receive(TIMEOUT)
+    end)
+    local mine <close> = assert(peer.connect(key, {timeout = TIMEOUT}))
+    support.eventually(function() return mine.region:load32(136) ~= 0 and segment(key) end)
+    server:kill "TERM"
+    ended(server, "signal", "TERM")
+    assert.is_nil((segment(key)))
+  end)
+
+  it("neither hangs at a segment that it may not look at, nor runs over it", function()
+    local key = support.key()
+    local id = assert(sysv.shmget(key, 192, sysv.IPC_CREAT | tonumber("600", 8)))
+    local script = [[
+      local done, _, errno = require("shm.peer").serve(%d)
+      print(done, errno)]]
+    local as_nobody = "setpriv --reuid=65534 --clear-groups lua5.4 -e '%s' 2>/dev/null"
+    local said = support.shell(as_nobody:format(script:format(key)))
+    assert(id:remove())
+    if said == "" then
+      pending "only root can become somebody else"
+      return
+    end
+    assert.equal("nil\t13\n", said)
   end)
 
   it("lets one of many clients in, undisturbed by the others", function()

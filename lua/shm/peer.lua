@@ -12,7 +12,8 @@
 --
 -- Behind those 128 bytes our server keeps more words. Who was written after the textbook
 -- neither sees nor needs them; with such a peer messages go from the server to the client
--- only, end at their first NUL, and the client's signal means that one has been taken.
+-- only, end at their first NUL, and the client's signal means that one has been taken. As
+-- signals are all that such a peer says, have one textbook link in a process at a time.
 --
 -- One link carries one message at a time, in either direction. As soon as both sides are
 -- attached the segment is marked for removal: whatever ends them, the kernel cleans up.
@@ -28,7 +29,7 @@ local M = {}
 --- The longest message, in bytes.
 M.LONGEST = segment.LONGEST
 
-local ENOENT, ESRCH, EINVAL, EADDRINUSE = 2, 3, 22, 98
+local ENOENT, ESRCH, EINVAL, EIDRM, EADDRINUSE = 2, 3, 22, 43, 98
 
 local SERVE_OPTIONS = {
   project = {integer = true, default = 0x66, least = 1, most = 255},
@@ -118,18 +119,23 @@ local function join(key)
   region, message, errno = sysv.shmat(id)
   local stat = region and id:stat()
   if not stat then
-    return nil, message or "nobody serves there", errno or ENOENT, region
+    local gone = errno == EINVAL or errno == EIDRM -- since shmget
+    return nil, gone and "nobody serves there" or message, gone and ENOENT or errno, region
   end
   local pid = region:load32(segment.PID)
   local textbook = stat.segsz < segment.SIZE
     or region:load32(segment.MAGIC) ~= segment.MAGIC_VALUE
   if pid == 0 then
     return nil, "its server is not ready", ENOENT, region
-  elseif not textbook and pid ~= stat.cpid then -- a server of ours is its segment's creator
-    return nil, ("pid %d is its client already"):format(pid), EADDRINUSE, region
   end
+  -- The creator is the server; only a textbook's may have found its segment at the key.
   local server, mine
-  server, message, errno = segment.holder(pid, id.id)
+  server, message, errno = segment.holder(stat.cpid, id.id)
+  if server and pid ~= stat.cpid then
+    return nil, ("pid %d is its client already"):format(pid), EADDRINUSE, region, server
+  elseif not server and textbook and pid ~= stat.cpid then
+    server, message, errno = segment.holder(pid, id.id)
+  end
   if server then
     mine, message, errno = link.client(id.id, region, server, textbook)
   end

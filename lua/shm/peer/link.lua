@@ -26,6 +26,10 @@ local SLICE = 0.2 -- seconds between looks whether the other side lives
 local ESRCH, EINTR, EINVAL, EPIPE, EOPNOTSUPP, EADDRINUSE, ECONNRESET, ETIMEDOUT =
   3, 4, 22, 32, 95, 98, 104, 110
 
+-- Links of this process that wait for a client. While one does, the signals that end a
+-- process are its guard's to read, whichever link the process happens to wait for.
+local listeners = setmetatable({}, {__mode = "k"})
+
 local Link = {__name = "shm.peer"}
 Link.__index = Link
 
@@ -98,6 +102,7 @@ function M.server(id, region, guard)
     return nil, message, errno
   end
   link.guard, link.listening = guard, true
+  listeners[link] = true
   region:store32(segment.MAGIC, segment.MAGIC_VALUE)
   region:store32(PID, link.owner) -- last: who finds a pid finds all of it
   return link
@@ -128,6 +133,11 @@ function M.client(id, region, server, textbook)
   local told
   told, message, errno = server:kill(SIGNAL.client)
   if not told then
+    link.peer = nil -- nobody has heard of us: as if we had not been there
+    if not textbook then
+      region:store32(CLIENT, 0)
+    end
+    region:cas32(PID, link.owner, server.pid)
     link:close()
     return nil, message, errno
   end
@@ -145,13 +155,28 @@ local function note(link, name, sender)
   for _, last in ipairs(LAST_WORDS) do
     if name == last then
       link.interrupted = name
-      link:close()
+      for listener in pairs(listeners) do
+        listener:close()
+      end
       process.kill(process.pid(), name) -- now that nothing is left behind, do what it does
       return
     end
   end
   if name == SIGNAL[link.other] then
     link.signalled = sender
+  end
+end
+
+-- Reads what other links' guards keep from this process.
+local function note_last_words(link)
+  for listener in pairs(listeners) do
+    if listener ~= link and listener.owner == link.owner then
+      local name, sender = listener.guard:wait(0)
+      if name then
+        note(link, name, sender)
+        return
+      end
+    end
   end
 end
 
@@ -186,6 +211,9 @@ local function await(link, handle, action, deadline, ready)
     elseif errno ~= ETIMEDOUT then
       return fail(action, errno, sender)
     end
+    if not link.interrupted then
+      note_last_words(link)
+    end
     if link.interrupted then
       return fail(action, EINTR, "interrupted by SIG" .. link.interrupted)
     end
@@ -204,6 +232,7 @@ local function admit(link)
   if not handle then
     if errno == ESRCH then
       link.signalled = nil
+      region:store32(CLOSED.client, 0)
       region:store32(CLIENT, 0)
       region:cas32(PID, pid, link.owner)
     end
@@ -236,6 +265,7 @@ function Link:accept(timeout)
     end
     sysv.shmctl(self.id, sysv.IPC_RMID) -- both are attached: from here on the kernel cleans up
     self.listening = false
+    listeners[self] = nil
     if not self.textbook then
       self.region:store32(STATE, FREE)
       tell(self)
@@ -383,6 +413,7 @@ function Link:close()
     return true
   end
   self.region = nil
+  listeners[self] = nil
   if self.owner == process.pid() then -- a child has a copy, and must not hang up for its parent
     if self.listening then
       sysv.shmctl(self.id, sysv.IPC_RMID)

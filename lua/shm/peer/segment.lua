@@ -19,7 +19,7 @@ M.TEXTBOOK_SIZE, M.SIZE = 128, 192
 M.MAGIC_VALUE = 0x316b6c70 -- "plk1"
 
 local NEWBORN = 2    -- seconds that a server has from shmget to shmat
-local ENOENT, ESRCH, EEXIST, EINVAL, EADDRINUSE = 2, 3, 17, 22, 98
+local ENOENT, ESRCH, EEXIST, EINVAL, EIDRM, EADDRINUSE = 2, 3, 17, 22, 43, 98
 
 local function refuse(errno, format, ...)
   return nil, format:format(...), errno
@@ -67,12 +67,21 @@ function M.holder(pid, id)
   return handle
 end
 
+-- The pid that a segment shows, if we may look.
+local function pid_in(id)
+  local region <close> = sysv.shmat(id, nil, sysv.SHM_RDONLY)
+  return region and region:load32(M.PID)
+end
+
 -- Whether a segment found at our key may be replaced: true, false to look again soon, or
 -- nil and why not. A server of ours is always its segment's creator, whom the kernel knows.
 local function abandoned(id)
-  local stat = id:stat()
+  local stat, message, errno = id:stat()
   if not stat then
-    return false -- gone meanwhile
+    if errno == EINVAL or errno == EIDRM then
+      return false -- gone meanwhile
+    end
+    return nil, message, errno
   end
   if stat.segsz ~= M.SIZE and stat.segsz ~= M.TEXTBOOK_SIZE then
     return refuse(EEXIST, "another program's segment of %d bytes is there"
@@ -81,15 +90,22 @@ local function abandoned(id)
   if stat.cpid == 0 then
     return refuse(EADDRINUSE, "its server lives in another pid namespace")
   end
-  local handle, message, errno = M.holder(stat.cpid, id.id)
-  if handle then
-    handle:close()
-    return refuse(EADDRINUSE, "pid %d serves there already", stat.cpid)
-  elseif errno ~= ESRCH then
-    return nil, message, errno
+  local pids = {stat.cpid}
+  if stat.segsz == M.TEXTBOOK_SIZE then -- whose server may have found it at its key
+    pids[2] = pid_in(id)
+  end
+  for _, pid in ipairs(pids) do
+    local handle
+    handle, message, errno = M.holder(pid, id.id)
+    if handle then
+      handle:close()
+      return refuse(EADDRINUSE, "pid %d serves there already", pid)
+    elseif errno ~= ESRCH then
+      return nil, message, errno
+    end
   end
   local newborn = stat.nattch == 0 and os.time() - stat.ctime < NEWBORN
-  return not (newborn and process.alive(stat.cpid))
+  return not (newborn and process.alive(stat.cpid) ~= false)
 end
 
 --- Makes a new segment at a key, in the place of one that a dead server has left.
@@ -117,7 +133,7 @@ function M.create(key, mode)
       return nil, message, errno
     elseif free then
       free, message, errno = old:remove()
-      if not free and errno ~= EINVAL then
+      if not free and errno ~= EINVAL and errno ~= EIDRM then
         return nil, message, errno
       end
     else
