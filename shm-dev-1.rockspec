@@ -63,6 +63,7 @@ build = {
       ["shm.chat.hub"] = "lua/shm/chat/hub.lua",
       ["shm.chat.ring"] = "lua/shm/chat/ring.lua",
       ["shm.chat.session"] = "lua/shm/chat/session.lua",
+      ["shm.chat.unread"] = "lua/shm/chat/unread.lua",
       ["shm.options"] = "lua/shm/options.lua",
       ["shm.peer"] = "lua/shm/peer.lua",
       ["shm.peer.link"] = "lua/shm/peer/link.lua",

@@ -216,6 +216,125 @@ describe("the group chat", function()
     server.stop()
   end)
 
+  it("takes who reads a little at a time for slow, not for dead", function()
+    local server = serve {backlog = 1 << 14, grace = 0.5 * support.patience}
+    local ann, slow = connect(server), connect(server)
+    local cqueues = require "cqueues"
+    local raw <close> = assert(process.channel(slow.connection:pollfd())) -- without a buffer
+    local reads, talks = 0, true
+    together(function()
+      local stop = process.monotonic() + 2 * support.patience
+      ann.connection:settimeout(0.2)
+      while process.monotonic() < stop do
+        ann.connection:write(("x"):rep(900) .. "\n")
+        ann.connection:clearerr()
+      end
+      talks = false
+    end, function()
+      while talks do -- 200 bytes every 50 ms: less than the kernel ever reports to a sender
+        reads = reads + #(raw:recv(200, 0) or "")
+        cqueues.sleep(0.05 * support.patience)
+      end
+    end)
+    assert.is_true(reads > 0)
+    assert.not_matches("dropped", server.log())
+    server.stop "KILL"
+  end)
+
+  it("takes what a client said before it was cut off while it was being talked to", function()
+    local server = serve()
+    local bob, talker = connect(server), connect(server)
+    local lines = 400
+    for round = 1, support.rounds(10) do
+      local ann = connect(server)
+      together(function()
+        for i = 1, lines do
+          talker:say("noise " .. i)
+        end
+      end, function()
+        for i = 1, lines do
+          ann:say("line " .. i)
+        end
+        ann:close() -- with unread bytes, so that the kernel resets the connection
+      end, function()
+        local got, noise = 0, 0
+        while got < lines or noise < lines do
+          local line = assert(bob:read())
+          local n = line:match("^" .. ann.name .. ": line (%d+)$")
+          if n then
+            got = got + 1
+            assert(tonumber(n) == got, "lost before " .. line)
+          elseif line:match "noise" then
+            noise = noise + 1
+          elseif line == "* " .. ann.name .. " left" then
+            assert(got == lines, ("round %d: only %d lines came"):format(round, got))
+          end
+        end
+      end)
+    end
+    server.stop()
+  end)
+
+  it("gives a slot's next client nothing that was meant for the one before", function()
+    local server = serve {backlog = 1 << 14, grace = 1 * support.patience, limit = 8}
+    local ann, dead = connect(server), connect(server)
+    server.silent = true
+    together(function()
+      ann.connection:settimeout(0.2)
+      for _ = 1, 5000 do -- until nothing moves
+        if not ann.connection:write(("x"):rep(900), "\n") then
+          ann.connection:clearerr()
+          break
+        end
+      end
+    end)
+    for _ = 1, 5 do
+      connect(server):close() -- gone before anything can be said to it
+    end
+    server.silent = false
+    local last = connect(server) -- once the dead one is dropped
+    assert.matches("dropped guest2", server.log())
+    last:say "/who"
+    local _, line = last:expect("^%* (%d+) here")
+    assert(line:find(last.name, 1, true), line)
+    last:say "/nick last"
+    last:expect("^%* " .. last.name .. " is now (last)$")
+    dead:close()
+    server.stop "KILL"
+  end)
+
+  it("ends on a signal even where its parent ignored SIGCHLD", function()
+    process.signal("CHLD", "ignore")
+    local server = serve()
+    process.signal("CHLD", "default")
+    local ann, bob = connect(server), connect(server)
+    bob:close()
+    ann:expect "^%* (guest2) left$"
+    assert.same({"exit", 0}, {server.stop()})
+  end)
+
+  it("lets a client that sends no more read to the end", function()
+    local server = serve {backlog = 1 << 16}
+    local ann, bob = connect(server), connect(server)
+    local lines = support.rounds(3000)
+    together(function()
+      for i = 1, lines do
+        ann:say(i .. ("x"):rep(100))
+      end
+      ann:say "end"
+    end, function()
+      bob.connection:shutdown "w"
+      local n = 0
+      for line in function() return bob:read() end do
+        n = n + (line:match "^guest1: %d" and 1 or 0)
+        require("cqueues").sleep(n % 100 == 0 and 0.001 or 0)
+      end
+      bob.got = n
+    end)
+    assert.is_true(bob.got <= lines)
+    assert.same({"exit", 0}, {server.stop()})
+  end)
+
   it("drops who reads nothing for the grace time, and nobody waits longer", function()
     local server = serve {backlog = 1 << 14, grace = 0.5}
     local ann, dead, other = connect(server), connect(server), connect(server)

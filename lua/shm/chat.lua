@@ -3,7 +3,9 @@
 -- A client sends lines, ended by LF or CRLF and up to 1000 bytes long. Each reaches every
 -- other client once, whole, and in the same order for all, as `name: text`. `/nick NAME`
 -- changes the name, `/who` lists who is there, `/quit` leaves; `//` starts a line with `/`.
--- A client that reads slowly slows the talkers down; one that reads nothing is dropped.
+-- A client that reads slowly slows the talkers down; one that reads nothing is dropped. Of a
+-- client on another machine no more is seen than what its kernel takes, which may be 100 KB
+-- at a time: give those that read less in the grace time a longer one.
 --
 -- It needs cqueues.
 -- @module shm.chat
@@ -57,6 +59,7 @@ end
 -- @see shmget(2), fork(2)
 function M.serve(opts)
   opts = options.read(opts, OPTIONS, "chat.serve")
+  process.signal("CHLD", "default") -- ignored, it would have the kernel reap our children
   local signals <close> = assert(process.signals("TERM", "INT"))
   local listener, message, code = listen(opts.host, opts.port)
   if not listener then

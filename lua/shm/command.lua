@@ -39,6 +39,7 @@ local commands = {}
 function commands.serve(arguments)
   local chat = require "shm.chat"
   io.stdout:setvbuf "line"
+  require("shm.process").signal("PIPE", "ignore") -- who reads the log may leave
   return chat.serve {
     host = arguments.host, port = arguments.port, limit = arguments.limit,
     grace = arguments.grace, backlog = arguments.backlog,

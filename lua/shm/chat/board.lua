@@ -108,9 +108,9 @@ function Board:want_room(wanted)
   self.region:store32(ROOM_WANTED, wanted and 1 or 0)
 end
 
---- Whether the server waits for room; asking clears it, so that one reader wakes it.
+--- Whether the server waits for room, and whoever has made some has to wake it.
 function Board:room_is_wanted()
-  return self.region:load32(ROOM_WANTED) == 1 and self.region:swap32(ROOM_WANTED, 0) == 1
+  return self.region:load32(ROOM_WANTED) == 1
 end
 
 function Board:close_down()
@@ -126,9 +126,10 @@ function Board:asleep(yes)
   self.region:store32(ASLEEP, yes and 1 or 0)
 end
 
---- Whether the server slept; whoever asks has to wake it then.
-function Board:rouse()
-  return self.region:load32(ASLEEP) == 1 and self.region:swap32(ASLEEP, 0) == 1
+--- Whether the server sleeps, and whoever has something for it has to wake it. It clears the
+-- flag itself: if one child did and were stopped then, the others would let it sleep.
+function Board:sleeps()
+  return self.region:load32(ASLEEP) == 1
 end
 
 --- Clears the slot for a new client, who reads from the log's present end.

@@ -8,6 +8,7 @@ local cqueues = require "cqueues"
 local errno = require "cqueues.errno"
 local process = require "shm.process"
 local session = require "shm.chat.session"
+local unread_bytes = require "shm.chat.unread"
 
 local M = {}
 
@@ -15,7 +16,8 @@ local TICK = 0.25       -- seconds between looks at clients that everybody waits
 local CLOSING = 1       -- seconds that clients have to read the last line
 local LAST_WORD = 1     -- seconds that one who is turned away has to read why
 local LONGEST_NAME = 32
-local EPIPE = 32
+local MOST_ARRIVALS = 128 -- connections that wait to be admitted
+local EINTR, EPIPE, ETIMEDOUT = 4, 32, 110
 local HELP = "/nick NAME, /who, /quit"
 
 local Hub = {}
@@ -45,6 +47,10 @@ function M.new(board, listener, signals, opts)
   }, Hub)
 end
 
+local function slot_number(member)
+  return member and not member.removed and member.slot.number or 0
+end
+
 -- Appends to the log what it has room for. False while something is left.
 function Hub:flush()
   local board, unsaid = self.board, self.unsaid
@@ -52,8 +58,11 @@ function Hub:flush()
   while unsaid[done + 1] and self:has_room() do
     done = done + 1
     local line = unsaid[done]
-    board:append(self.slowest, line.text, line.to, line.except)
-    self.appended = true
+    -- A member that has left may have given its slot to another by now.
+    if not (line.to and line.to.removed) then
+      board:append(self.slowest, line.text, slot_number(line.to), slot_number(line.except))
+      self.appended = true
+    end
   end
   if done > 0 then
     table.move(unsaid, done + 1, #unsaid + done, 1)
@@ -99,15 +108,9 @@ local function plain(connection)
   return connection
 end
 
-local function slot_number(member)
-  return member and member.slot.number or 0
-end
-
 -- Says something to one member, or to all but one.
 function Hub:say(text, to, except)
-  self.unsaid[#self.unsaid + 1] = {
-    text = text .. "\n", to = slot_number(to), except = slot_number(except),
-  }
+  self.unsaid[#self.unsaid + 1] = {text = text .. "\n", to = to, except = except}
 end
 
 function Hub:rename(member, name)
@@ -142,9 +145,9 @@ end
 
 -- What a member has typed: a command, or something for all the others.
 function Hub:hear(member, line)
-  local command, rest = line:match "^/([^/%s]+)%s*(.-)%s*$"
+  local command, rest = line:match "^/([^/%s]+)%s*(.*)$"
   if command == "nick" then
-    self:rename(member, rest)
+    self:rename(member, rest:match "^.*%S" or "")
   elseif command == "who" then
     self:list_members(member)
   elseif command then
@@ -195,6 +198,7 @@ function Hub:remove(member)
       table.remove(self.members, i)
     end
   end
+  member.removed = true
   self.names[member.name] = nil
   self.free[#self.free + 1] = member.slot.number
   self:say(("* %s left"):format(member.name))
@@ -204,8 +208,8 @@ end
 
 -- In the child: keeps the client's connection and the channel, and nothing else.
 function Hub:become_child(number, client, channel)
-  self.signals:close()
   process.signal("INT", "ignore") -- Ctrl-C is the server's, who says goodbye
+  self.signals:close()
   for _, member in ipairs(self.members) do
     member.channel:close()
     member.child:close()
@@ -224,22 +228,22 @@ end
 -- Waits, in the loop, for a member's wake-ups and for its child's end.
 local function watch(member)
   local channel, child = member.channel, member.child
-  local hung_up, how, code
+  local hung_up, how, code, error_number
   repeat
     if hung_up then
       cqueues.poll(child)
     else
       cqueues.poll(child, channel)
-      local _, _, error_number = channel:recv(256, 0)
+      error_number = select(3, channel:recv(256, 0))
       hung_up = error_number == EPIPE
     end
-    how, code = child:wait(0)
-  until how
+    how, code, error_number = child:wait(0)
+  until how or error_number ~= ETIMEDOUT and error_number ~= EINTR
   cqueues.cancel(channel:fileno())
   cqueues.cancel(child:fileno())
   channel:close()
   child:close()
-  member.ended = how .. " " .. code
+  member.ended = ("%s %s"):format(how or "error", code)
 end
 
 function Hub:admit(connection)
@@ -276,7 +280,7 @@ function Hub:admit(connection)
   until not self.names["guest" .. self.guests]
   local member = {
     name = "guest" .. self.guests, slot = self.board:slot(number), channel = ours,
-    child = child,
+    child = child, port = port,
   }
   self.members[#self.members + 1] = member
   self.names[member.name] = member
@@ -307,6 +311,9 @@ end
 
 function Hub:accept()
   while not self.closing do
+    while #self.arrivals >= MOST_ARRIVALS do
+      cqueues.sleep(TICK)
+    end
     local connection, why = self.listener:accept({nodelay = true})
     if connection then
       self.arrivals[#self.arrivals + 1] = plain(connection)
@@ -336,16 +343,19 @@ function Hub:close_down(why)
 end
 
 -- Drops who has read nothing for the grace time while everybody waits for room in the log.
+-- A client's kernel takes bytes in steps of 100 KB or so; in between only its own machine
+-- knows what it has read, and if that is this one, we look.
 function Hub:hurry(now)
   if self.unsaid[1] == nil then
     self.blocked = false
     return
   end
+  local unread = unread_bytes()
   for _, member in ipairs(self.members) do
-    local sent = member.slot:sent()
+    local seen = member.slot:sent() .. " " .. (unread[member.port] or "?")
     local waited_for = not member.ended and not self.board:fits(member.slot:position())
-    if not (self.blocked and waited_for) or member.seen ~= sent then
-      member.seen, member.since = sent, now
+    if not (self.blocked and waited_for) or member.seen ~= seen then
+      member.seen, member.since = seen, now
     elseif now - member.since >= self.grace then
       self:drop(member, ("read nothing for %g s while its backlog was full"):format(self.grace))
     end
@@ -393,8 +403,11 @@ function Hub:turn()
     elseif #self.members == self.limit then
       self.log "turned a client away: too many users"
       self:turn_away(connection, "too many users")
-    else
+    elseif self:flush() then
       self:admit(connection)
+    else -- everybody waits for room in the log: so do newcomers
+      table.insert(self.arrivals, 1, connection)
+      break
     end
     done = true
   end
@@ -415,6 +428,7 @@ function Hub:run()
   self.loop:wrap(function() self:await_signals() end)
   while not self.closing or self.members[1] do
     self.board:asleep(false)
+    self.board:want_room(false)
     while self:turn() do end
     -- About to sleep: set the flags, and look once more.
     self.board:asleep(true)

@@ -11,7 +11,7 @@ local LONGEST = board_of.LONGEST
 local BATCH = 16384     -- bytes copied out of the log before the socket has taken them
 local CHUNK = 16384     -- bytes read from the socket at a time
 local RETRY = 0.25      -- seconds between attempts on a socket that takes nothing
-local FAREWELL = 2      -- seconds for a client that leaves to take what is meant for it
+local FAREWELL = 2      -- seconds without a byte until a client that leaves has had it all
 local ETIMEDOUT = 110
 
 local Session = {}
@@ -67,7 +67,7 @@ function Session:split(data)
 end
 
 function Session:wake_server()
-  if self.board:rouse() then
+  if self.board:sleeps() then
     self.server:send("!", 0) -- if there is no room for it, an earlier one is still unread
   end
 end
@@ -149,9 +149,9 @@ function Session:fetch()
   return true
 end
 
--- The client takes nothing any more. What it has said is still handed over.
+-- The client takes nothing any more. What it has said is still read, and handed over.
 function Session:lose()
-  self.out, self.left, self.deaf = "", true, true
+  self.out, self.deaf = "", true
 end
 
 -- Sends what the socket takes. True if it took anything.
@@ -162,6 +162,7 @@ function Session:deliver()
   local done, _, errno, sent = self.client:send(self.out, 0)
   sent = done and #self.out or sent
   if sent > 0 then
+    self.deadline = nil
     self.slot:add_sent(sent)
     self.out = self.out:sub(sent + 1)
   end
@@ -204,7 +205,6 @@ function Session:sleep()
 end
 
 function Session:serve()
-  local deadline
   repeat
     local moved
     repeat
@@ -214,8 +214,8 @@ function Session:serve()
       moved = self:deliver() or moved
     until not moved
     if self.left then
-      deadline = deadline or process.monotonic() + FAREWELL
-      if process.monotonic() > deadline then
+      self.deadline = self.deadline or process.monotonic() + FAREWELL
+      if process.monotonic() > self.deadline then
         self:lose()
       end
     end
