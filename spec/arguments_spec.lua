@@ -114,6 +114,7 @@ local FUNCTIONS = {
   },
   ["shm.process.signals"] = with_pollable {wait = {{"timeout", 0}}},
   ["shm.process.channel"] = with_pollable {
+    shutdown = {},
     send = {{"text", "x", "data"}, {"timeout", 0}}, recv = {{"at_least_one", 1, "n"},
                                                            {"timeout", 0}},
   },

@@ -376,6 +376,19 @@ describe("a channel", function()
     refused(EPIPE, "^channel%.send: ", ours:send "x")
   end)
 
+  it("ends one direction before the other", function()
+    local one, other = assert(process.socketpair())
+    local _ <close> = one
+    local _ <close> = other
+    one:send "last"
+    assert.is_true(one:shutdown())
+    assert.equal("last", other:recv(10, 0))
+    refused(EPIPE, "recv", other:recv(10, 0))
+    other:send "answer"
+    assert.equal("answer", one:recv(10, 0))
+    refused(EPIPE, "send", one:send "x")
+  end)
+
   it("keeps messages apart when told to", function()
     local one, other = assert(process.socketpair "seqpacket")
     local _ <close> = one

@@ -414,6 +414,10 @@ function channel:send(data, timeout) end
 ---@return string? message
 ---@return integer? errno
 function channel:recv(n, timeout) end
+---@return true|nil
+---@return string? message
+---@return integer? errno
+function channel:shutdown() end
 ---@return true
 function channel:close() end
 

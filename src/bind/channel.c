@@ -141,6 +141,23 @@ static int channel_receive(lua_State *L)
 }
 
 /***
+Tells the other end that no more will be sent; it can still be heard. Closing at once
+would, on TCP, take back what is under way if there is something left to read.
+@function channel:shutdown
+@treturn boolean true
+@treturn[2] nil
+@treturn[2] string message
+@treturn[2] int ENOTCONN when the other end is gone
+@see shutdown(2)
+*/
+static int channel_shutdown(lua_State *L)
+{
+    const channel *self = channel_self(L);
+    bind_arity(L, 1);
+    return bind_done(L, os_channel_shutdown(channel_open(L, self)), "channel.shutdown");
+}
+
+/***
 Closes this end.
 @function channel:close
 @treturn boolean true
@@ -170,6 +187,7 @@ void bind_channel_add(lua_State *L)
     static const luaL_Reg methods[] = {
         {"send", channel_send},
         {"recv", channel_receive},
+        {"shutdown", channel_shutdown},
         {"close", channel_close},
         {NULL, NULL},
     };

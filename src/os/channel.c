@@ -31,6 +31,12 @@ int os_channel_adopt(int fd, int *channel)
     return *channel < 0 ? -errno : 0;
 }
 
+/* The other end reads what is under way, and then the end. */
+int os_channel_shutdown(int fd)
+{
+    return shutdown(fd, SHUT_WR) ? -errno : 0;
+}
+
 static int would_block(int error)
 {
     return error == EAGAIN || error == EWOULDBLOCK;

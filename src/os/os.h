@@ -36,6 +36,7 @@ int os_fd_setsockopt(int fd, int level, int name, int value);
 /* channel.c: connected sockets */
 int os_channel_pair(int type, int fd[2]);
 int os_channel_adopt(int fd, int *channel);
+int os_channel_shutdown(int fd);
 int os_channel_send(int fd, const void *data, size_t size, int64_t deadline,
                     size_t *sent);
 int os_channel_receive(int fd, void *data, size_t size, int64_t deadline, size_t *got);

@@ -12,6 +12,7 @@ local BATCH = 16384     -- bytes copied out of the log before the socket has tak
 local CHUNK = 16384     -- bytes read from the socket at a time
 local RETRY = 0.25      -- seconds between attempts on a socket that takes nothing
 local FAREWELL = 2      -- seconds without a byte until a client that leaves has had it all
+local PARTING = 0.5     -- seconds until the client has noticed the end
 local ETIMEDOUT = 110
 
 local Session = {}
@@ -220,6 +221,18 @@ function Session:serve()
       end
     end
   until self:finished() or not self:sleep()
+  self:part()
+end
+
+-- Lets the client read the last of what was sent: closing with its words unread would reset
+-- the connection, and take ours back.
+function Session:part()
+  self.client:shutdown()
+  local deadline = process.monotonic() + PARTING
+  repeat
+    local left = deadline - process.monotonic()
+    local more = left > 0 and self.client:recv(CHUNK, left)
+  until not more
 end
 
 return M
