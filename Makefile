@@ -151,7 +151,7 @@ check-sanitizers: check-deps
 check-valgrind: check-deps build
 	@echo 'the suite under valgrind'
 	@rm -rf build/valgrind && mkdir -p build/valgrind
-	@SHM_SPEC_SHARE=100 SHM_SPEC_PATIENCE=20 $(call lua_env,$(TREE)) \
+	@SHM_SPEC_SHARE=100 SHM_SPEC_PATIENCE=6 $(call lua_env,$(TREE)) \
 	 $(BOUND) valgrind -q --error-exitcode=99 --log-file=$(CURDIR)/build/valgrind/%p \
 	 $(LUA) spec/run.lua --output=plainTerminal
 	@$(call lua_env,$(TREE)) $(BOUND) valgrind -q --error-exitcode=99 --log-file=$(CURDIR)/build/valgrind/%p \
