@@ -100,7 +100,8 @@ describe("a region", function()
   end)
 
   it("unpacks whatever string.pack makes", function()
-    local options = {"b", "B", "h", "H", "i", "I3", "i7", "l", "j", "T", "f", "d", "n", "s",
+    local options = {"b", "B", "h", "H", "i", "I3", "i7", "i16", "s16", "Xi16", "l",
+                     "j", "T", "f", "d", "n", "s",
                      "s1", "s2", "z", "c5", "x", " ", "<", ">", "=", "!", "!2", "!4", "!1", "Xi4",
                      "Xd"}
     math.randomseed(42)

@@ -29,6 +29,7 @@ local M = {}
 --- The longest message, in bytes.
 M.LONGEST = segment.LONGEST
 
+local SIGUSR2 = 12
 local ENOENT, ESRCH, EINVAL, EIDRM, EADDRINUSE = 2, 3, 22, 43, 98
 
 local SERVE_OPTIONS = {
@@ -136,7 +137,9 @@ local function join(key)
   elseif not server and textbook and pid ~= stat.cpid then
     server, message, errno = segment.holder(pid, id.id)
   end
-  if server then
+  if server and textbook and not segment.takes(server.pid, SIGUSR2) then
+    return nil, ("pid %d does not wait for a client"):format(pid), EADDRINUSE, region, server
+  elseif server then
     mine, message, errno = link.client(id.id, region, server, textbook)
   end
   return mine, message, errno, region, server

@@ -11,7 +11,15 @@
 #include <stddef.h>
 #include <string.h>
 
-#define NATIVE_ALIGNMENT _Alignof(max_align_t)
+/* What string.pack takes for the machine's alignment, as it measures it. */
+struct aligned {
+    char before;
+    union {
+        LUAI_MAXALIGN;
+    } most;
+};
+
+#define NATIVE_ALIGNMENT offsetof(struct aligned, most)
 
 typedef struct walk {
     const char *format;
@@ -111,8 +119,9 @@ static size_t padding(walk *w, option o, size_t at)
     return (align - at % align) % align;
 }
 
-/* A length as "s" writes it; what does not fit 64 bits string.unpack refuses. */
-static uint64_t length(const uint8_t *bytes, size_t size, bool big_endian)
+/* A length as "s" writes it, read once; what does not fit 64 bits string.unpack refuses.
+ */
+static uint64_t length(const volatile uint8_t *bytes, size_t size, bool big_endian)
 {
     uint64_t n = 0;
     for (size_t i = 0; i < size && i < sizeof n; i++)

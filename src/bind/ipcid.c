@@ -92,7 +92,7 @@ int bind_ipcid_get(lua_State *L, const bind_ipcid_kind *kind, const char *amount
     luaL_setmetatable(L, kind->type);
     int error = kind->get(key, size, no_mode ? flags | OWNER_ONLY : flags, &handle->id);
     if (error == -EACCES && no_mode)
-        error = kind->get(key, size, flags, &handle->id);
+        error = kind->get(key, size, flags & ~IPC_CREAT, &handle->id);
     if (error)
         return bind_fail(L, error, "sysv.%s key %d", kind->function, (int)key);
     handle->open = true;

@@ -8,7 +8,7 @@ local cqueues = require "cqueues"
 local errno = require "cqueues.errno"
 local process = require "shm.process"
 local session = require "shm.chat.session"
-local unread_bytes = require "shm.chat.unread"
+local unread = require "shm.chat.unread"
 
 local M = {}
 
@@ -35,6 +35,7 @@ function M.new(board, listener, signals, opts)
   end
   return setmetatable({
     board = board, listener = listener, signals = signals,
+    port = select(3, listener:localname()),
     limit = opts.limit, grace = opts.grace, log = opts.log,
     loop = cqueues.new(),
     members = {},   -- in the order in which they came
@@ -207,7 +208,7 @@ function Hub:remove(member)
 end
 
 -- In the child: keeps the client's connection and the channel, and nothing else.
-function Hub:become_child(number, client, channel)
+function Hub:become_child(number, client, channel, name)
   process.signal("INT", "ignore") -- Ctrl-C is the server's, who says goodbye
   self.signals:close()
   for _, member in ipairs(self.members) do
@@ -222,7 +223,9 @@ function Hub:become_child(number, client, channel)
       process.close_range(fd + 1, last)
     end
   end
-  session.run(self.board, number, client, channel)
+  session.run(self.board, number, client, channel, function()
+    return unread.bytes(self.port)[name]
+  end)
 end
 
 -- Waits, in the loop, for a member's wake-ups and for its child's end.
@@ -249,13 +252,15 @@ end
 function Hub:admit(connection)
   local number = table.remove(self.free)
   local client, ours, theirs, child
+  local _, host, port = connection:peername()
+  local name = unread.name(host or "", port or 0)
   local ok, message = pcall(function()
     client = assert(process.channel(connection:pollfd()))
     ours, theirs = assert(process.socketpair())
     self.board:slot(number):reset(self.board:head())
     child = assert(process.fork(function()
       ours:close()
-      self:become_child(number, client, theirs)
+      self:become_child(number, client, theirs, name)
     end))
   end)
   if client then
@@ -273,14 +278,13 @@ function Hub:admit(connection)
     self:turn_away(connection, "the server is out of resources")
     return
   end
-  local family, host, port = connection:peername()
   connection:close()
   repeat
     self.guests = self.guests + 1
   until not self.names["guest" .. self.guests]
   local member = {
     name = "guest" .. self.guests, slot = self.board:slot(number), channel = ours,
-    child = child, port = port,
+    child = child, socket = name,
   }
   self.members[#self.members + 1] = member
   self.names[member.name] = member
@@ -290,7 +294,7 @@ function Hub:admit(connection)
   self:say(("* welcome, %s; %d here. %s"):format(member.name, #self.members, HELP), member)
   self:say(("* %s joined"):format(member.name), nil, member)
   self.log(("%s joined from %s:%s, served by pid %d"):format(
-    member.name, family and host or "?", port or "?", child.pid))
+    member.name, host or "?", port or "?", child.pid))
 end
 
 -- Says why and closes, once the client has had time to read it: closing at once would throw
@@ -349,10 +353,13 @@ function Hub:hurry(now)
   if self.unsaid[1] == nil then
     self.blocked = false
     return
+  elseif self.blocked and now < self.next_look then
+    return
   end
-  local unread = unread_bytes()
+  self.next_look = now + TICK
+  local unread_bytes = unread.bytes(self.port)
   for _, member in ipairs(self.members) do
-    local seen = member.slot:sent() .. " " .. (unread[member.port] or "?")
+    local seen = member.slot:sent() .. " " .. (unread_bytes[member.socket] or "?")
     local waited_for = not member.ended and not self.board:fits(member.slot:position())
     if not (self.blocked and waited_for) or member.seen ~= seen then
       member.seen, member.since = seen, now
@@ -411,9 +418,8 @@ function Hub:turn()
     end
     done = true
   end
-  if self.closing then
-    self:flush()
-  else
+  self:flush()
+  if not self.closing then
     for _, member in ipairs(self.members) do
       done = self:take_lines(member) or done
     end

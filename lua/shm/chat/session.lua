@@ -23,10 +23,11 @@ Session.__index = Session
 -- @int number the client's slot
 -- @tparam shm.process.channel client the connection
 -- @tparam shm.process.channel server the channel to the server
-function M.run(board, number, client, server)
+-- @tparam function unread tells how many bytes the client has not read, or nil
+function M.run(board, number, client, server, unread)
   local session = setmetatable({
     board = board, slot = board:slot(number), number = number,
-    client = client, server = server,
+    client = client, server = server, unread = unread,
     typed = "",   -- of the client's bytes, those that end in no line yet
     lines = {},   -- whole lines, of which the inbox has had room for the first few:
     handed = 0,   -- so many
@@ -205,6 +206,21 @@ function Session:sleep()
   return not errno or errno == ETIMEDOUT
 end
 
+-- Gives up on a client that leaves and takes no more of what is meant for it. As long as it
+-- reads, even if its kernel takes nothing from us meanwhile, it gets all.
+function Session:hurry()
+  if not self.left or self.out == "" then
+    self.deadline = nil
+  elseif not self.deadline then
+    self.deadline, self.had = process.monotonic() + FAREWELL, self.unread()
+  elseif process.monotonic() > self.deadline then
+    if self.unread() == self.had then
+      self:lose()
+    end
+    self.deadline = nil
+  end
+end
+
 function Session:serve()
   repeat
     local moved
@@ -214,12 +230,7 @@ function Session:serve()
       moved = self:fetch() or moved
       moved = self:deliver() or moved
     until not moved
-    if self.left then
-      self.deadline = self.deadline or process.monotonic() + FAREWELL
-      if process.monotonic() > self.deadline then
-        self:lose()
-      end
-    end
+    self:hurry()
   until self:finished() or not self:sleep()
   self:part()
 end

@@ -32,7 +32,11 @@ local function attached(pid, id)
   if not maps then
     return nil
   end
-  for line in maps:lines() do
+  local text = maps:read "a"
+  if not text then
+    return false -- it ended after the open
+  end
+  for line in text:gmatch "[^\n]+" do
     local inode = line:match "^%x+%-%x+ %S+ %x+ %x+:%x+ (%d+) +/SYSV%x+"
     if tonumber(inode) == id then
       return true
@@ -65,6 +69,22 @@ function M.holder(pid, id)
     return refuse(ESRCH, "pid %d is stale: another process has it now", pid)
   end
   return handle
+end
+
+--- Whether a process handles, keeps or ignores a signal, so that it does not die of it.
+-- A textbook server waits for SIGUSR2; its client, whose pid looks the same, does not.
+-- @int pid the process
+-- @int signo the signal's number
+-- @treturn boolean
+function M.takes(pid, signo)
+  local file <close> = io.open("/proc/" .. pid .. "/status")
+  local text = file and file:read "a" or ""
+  for mask in text:gmatch "Sig[BIC][lg][ktn]:%s*(%x+)" do
+    if tonumber(mask, 16) >> signo - 1 & 1 == 1 then
+      return true
+    end
+  end
+  return false
 end
 
 -- The pid that a segment shows, if we may look.
@@ -104,7 +124,8 @@ local function abandoned(id)
       return nil, message, errno
     end
   end
-  local newborn = stat.nattch == 0 and os.time() - stat.ctime < NEWBORN
+  local age = os.time() - stat.ctime -- negative if the clock has been set
+  local newborn = stat.nattch == 0 and age >= 0 and age < NEWBORN
   return not (newborn and process.alive(stat.cpid) ~= false)
 end
 
