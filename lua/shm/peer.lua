@@ -23,6 +23,7 @@ local options = require "shm.options"
 local process = require "shm.process"
 local segment = require "shm.peer.segment"
 local sysv = require "shm.sysv"
+local waiting = require "shm.peer.waiting"
 
 local M = {}
 
@@ -80,7 +81,7 @@ function M.serve(where, opts)
     return nil, place, errno
   end
   local guard, message
-  guard, message, errno = link.guard()
+  guard, message, errno = waiting.guard()
   if not guard then
     return nil, message, errno
   end

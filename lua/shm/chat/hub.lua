@@ -5,7 +5,8 @@
 -- inboxes fill up, the children stop reading, and the talkers are slowed down by TCP.
 -- @module shm.chat.hub
 local cqueues = require "cqueues"
-local errno = require "cqueues.errno"
+local commands = require "shm.chat.commands"
+local door = require "shm.chat.door"
 local process = require "shm.process"
 local session = require "shm.chat.session"
 local unread = require "shm.chat.unread"
@@ -14,11 +15,7 @@ local M = {}
 
 local TICK = 0.25       -- seconds between looks at clients that everybody waits for
 local CLOSING = 1       -- seconds that clients have to read the last line
-local LAST_WORD = 1     -- seconds that one who is turned away has to read why
-local LONGEST_NAME = 32
-local MOST_ARRIVALS = 128 -- connections that wait to be admitted
 local EINTR, EPIPE, ETIMEDOUT = 4, 32, 110
-local HELP = "/nick NAME, /who, /quit"
 
 local Hub = {}
 Hub.__index = Hub
@@ -100,63 +97,9 @@ local function kill(member)
   end
 end
 
--- A connection whose errors are results, and whose bytes are left alone.
-local function plain(connection)
-  connection:onerror(function(_, _, why)
-    return why
-  end)
-  connection:setmode("bn", "bn")
-  return connection
-end
-
 -- Says something to one member, or to all but one.
 function Hub:say(text, to, except)
   self.unsaid[#self.unsaid + 1] = {text = text .. "\n", to = to, except = except}
-end
-
-function Hub:rename(member, name)
-  if #name > LONGEST_NAME or not name:match "^[^%s%c:,/*]+$" then
-    self:say(("* a name has 1 to %d bytes, none of them a blank or one of : , / *")
-             :format(LONGEST_NAME), member)
-  elseif self.names[name] == member then
-    self:say(("* you are %s"):format(name), member)
-  elseif self.names[name] then
-    self:say(("* %s is taken"):format(name), member)
-  else
-    self:say(("* %s is now %s"):format(member.name, name))
-    self.log(("%s is now %s"):format(member.name, name))
-    self.names[member.name] = nil
-    self.names[name] = member
-    member.name = name
-  end
-end
-
-function Hub:list_members(member)
-  local line = ("* %d here:"):format(#self.members)
-  for i, other in ipairs(self.members) do
-    local word = (i > 1 and ", " or " ") .. other.name
-    if #line + #word > 900 then
-      self:say(line, member)
-      line, word = "*", " " .. other.name
-    end
-    line = line .. word
-  end
-  self:say(line, member)
-end
-
--- What a member has typed: a command, or something for all the others.
-function Hub:hear(member, line)
-  local command, rest = line:match "^/([^/%s]+)%s*(.*)$"
-  if command == "nick" then
-    self:rename(member, rest:match "^.*%S" or "")
-  elseif command == "who" then
-    self:list_members(member)
-  elseif command then
-    self:say(("* there is no /%s; there are %s, and // for a line that starts with /")
-             :format(command:sub(1, LONGEST_NAME), HELP), member)
-  else
-    self:say(member.name .. ": " .. line:gsub("^//", "/"), nil, member)
-  end
 end
 
 -- Takes a member's lines while they find room. True if there were any.
@@ -171,7 +114,7 @@ function Hub:take_lines(member)
     elseif not line then
       break
     end
-    self:hear(member, line)
+    commands.hear(self, member, line)
     taken = true
   end
   if taken then
@@ -275,7 +218,7 @@ function Hub:admit(connection)
     end
     self.free[#self.free + 1] = number
     self.log("could not serve a client: " .. message)
-    self:turn_away(connection, "the server is out of resources")
+    door.turn_away(self.loop, connection, "the server is out of resources")
     return
   end
   connection:close()
@@ -291,41 +234,10 @@ function Hub:admit(connection)
   self.loop:wrap(function()
     watch(member)
   end)
-  self:say(("* welcome, %s; %d here. %s"):format(member.name, #self.members, HELP), member)
+  self:say(("* welcome, %s; %d here. %s"):format(member.name, #self.members, commands.HELP), member)
   self:say(("* %s joined"):format(member.name), nil, member)
   self.log(("%s joined from %s:%s, served by pid %d"):format(
     member.name, host or "?", port or "?", child.pid))
-end
-
--- Says why and closes, once the client has had time to read it: closing at once would throw
--- the words away if it had sent some itself.
-function Hub:turn_away(connection, why)
-  self.loop:wrap(function()
-    local deadline = process.monotonic() + LAST_WORD
-    connection:settimeout(LAST_WORD)
-    connection:write(why, "\n")
-    connection:flush()
-    connection:shutdown "w"
-    repeat
-      local data = connection:read(-4096)
-    until not data or process.monotonic() > deadline
-    connection:close()
-  end)
-end
-
-function Hub:accept()
-  while not self.closing do
-    while #self.arrivals >= MOST_ARRIVALS do
-      cqueues.sleep(TICK)
-    end
-    local connection, why = self.listener:accept({nodelay = true})
-    if connection then
-      self.arrivals[#self.arrivals + 1] = plain(connection)
-    else
-      self.log("could not accept a client: " .. errno.strerror(why))
-      cqueues.sleep(TICK)
-    end
-  end
 end
 
 function Hub:await_signals()
@@ -406,10 +318,10 @@ function Hub:turn()
   while self.arrivals[1] do
     local connection = table.remove(self.arrivals, 1)
     if self.closing then
-      self:turn_away(connection, "the server is closing")
+      door.turn_away(self.loop, connection, "the server is closing")
     elseif #self.members == self.limit then
       self.log "turned a client away: too many users"
-      self:turn_away(connection, "too many users")
+      door.turn_away(self.loop, connection, "too many users")
     elseif self:flush() then
       self:admit(connection)
     else -- everybody waits for room in the log: so do newcomers
@@ -430,7 +342,7 @@ end
 
 --- Serves until a signal ends it and all children have ended.
 function Hub:run()
-  self.loop:wrap(function() self:accept() end)
+  self.loop:wrap(function() door.watch(self.listener, self.arrivals, self.log) end)
   self.loop:wrap(function() self:await_signals() end)
   while not self.closing or self.members[1] do
     self.board:asleep(false)

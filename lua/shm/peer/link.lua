@@ -3,12 +3,14 @@
 local process = require "shm.process"
 local segment = require "shm.peer.segment"
 local sysv = require "shm.sysv"
+local waiting = require "shm.peer.waiting"
 
 local M = {}
 
 local PID, BUF, CLIENT, STATE, LENGTH, CLOSED = segment.PID, segment.BUF, segment.CLIENT,
   segment.STATE, segment.LENGTH, segment.CLOSED
 local LONGEST = segment.LONGEST
+local await, fail, tell, listeners = waiting.await, waiting.fail, waiting.tell, waiting.listeners
 
 -- STATE. 0 until the server has accepted the client; then free, or of one side: claimed
 -- while that side writes, full once its message is whole. Only a sender claims and fills,
@@ -19,23 +21,11 @@ local CLAIMED = {server = 2, client = 3}
 local FULL = {server = 4, client = 5}
 
 local OTHER = {server = "client", client = "server"}
-local SIGNAL = {server = "USR1", client = "USR2"} -- which side sends which
-local LAST_WORDS = {"TERM", "INT", "HUP"}
-local SLICE = 0.2 -- seconds between looks whether the other side lives
 
-local ESRCH, EINTR, EINVAL, EPIPE, EOPNOTSUPP, EADDRINUSE, ECONNRESET, ETIMEDOUT =
-  3, 4, 22, 32, 95, 98, 104, 110
-
--- Links of this process that wait for a client. While one does, the signals that end a
--- process are its guard's to read, whichever link the process happens to wait for.
-local listeners = setmetatable({}, {__mode = "k"})
+local ESRCH, EINVAL, EADDRINUSE, EOPNOTSUPP = 3, 22, 98, 95
 
 local Link = {__name = "shm.peer"}
 Link.__index = Link
-
-local function fail(action, errno, why)
-  return nil, ("peer.%s: %s"):format(action, why), errno
-end
 
 local function check(link, action)
   if getmetatable(link) ~= Link then
@@ -56,29 +46,8 @@ local function check_timeout(timeout, action)
   return process.monotonic() + (timeout or math.huge)
 end
 
--- From here on signals are kept. They stay ignored after the link is closed: the other side
--- may still send one, whose default action would end this process.
-local function keep_signals(...)
-  local signals, message, errno = process.signals("USR1", "USR2", ...)
-  if signals then
-    process.signal("USR1", "ignore")
-    process.signal("USR2", "ignore")
-  end
-  return signals, message, errno
-end
-
---- The handle that a server waits with until its client has come. It keeps the signals that
--- end a process as well: make it before the segment exists, and none leaves that behind.
--- @treturn shm.process.signals
--- @treturn[2] nil
--- @treturn[2] string message
--- @treturn[2] int errno
-function M.guard()
-  return keep_signals(table.unpack(LAST_WORDS))
-end
-
 local function new(role, id, region)
-  local signals, message, errno = keep_signals()
+  local signals, message, errno = waiting.keep_signals()
   if not signals then
     return nil, message, errno
   end
@@ -131,7 +100,7 @@ function M.client(id, region, server, textbook)
     region:store32(CLIENT, link.owner) -- before the signal, by which the server looks
   end
   local told
-  told, message, errno = server:kill(SIGNAL.client)
+  told, message, errno = tell(link)
   if not told then
     link.peer = nil -- nobody has heard of us: as if we had not been there
     if not textbook then
@@ -142,82 +111,6 @@ function M.client(id, region, server, textbook)
     return nil, message, errno
   end
   return link
-end
-
--- Announces a change to the other side. That it may have died just now is await's to see.
-local function tell(link)
-  link.handle:kill(SIGNAL[link.role])
-end
-
--- A signal has been read. With a textbook peer it is all that we hear; otherwise it only
--- wakes us, and the words in the segment say the rest.
-local function note(link, name, sender)
-  for _, last in ipairs(LAST_WORDS) do
-    if name == last then
-      link.interrupted = name
-      for listener in pairs(listeners) do
-        listener:close()
-      end
-      process.kill(process.pid(), name) -- now that nothing is left behind, do what it does
-      return
-    end
-  end
-  if name == SIGNAL[link.other] then
-    link.signalled = sender
-  end
-end
-
--- Reads what other links' guards keep from this process.
-local function note_last_words(link)
-  for listener in pairs(listeners) do
-    if listener ~= link and listener.owner == link.owner then
-      local name, sender = listener.guard:wait(0)
-      if name then
-        note(link, name, sender)
-        return
-      end
-    end
-  end
-end
-
--- Waits until ready() answers, with signals that the handle keeps. Whatever else ends the
--- wait is an error, and what was ready by then goes first.
-local function await(link, handle, action, deadline, ready)
-  while true do
-    local result = ready()
-    if result then
-      return result
-    end
-    if link.peer then
-      local closed = not link.textbook and link.region:load32(CLOSED[link.other]) == 1
-      if closed or not link.handle:alive() then
-        result = ready() -- its last message may have come after the look above
-        if result then
-          return result
-        end
-        if closed then
-          return fail(action, EPIPE, "pid " .. link.peer .. " has closed the link")
-        end
-        return fail(action, ECONNRESET, "pid " .. link.peer .. " has ended")
-      end
-    end
-    local left = deadline - process.monotonic()
-    if left <= 0 then
-      return fail(action, ETIMEDOUT, "Connection timed out")
-    end
-    local name, sender, errno = handle:wait(math.min(left, SLICE))
-    if name then
-      note(link, name, sender)
-    elseif errno ~= ETIMEDOUT then
-      return fail(action, errno, sender)
-    end
-    if not link.interrupted then
-      note_last_words(link)
-    end
-    if link.interrupted then
-      return fail(action, EINTR, "interrupted by SIG" .. link.interrupted)
-    end
-  end
 end
 
 -- Takes the client that has left its pid, once it may be taken for one. If it died on the way
