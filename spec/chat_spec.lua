@@ -77,6 +77,14 @@ describe("the group chat", function()
     server.stop()
   end)
 
+  it("answers what was typed before /quit, and says goodbye last", function()
+    local server = serve()
+    local nc = ("printf '/nick ann\\n/who\\n/quit\\n/who\\n' | nc -N 127.0.0.1 %d")
+    assert.matches("^%* welcome, guest1;[^\n]*\n%* guest1 is now ann\n%* 1 here: ann\n%* bye\n$",
+                   support.shell(nc:format(server.port)))
+    server.stop()
+  end)
+
   it("lets a client read its farewell, whatever it was still saying", function()
     local server = serve()
     for _ = 1, 20 do

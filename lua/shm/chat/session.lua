@@ -53,8 +53,7 @@ function Session:split(data)
     if self.skipping or #line > LONGEST then
       self.out = self.out .. ("* not sent: a line has at most %d bytes\n"):format(LONGEST)
     elseif line == "/quit" then
-      self.out = self.out .. "* bye\n"
-      self.left, self.deaf = true, true
+      self.left, self.quit = true, true
       return
     else
       self.lines[#self.lines + 1] = line
@@ -238,6 +237,9 @@ end
 -- Lets the client read the last of what was sent: closing with its words unread would reset
 -- the connection, and take ours back.
 function Session:part()
+  if self.quit then
+    self.client:send("* bye\n", 0) -- behind the answers to what it has typed before
+  end
   self.client:shutdown()
   local deadline = process.monotonic() + PARTING
   repeat
