@@ -56,7 +56,6 @@ void bind_handle_type(lua_State *L, const char *type, const luaL_Reg *metamethod
 void bind_handle_methods(lua_State *L, const char *type, const luaL_Reg *methods);
 void bind_handle_field(lua_State *L, const char *type, const char *field,
                        lua_CFunction get);
-void *bind_handle_test(lua_State *L, int arg, const char *type);
 void bind_handle_bad(lua_State *L, int arg, const char *why);
 void bind_constants(lua_State *L, const bind_constant *constants);
 

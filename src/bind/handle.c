@@ -6,12 +6,6 @@
 
 #include <string.h>
 
-/* Pushes the metatable. It is made again if the module is opened twice: harmless. */
-static void push_type(lua_State *L, const char *type)
-{
-    luaL_newmetatable(L, type);
-}
-
 /* Sets functions, whose first upvalue is the metatable at mt, in the table on top. */
 static void set_functions(lua_State *L, int mt, const luaL_Reg *functions)
 {
@@ -22,7 +16,7 @@ static void set_functions(lua_State *L, int mt, const luaL_Reg *functions)
 void bind_handle_type(lua_State *L, const char *type, const luaL_Reg *metamethods,
                       const luaL_Reg *methods)
 {
-    push_type(L, type);
+    luaL_newmetatable(L, type); /* or the one there is, if the module is opened again */
     int mt = lua_gettop(L);
     set_functions(L, mt, metamethods);
     lua_newtable(L);
@@ -33,7 +27,7 @@ void bind_handle_type(lua_State *L, const char *type, const luaL_Reg *metamethod
 
 void bind_handle_methods(lua_State *L, const char *type, const luaL_Reg *methods)
 {
-    push_type(L, type);
+    luaL_getmetatable(L, type);
     int mt = lua_gettop(L);
     lua_getfield(L, mt, "__index");
     set_functions(L, mt, methods);
@@ -56,7 +50,7 @@ static int index_with_field(lua_State *L)
 void bind_handle_field(lua_State *L, const char *type, const char *field,
                        lua_CFunction get)
 {
-    push_type(L, type);
+    luaL_getmetatable(L, type);
     int mt = lua_gettop(L);
     lua_pushvalue(L, mt);
     lua_getfield(L, mt, "__index");
@@ -72,11 +66,6 @@ void bind_handle_field(lua_State *L, const char *type, const char *field,
 void bind_handle_bad(lua_State *L, int arg, const char *why)
 {
     luaL_argerror(L, arg, why);
-}
-
-void *bind_handle_test(lua_State *L, int arg, const char *type)
-{
-    return luaL_testudata(L, arg, type);
 }
 
 void bind_constants(lua_State *L, const bind_constant *constants)

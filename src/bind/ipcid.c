@@ -104,7 +104,7 @@ int bind_ipcid_number(lua_State *L, int arg, const bind_ipcid_kind *kind)
 {
     if (lua_type(L, arg) == LUA_TNUMBER)
         return (int)bind_range(L, arg, "id", 0, INT_MAX);
-    const bind_ipcid *handle = bind_handle_test(L, arg, kind->type);
+    const bind_ipcid *handle = luaL_testudata(L, arg, kind->type);
     if (!handle)
         bind_misuse(L, arg, "id", "%s or its number expected, got %s", kind->type,
                     luaL_typename(L, arg));

@@ -25,7 +25,7 @@ bind_region *bind_region_push(lua_State *L)
 /* A region that is an argument, and open. */
 bind_region *bind_region_open(lua_State *L, int arg, const char *name)
 {
-    bind_region *region = bind_handle_test(L, arg, BIND_REGION);
+    bind_region *region = luaL_testudata(L, arg, BIND_REGION);
     if (!region)
         bind_misuse(L, arg, name, BIND_REGION " expected, got %s", luaL_typename(L, arg));
     else if (!region->mapping)
