@@ -1,4 +1,5 @@
 -- What is exported, what types.d.lua declares and what is documented are the same.
+local posix = require "shm.posix"
 local process = require "shm.process"
 local support = require "spec.support"
 local sysv = require "shm.sysv"
@@ -81,11 +82,11 @@ local function others(t)
 end
 
 local function methods(object)
-  local mt = getmetatable(object)
+  local mt = debug.getmetatable(object)
   return functions(rawget(mt, "__methods") or mt.__index)
 end
 
-local id = assert(sysv.shmget(sysv.IPC_PRIVATE, 1, sysv.IPC_CREAT))
+local id = assert(sysv.shmget(sysv.IPC_PRIVATE, posix.SEM_SIZE, sysv.IPC_CREAT))
 local region = assert(sysv.shmat(id))
 id:remove()
 local sem = assert(sysv.semget(sysv.IPC_PRIVATE, 1, sysv.IPC_CREAT))
@@ -93,21 +94,33 @@ sem:remove()
 local one, other = process.socketpair()
 local signals = process.signals "USR1"
 local handle = process.open(process.pid())
+local queue = assert(sysv.msgget(sysv.IPC_PRIVATE, sysv.IPC_CREAT))
+queue:remove()
+local descriptor = assert(posix.memfd_create "spec")
+local semaphore = posix.sem_init(region, 0)
+local mq_name = "/shm-spec-" .. support.key()
+local mq = assert(posix.mq_open(mq_name, posix.O_RDWR | posix.O_CREAT))
+posix.mq_unlink(mq_name)
+local notification = assert(mq:notify())
 local link = require("shm.peer").serve(support.key())
 
 local HANDLES = {
   ["shm.region"] = region, ["shm.sysv.segment"] = id, ["shm.sysv.semaphores"] = sem,
   ["shm.process.channel"] = one, ["shm.process.signals"] = signals,
-  ["shm.process.handle"] = handle,
+  ["shm.process.handle"] = handle, ["shm.sysv.queue"] = queue,
+  ["shm.posix.descriptor"] = descriptor, ["shm.posix.semaphore"] = semaphore,
+  ["shm.posix.queue"] = mq, ["shm.posix.notification"] = notification,
 }
 local MODULES = {
   ["shm.sysv"] = sysv, ["shm.process"] = process, ["shm"] = require "shm",
-  ["shm.peer.module"] = require "shm.peer", ["shm.chat"] = require "shm.chat",
+  ["shm.posix"] = posix, ["shm.peer.module"] = require "shm.peer", ["shm.chat"] = require "shm.chat",
 }
 local LUA_SOURCES = {
   ["shm.peer.module"] = "lua/shm/peer.lua", ["shm.chat"] = "lua/shm/chat.lua",
   ["shm"] = "lua/shm/init.lua",
 }
+-- Lua's share of what is otherwise C.
+local LUA_PARTS = {["shm.sysv"] = "lua/shm/sysv.lua"}
 
 describe("the interface", function()
   local classes, in_c = declared(), documented_in_c()
@@ -119,9 +132,9 @@ describe("the interface", function()
       for method in pairs(names) do
         assert(in_c[method], method .. " is not documented")
       end
-      assert.equal(name, getmetatable(object).__name)
-      assert.is_function(getmetatable(object).__gc)
-      assert.is_function(getmetatable(object).__close)
+      assert.equal(name, debug.getmetatable(object).__name)
+      assert.is_function(debug.getmetatable(object).__gc)
+      assert.is_function(debug.getmetatable(object).__close)
       assert.matches("^" .. name:gsub("%p", "%%%0") .. " %(", tostring(object))
     end)
   end
@@ -131,15 +144,28 @@ describe("the interface", function()
       assert.same(functions(module), classes[name].functions)
       assert.same(others(module), classes[name].fields)
       local source = LUA_SOURCES[name]
-      local documented = source and documented_in_lua(source) or in_c
+      local documented = documented_in_lua(source or LUA_PARTS[name] or "/dev/null")
+      if not source then
+        setmetatable(documented, {__index = in_c})
+      end
       for exported in pairs(source and module or functions(module)) do
         assert(documented[exported], exported .. " is not documented")
       end
     end)
   end
 
+  it("of a record is typed and documented", function()
+    local record = require("shm").record {{"a", "i32"}}
+    local names = functions(debug.getmetatable(record).__index)
+    assert.same(names, classes["shm.record"].functions)
+    local source = support.read_file "lua/shm/record.lua"
+    for method in pairs(names) do
+      assert(source:find("@function record:" .. method, 1, true), method)
+    end
+  end)
+
   it("of a link is typed and documented", function()
-    local names = functions(getmetatable(link).__index)
+    local names = functions(debug.getmetatable(link).__index)
     assert.same(names, classes["shm.peer"].functions)
     local documented = documented_in_lua "lua/shm/peer/link.lua"
     for method in pairs(names) do
@@ -154,7 +180,8 @@ describe("the interface", function()
     local script = [[
       local before = {}
       for name in pairs(_G) do before[name] = true end
-      for _, name in ipairs {"shm", "shm.sysv", "shm.process", "shm.peer", "shm.chat"} do
+      for _, name in ipairs {"shm", "shm.sysv", "shm.posix", "shm.process", "shm.peer",
+                              "shm.chat"} do
         require(name)
       end
       for name in pairs(_G) do
@@ -175,7 +202,8 @@ describe("the interface", function()
   end)
 
   lazy_teardown(function()
-    for _, object in pairs {region, one, other, signals, handle, link} do
+    for _, object in pairs {region, one, other, signals, handle, link, semaphore,
+                           notification, mq, descriptor} do
       object:close()
     end
   end)

@@ -2,7 +2,9 @@
 -- compared with what is exported, so that no function is forgotten.
 local chat = require "shm.chat"
 local peer = require "shm.peer"
+local posix = require "shm.posix"
 local process = require "shm.process"
+local shm = require "shm"
 local support = require "spec.support"
 local sysv = require "shm.sysv"
 
@@ -59,6 +61,19 @@ local WRONG = {
   text = {"NIL", true, 1, {}, ""},
   message = {"NIL", true, 1, {}, ("x"):rep(125)},
   where = {"NIL", true, 1.5, NAN, {}, print, 0, 1 << 32},
+  name = {"NIL", true, 1, {}, "a\0b", "", "/", ".", "..", "a/b", "//a", ("x"):rep(256)},
+  size = but(NO_INTEGER, 0, -1, math.maxinteger),
+  optional = {true, "1", {}, 1.5, NAN, -1, math.mininteger},
+  created = {true, 1, "x", {mode = 512}, {max = 0}, {prefault = 1}, {readonly = true}, {size = 1}},
+  attached = {true, 1, "x", {mode = 0}, {owner = -2}, {readonly = 1}, {max = 0}, {x = 1}},
+  mapped = {true, 1, "x", {mode = "x"}, {mode = 1}, {offset = -1}, {size = 0}, {create = true},
+            {create = true, mode = "rw"}, {max = 0}, {colour = 1}},
+  values = {"NIL", true, 1, "x", {}, {-1}, {65536}, {1.5}, {"1"}, {1, {}}},
+  attributes = {true, 1, "x", {maxmsg = 1}, {msgsize = 1}, {maxmsg = 0, msgsize = 1}, {x = 1}},
+  lock_kind = {"NIL", true, 1, {}, "", "exclusive"},
+  protection = but(NO_INTEGER, -1, 8),
+  priority = {true, "1", {}, 1.5, -1, 32768},
+  anything_with_fd = {"NIL", true, "1", {}, print, 1.5, -1, 1 << 31, closed},
   opts = {true, 1, "x", {colour = "red"}, {1}, {project = 0}, {project = "1"}, {port = -1}},
 }
 
@@ -76,7 +91,15 @@ local function region_functions()
     pack = {{"offset", 0}, {"string", "i2", "format"}, {"packed", 1, "pack", {"NIL", "x", {}}}},
     unpack = {{"offset", 0}, {"path", "i2", "format"}},
     view = {{"offset", 0}, {"count", 2, "n"}},
-    address = {}, close = {},
+    address = {}, close = {}, fileno = {},
+    compare = {{"offset", 0}, {"region", nil, "other", {"NIL", 1, {}, io.stdout}},
+               {"offset", 0, "other_offset"}, {"count", 2, "n"}},
+    find = {{"offset", 0, "offset", but(NO_INTEGER, -1, SIZE + 1)}, {"text", "x", "data"},
+            {"optional", nil, "n"}},
+    sync = {{"optional", nil, "offset"}, {"optional", nil, "n"}},
+    resize = {{"optional", nil, "n"}},
+    recv = {{"anything_with_fd", 0, "fd"}, {"offset", 0}, {"count", 2, "n"}, {"timeout", 0}},
+    send = {{"anything_with_fd", 0, "fd"}, {"offset", 0}, {"count", 2, "n"}, {"timeout", 0}},
     wait = {{"word", 0, "offset"}, {"bits32", 1, "expected"}, {"timeout", 0}},
     wake = {{"word", 0, "offset"}, {"byte", 0, "n", {true, "1", 1.5, NAN, -1, 1 << 31}}},
   }
@@ -84,10 +107,13 @@ local function region_functions()
     local offset = {"offset", 0, "offset", name:match "8" and but(NO_INTEGER, -1, SIZE)}
     list["get_" .. name] = {offset}
     list["set_" .. name] = {offset, {name, 0, "value"}}
+    list["getter_" .. name], list["setter_" .. name] = {offset}, {offset}
   end
   for suffix, value in pairs {[""] = "i64", ["32"] = "bits32"} do
     local offset = {"word", 0, "offset"}
     list["load" .. suffix] = {offset}
+    list["loader" .. suffix], list["storer" .. suffix] = {offset}, {offset}
+    list["adder" .. suffix] = {offset, {value, 1, "value", {true, "1", {}, 1.5, NAN}}}
     list["cas" .. suffix] = {offset, {value, 0, "expected"}, {value, 0, "value"}}
     for _, name in ipairs {"store", "add", "swap", "band", "bor", "bxor"} do
       list[name .. suffix] = {offset, {value, 0, "value"}}
@@ -109,6 +135,14 @@ local FUNCTIONS = {
   [R] = region_functions(),
   ["shm.sysv.segment"] = {stat = {}, remove = {}, close = {}},
   ["shm.sysv.semaphores"] = {stat = {}, remove = {}, close = {}},
+  ["shm.sysv.queue"] = {stat = {}, remove = {}, close = {}},
+  ["shm.posix.descriptor"] = {fileno = {}, close = {}},
+  ["shm.posix.semaphore"] = {wait = {{"timeout", 0}}, post = {}, getvalue = {}, close = {}},
+  ["shm.posix.queue"] = with_pollable {
+    send = {{"string", "x", "data"}, {"priority", 0}, {"timeout", 0}}, receive = {{"timeout", 0}},
+    getattr = {}, setattr = {{"code", 0, "flags", {"NIL", true, "1", {}, 1.5, -1}}}, notify = {},
+  },
+  ["shm.posix.notification"] = with_pollable {wait = {{"timeout", 0}}},
   ["shm.process.handle"] = with_pollable {
     alive = {}, kill = {{"signal", "TERM"}}, wait = {{"timeout", 0}},
   },
@@ -135,6 +169,70 @@ local MODULES = {
     semop = {{"id", 1}, {"ops", {{num = 0, op = 1}}}, {"timeout", 0}},
     semctl = {{"id", 1}, {"count", 0, "num", but(NO_INTEGER, -1, 65536)},
               {"count", E, "command", but(NO_INTEGER, -1, 12345)}},
+    seminit = {{"key", 1}, {"values", {1}}, {"flags", 0}, {"timeout", 0}},
+    msgget = {{"key", 1}, {"flags", 0}},
+    msgsnd = {{"id", 1}, {"at_least_one", 1, "type"}, {"string", "x", "data"}, {"flags", 0},
+              {"timeout", 0}},
+    msgrcv = {{"id", 1}, {"count", 1, "size", but(NO_INTEGER, -1, 1 << 31)},
+              {"integer", 0, "type", {true, "1", {}, 1.5, NAN}}, {"flags", 0}, {"timeout", 0}},
+    msgctl = {{"id", 1}, {"integer", E, "command", but(NO_INTEGER, -1, 12345)}},
+    list = {}, limits = {},
+  },
+  ["shm"] = {
+    create = {{"name", "x"}, {"size", 1}, {"created", {}, ""}},
+    attach = {{"name", "x"}, {"attached", {}, ""}},
+    open = {{"name", "x"}, {"size", 1}, {"attached", {}, "", {true, 1, {mode = -1}, {max = 0}}}},
+    unlink = {{"name", "x"}},
+    anonymous = {{"size", 1}, {"created", {}, "", {true, 1, {mode = 384}, {max = 0}}}},
+    map = {{"path", ".", "", {"NIL", true, {}, "a\0b", 1.5, -1}}, {"mapped", {}, ""}},
+    record = {{"fields", {}, "record", {"NIL", 1, "x", {}, {1}, {{"a"}}, {{"a", "x"}}}}},
+  },
+  ["shm.posix"] = {
+    open = {{"path", "."}, {"fd", 0, "flags"}, {"optional", 0, "mode"}},
+    shm_open = {{"path", "/x", "name"}, {"fd", 0, "flags"}, {"optional", 0, "mode"}},
+    shm_unlink = {{"path", "/x", "name"}},
+    memfd_create = {{"path", "x", "name"}, {"flags", 0}},
+    ftruncate = {{"anything_with_fd", 0, "fd"}, {"count", 0, "size"}},
+    posix_fallocate = {{"anything_with_fd", 0, "fd"}, {"count", 0, "offset"}, {"count", 1, "n"}},
+    fstat = {{"anything_with_fd", 0, "fd"}},
+    add_seals = {{"anything_with_fd", 0, "fd"}, {"fd", 0, "seals"}},
+    get_seals = {{"anything_with_fd", 0, "fd"}},
+    lock = {{"anything_with_fd", 0, "fd"}, {"lock_kind", "read", "kind"},
+            {"optional", 0, "offset"}, {"optional", 0, "n"}, {"timeout", 0}},
+    unlock = {{"anything_with_fd", 0, "fd"}, {"optional", 0, "offset"}, {"optional", 0, "n"}},
+    locked = {{"anything_with_fd", 0, "fd"}, {"lock_kind", "read", "kind"},
+              {"optional", 0, "offset"}, {"optional", 0, "n"}},
+    list = {},
+    mmap = {{"address", nil}, {"at_least_one", 4096, "size"}, {"protection", 0},
+            {"fd", posix.MAP_PRIVATE | posix.MAP_ANONYMOUS, "flags",
+             {"NIL", true, 1.5, -1, 1 << 31, 16}},
+            {"anything_with_fd", nil, "fd", {true, "1", {}, 1.5, -1}},
+            {"optional", 0, "offset"}},
+    munmap = {{"region", nil}},
+    msync = {{"region", nil}, {"flags", posix.MS_SYNC}, {"optional", 0, "offset"},
+             {"optional", 0, "n"}},
+    mprotect = {{"region", nil}, {"protection", 3}, {"optional", 0, "offset"},
+                {"optional", 0, "n"}},
+    madvise = {{"region", nil}, {"fd", 0, "advice"}, {"optional", 0, "offset"},
+               {"optional", 0, "n"}},
+    mlock = {{"region", nil}, {"optional", 0, "offset"}, {"optional", 0, "n"}},
+    munlock = {{"region", nil}, {"optional", 0, "offset"}, {"optional", 0, "n"}},
+    sem_open = {{"path", "/x", "name"}, {"flags", 0}, {"optional", 0, "mode"},
+                {"optional", 0, "value"}},
+    sem_unlink = {{"path", "/x", "name"}},
+    sem_init = {{"region", nil}, {"word", 0, "offset"}, {"optional", 0, "value"}},
+    sem_attach = {{"region", nil}, {"word", 0, "offset"}},
+    sem_wait = {{"semaphore", nil, "semaphore"}, {"timeout", 0}},
+    sem_post = {{"semaphore", nil, "semaphore"}}, sem_close = {{"other_handle", nil, ""}},
+    sem_getvalue = {{"semaphore", nil, "semaphore"}},
+    mq_open = {{"path", "/x", "name"}, {"fd", 0, "flags"}, {"optional", 0, "mode"},
+               {"attributes", {maxmsg = 1, msgsize = 1}, ""}},
+    mq_unlink = {{"path", "/x", "name"}},
+    mq_send = {{"queue", nil, "queue"}, {"string", "x", "data"}, {"priority", 0}, {"timeout", 0}},
+    mq_receive = {{"queue", nil, "queue"}, {"timeout", 0}},
+    mq_getattr = {{"queue", nil, "queue"}}, mq_notify = {{"queue", nil, "queue"}},
+    mq_setattr = {{"queue", nil, "queue"}, {"code", 0, "flags", {"NIL", true, "1", -1}}},
+    mq_close = {{"other_handle", nil, ""}},
   },
   ["shm.process"] = {
     pid = {}, monotonic = {}, fork = {{"func", nil, "f"}}, open = {{"pid", 1}},
@@ -151,23 +249,34 @@ local MODULES = {
   },
   ["shm.chat"] = {serve = {{"opts", {}, "chat%.serve"}}},
 }
-local LOADED = {["shm.sysv"] = sysv, ["shm.process"] = process, ["shm.peer"] = peer,
+local LOADED = {["shm"] = shm, ["shm.posix"] = posix, ["shm.sysv"] = sysv, ["shm.process"] = process, ["shm.peer"] = peer,
                 ["shm.chat"] = chat}
 
 local function open_all()
   local id = assert(sysv.shmget(sysv.IPC_PRIVATE, SIZE, sysv.IPC_CREAT))
   local sem = assert(sysv.semget(sysv.IPC_PRIVATE, 1, sysv.IPC_CREAT))
+  local queue = assert(sysv.msgget(sysv.IPC_PRIVATE, sysv.IPC_CREAT))
+  local name = "/shm-spec-" .. support.key()
+  local mq = assert(posix.mq_open(name, posix.O_RDWR | posix.O_CREAT))
+  posix.mq_unlink(name)
   local all = {
+    ["shm.sysv.queue"] = queue, ["shm.posix.descriptor"] = assert(posix.memfd_create "spec"),
+    ["shm.posix.semaphore"] = posix.sem_init(assert(shm.anonymous(SIZE)), 0),
+    ["shm.posix.queue"] = mq, ["shm.posix.notification"] = assert(mq:notify()),
     [R] = assert(sysv.shmat(id)), ["shm.sysv.segment"] = id, ["shm.sysv.semaphores"] = sem,
     ["shm.process.handle"] = assert(process.open(process.pid())),
     ["shm.process.signals"] = assert(process.signals "USR1"),
     ["shm.process.channel"] = (assert(process.socketpair())),
     ["shm.peer"] = assert(peer.serve(support.key())),
   }
+  queue:remove()
   id:remove()
   sem:remove()
   return all
 end
+
+-- What stands for an open handle in the table.
+local OPEN = {region = R, semaphore = "shm.posix.semaphore", queue = "shm.posix.queue"}
 
 -- Calls f with sound arguments but for one.
 local function call_with(f, self, arguments, position, wrong)
@@ -177,8 +286,8 @@ local function call_with(f, self, arguments, position, wrong)
   end
   for i, argument in ipairs(arguments) do
     list[first + i] = argument[2]
-    if argument[1] == "region" then
-      list[first + i] = handles[R]
+    if OPEN[argument[1]] then
+      list[first + i] = handles[OPEN[argument[1]]]
     end
   end
   list[first + position] = wrong
@@ -191,8 +300,11 @@ end
 local function refuses_all(where, f, self, arguments)
   for position, argument in ipairs(arguments) do
     local kind, _, name, wrongs = table.unpack(argument, 1, 4)
-    if kind == "region" then
-      wrongs = {"NIL", 1, {}, "x", io.stdout, handles["shm.process.channel"], closed[R]}
+    if OPEN[kind] then
+      wrongs = wrongs or {"NIL", 1, {}, "x", io.stdout, handles["shm.process.channel"],
+                          closed[OPEN[kind]]}
+    elseif kind == "other_handle" then -- closing twice is harmless
+      wrongs = {"NIL", 1, {}, "x", io.stdout, handles["shm.process.channel"]}
     end
     for _, wrong in ipairs(wrongs or WRONG[kind]) do
       local ok, message = pcall(call_with, f, self, arguments, position, wrong)
@@ -221,8 +333,10 @@ describe("arguments", function()
   local function names(t)
     local list = {}
     for name, value in pairs(t) do
-      list[#list + 1] = (type(value) == "function" or type(value) == "table")
-        and not name:match "^__" and name or nil
+      local listed = type(value) == "function" or type(value) == "table"
+      if listed and not name:match "^__" and LOADED["shm." .. name] ~= value then
+        list[#list + 1] = name
+      end
     end
     table.sort(list)
     return list
@@ -230,7 +344,7 @@ describe("arguments", function()
 
   it("of metamethods called by hand are checked as well", function()
     for type_name, handle in pairs(handles) do
-      local mt = getmetatable(handle)
+      local mt = debug.getmetatable(handle)
       for name, f in pairs(mt) do
         for _, wrong in ipairs {"x", 1, {}, io.stdout, true} do
           if type(f) == "function" and name ~= "__eq" then
@@ -279,7 +393,7 @@ describe("arguments", function()
   for type_name, list in pairs(FUNCTIONS) do
     it("of " .. type_name .. "'s methods are refused by name when they are wrong", function()
       local self = handles[type_name]
-      local mt = getmetatable(self)
+      local mt = debug.getmetatable(self)
       assert.same(names(rawget(mt, "__methods") or mt.__index), names(list))
       for name, arguments in pairs(list) do
         refuses_all(type_name .. ":" .. name, self[name], self, arguments)
@@ -287,8 +401,8 @@ describe("arguments", function()
     end)
 
     it("of " .. type_name .. "'s methods can be no other handle, nor a closed one", function()
-      local methods = rawget(getmetatable(handles[type_name]), "__methods")
-        or getmetatable(handles[type_name]).__index
+      local methods = rawget(debug.getmetatable(handles[type_name]), "__methods")
+        or debug.getmetatable(handles[type_name]).__index
       for name, arguments in pairs(list) do
         for other, handle in pairs(handles) do
           if other ~= type_name then

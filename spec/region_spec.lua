@@ -331,7 +331,7 @@ describe("a region", function()
   end)
 
   it("refuses a self that is none", function()
-    for name, method in pairs(getmetatable(r).__index) do
+    for name, method in pairs(debug.getmetatable(r).__index) do
       for _, wrong in ipairs {{}, 1, "x", io.stdout, true} do
         assert.error_matches(function() method(wrong, 0, 0, 0) end, "shm%.region expected",
                              nil, name)

@@ -77,7 +77,7 @@ describe("a System V segment", function()
       names[#names + 1] = name
     end
     table.sort(names)
-    assert.same({"atime", "cgid", "cpid", "ctime", "cuid", "dtime", "gid", "key", "lpid",
+    assert.same({"atime", "cgid", "cpid", "ctime", "cuid", "dtime", "gid", "id", "key", "lpid",
                  "mode", "nattch", "segsz", "seq", "uid"}, names)
     assert.equal(0, id:stat().atime)
     local before = os.time()

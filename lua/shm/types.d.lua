@@ -6,7 +6,101 @@
 ---@class shm
 ---@field _VERSION string
 ---@field sysv shm.sysv
+---@field posix shm.posix
 ---@field process shm.process
+local shm = {}
+
+---@class shm.object.options
+---@field mode? integer permission bits, exactly; absent for 0600
+---@field max? integer bytes that it may grow to in place
+---@field prefault? boolean all pages at once
+---@field readonly? boolean only look at it (attach)
+---@field owner? integer whose it must be; absent for this process's user, -1 for anybody's
+
+---@class shm.map.options
+---@field mode? "r"|"rw"|"private" absent for "r"
+---@field offset? integer bytes from 0
+---@field size? integer bytes, absent for up to the file's end
+---@field create? boolean make and reserve it (mode "rw", with size)
+---@field max? integer bytes that it may grow to in place
+---@field prefault? boolean all pages at once
+
+---@param name string
+---@param size integer
+---@param options? shm.object.options
+---@return shm.region|nil
+---@return string? message
+---@return integer? errno
+function shm.create(name, size, options) end
+
+---@param name string
+---@param options? shm.object.options
+---@return shm.region|nil
+---@return string? message
+---@return integer? errno
+function shm.attach(name, options) end
+
+---@param name string
+---@param size integer
+---@param options? shm.object.options
+---@return shm.region|nil
+---@return boolean|string created or the message
+---@return integer? errno
+function shm.open(name, size, options) end
+
+---@param name string
+---@return true|nil
+---@return string? message
+---@return integer? errno
+function shm.unlink(name) end
+
+---@param size integer
+---@param options? shm.object.options
+---@return shm.region|nil
+---@return string? message
+---@return integer? errno
+function shm.anonymous(size, options) end
+
+---@param path string|integer|file*|shm.posix.descriptor
+---@param options? shm.map.options
+---@return shm.region|nil
+---@return string? message
+---@return integer? errno
+function shm.map(path, options) end
+
+---@param fields table a list of {name, type[, n]}; name, packed, align
+---@return shm.record
+function shm.record(fields) end
+
+---A C struct's layout.
+---@class shm.record
+local record = {}
+
+---@return integer bytes
+function record:size() end
+
+---@return integer bytes
+function record:alignment() end
+
+---@param path string "age", "position.x", "scores[2]"
+---@return integer bytes
+function record:offset(path) end
+
+---@param region shm.region
+---@param offset? integer absent for 0
+---@return table fields by name
+function record:at(region, offset) end
+
+---@param region shm.region
+---@param offset integer
+---@param n integer
+---@return table records by index, from 1
+function record:array(region, offset, n) end
+
+---@param name? string
+---@return string C
+function record:c_header(name) end
+
 
 -- Regions ------------------------------------------------------------------------------------
 
@@ -204,6 +298,139 @@ function region:wait(offset, expected, timeout) end
 ---@return integer? errno
 function region:wake(offset, n) end
 
+---@param offset integer
+---@param other shm.region|string
+---@param other_offset integer
+---@param n integer
+---@return integer order -1, 0 or 1
+---@return integer? difference where the first lies, from offset
+function region:compare(offset, other, other_offset, n) end
+
+---@param offset integer
+---@param data string
+---@param n? integer absent for all behind offset
+---@return integer|nil offset
+function region:find(offset, data, n) end
+
+---@param offset? integer
+---@param n? integer
+---@return true|nil
+---@return string? message
+---@return integer? errno
+function region:sync(offset, n) end
+
+---@param n? integer absent for the object's present size
+---@return true|nil
+---@return string? message
+---@return integer? errno
+function region:resize(n) end
+
+---@return integer|nil descriptor
+---@return string? message
+---@return integer? errno
+function region:fileno() end
+
+---@param fd integer|file*|table|userdata
+---@param offset integer
+---@param n integer
+---@param timeout? number
+---@return integer|nil got 0 at the end
+---@return string? message
+---@return integer? errno
+function region:recv(fd, offset, n, timeout) end
+
+---@param fd integer|file*|table|userdata
+---@param offset integer
+---@param n integer
+---@param timeout? number
+---@return integer|nil n
+---@return string? message
+---@return integer? errno
+---@return integer? sent
+function region:send(fd, offset, n, timeout) end
+
+---Bound to one place: closures for those who count nanoseconds.
+---@param offset integer
+---@return fun(): integer
+function region:getter_i8(offset) end
+---@param offset integer
+---@return fun(value: integer)
+function region:setter_i8(offset) end
+---@param offset integer
+---@return fun(): integer
+function region:getter_u8(offset) end
+---@param offset integer
+---@return fun(value: integer)
+function region:setter_u8(offset) end
+---@param offset integer
+---@return fun(): integer
+function region:getter_i16(offset) end
+---@param offset integer
+---@return fun(value: integer)
+function region:setter_i16(offset) end
+---@param offset integer
+---@return fun(): integer
+function region:getter_u16(offset) end
+---@param offset integer
+---@return fun(value: integer)
+function region:setter_u16(offset) end
+---@param offset integer
+---@return fun(): integer
+function region:getter_i32(offset) end
+---@param offset integer
+---@return fun(value: integer)
+function region:setter_i32(offset) end
+---@param offset integer
+---@return fun(): integer
+function region:getter_u32(offset) end
+---@param offset integer
+---@return fun(value: integer)
+function region:setter_u32(offset) end
+---@param offset integer
+---@return fun(): integer
+function region:getter_i64(offset) end
+---@param offset integer
+---@return fun(value: integer)
+function region:setter_i64(offset) end
+---@param offset integer
+---@return fun(): integer
+function region:getter_u64(offset) end
+---@param offset integer
+---@return fun(value: integer)
+function region:setter_u64(offset) end
+---@param offset integer
+---@return fun(): number
+function region:getter_f32(offset) end
+---@param offset integer
+---@return fun(value: number)
+function region:setter_f32(offset) end
+---@param offset integer
+---@return fun(): number
+function region:getter_f64(offset) end
+---@param offset integer
+---@return fun(value: number)
+function region:setter_f64(offset) end
+---@param offset integer
+---@return fun(): integer
+function region:loader(offset) end
+---@param offset integer
+---@return fun(value: integer)
+function region:storer(offset) end
+---@param offset integer
+---@param value? integer absent for a function that is told each time
+---@return fun(value: integer?): integer before
+function region:adder(offset, value) end
+---@param offset integer
+---@return fun(): integer
+function region:loader32(offset) end
+---@param offset integer
+---@return fun(value: integer)
+function region:storer32(offset) end
+---@param offset integer
+---@param value? integer absent for a function that is told each time
+---@return fun(value: integer?): integer before
+function region:adder32(offset, value) end
+
 -- System V -----------------------------------------------------------------------------------
 
 ---@class shm.sysv
@@ -214,11 +441,23 @@ function region:wake(offset, n) end
 ---@field IPC_STAT integer
 ---@field IPC_SET integer
 ---@field IPC_RMID integer
+---@field IPC_INFO integer
 ---@field SHM_RDONLY integer
 ---@field SHM_RND integer
 ---@field SHMLBA integer
 ---@field SHM_DEST integer
 ---@field SHM_LOCKED integer
+---@field SHM_EXEC integer
+---@field SHM_REMAP integer
+---@field SHM_HUGETLB integer
+---@field SHM_HUGE_2MB integer
+---@field SHM_HUGE_1GB integer
+---@field SHM_NORESERVE integer
+---@field SHM_LOCK integer
+---@field SHM_UNLOCK integer
+---@field SHM_STAT integer
+---@field SHM_STAT_ANY integer
+---@field SHM_INFO integer
 ---@field SEM_UNDO integer
 ---@field GETVAL integer
 ---@field SETVAL integer
@@ -227,6 +466,15 @@ function region:wake(offset, n) end
 ---@field GETZCNT integer
 ---@field GETALL integer
 ---@field SETALL integer
+---@field SEM_STAT integer
+---@field SEM_STAT_ANY integer
+---@field SEM_INFO integer
+---@field MSG_EXCEPT integer
+---@field MSG_NOERROR integer
+---@field MSG_COPY integer
+---@field MSG_STAT integer
+---@field MSG_STAT_ANY integer
+---@field MSG_INFO integer
 local sysv = {}
 
 ---The fields of struct shmid_ds and its ipc_perm.
@@ -238,6 +486,7 @@ local sysv = {}
 ---@field cgid integer
 ---@field mode integer permissions, SHM_DEST and SHM_LOCKED
 ---@field seq integer
+---@field id integer
 ---@field segsz integer bytes
 ---@field atime integer seconds since 1970, 0 for never
 ---@field dtime integer
@@ -255,6 +504,7 @@ local sysv = {}
 ---@field cgid integer
 ---@field mode integer
 ---@field seq integer
+---@field id integer
 ---@field otime integer seconds since 1970, 0 for never
 ---@field ctime integer
 ---@field nsems integer
@@ -303,7 +553,7 @@ function sysv.ftok(path, id) end
 function sysv.shmget(key, size, flags) end
 
 ---@param id shm.sysv.segment|integer
----@param address? integer
+---@param address? integer|shm.region
 ---@param flags? integer
 ---@return shm.region|nil
 ---@return string? message
@@ -348,6 +598,89 @@ function sysv.semop(id, ops, timeout) end
 ---@return string? message
 ---@return integer? errno
 function sysv.semctl(id, num, command, argument) end
+
+---The fields of struct msqid_ds and its ipc_perm.
+---@class shm.sysv.msqid_ds
+---@field key integer
+---@field uid integer
+---@field gid integer
+---@field cuid integer
+---@field cgid integer
+---@field mode integer
+---@field seq integer
+---@field id integer
+---@field stime integer seconds since 1970, 0 for never
+---@field rtime integer
+---@field ctime integer
+---@field cbytes integer bytes in it
+---@field qnum integer messages in it
+---@field qbytes integer most bytes
+---@field lspid integer
+---@field lrpid integer
+
+---@class shm.sysv.queue
+---@field id integer
+local sysv_queue = {}
+---@return shm.sysv.msqid_ds|nil
+---@return string? message
+---@return integer? errno
+function sysv_queue:stat() end
+---@return true|nil
+---@return string? message
+---@return integer? errno
+function sysv_queue:remove() end
+---@return true
+function sysv_queue:close() end
+
+---@param key integer
+---@param flags? integer
+---@return shm.sysv.queue|nil
+---@return string? message
+---@return integer? errno
+function sysv.msgget(key, flags) end
+
+---@param id shm.sysv.queue|integer
+---@param type integer
+---@param data string
+---@param flags? integer
+---@param timeout? number
+---@return true|nil
+---@return string? message
+---@return integer? errno
+function sysv.msgsnd(id, type, data, flags, timeout) end
+
+---@param id shm.sysv.queue|integer
+---@param size integer
+---@param type? integer
+---@param flags? integer
+---@param timeout? number
+---@return string|nil data
+---@return integer|string type or the message
+---@return integer? errno
+function sysv.msgrcv(id, size, type, flags, timeout) end
+
+---@param id shm.sysv.queue|integer
+---@param command integer
+---@param values? {uid: integer?, gid: integer?, mode: integer?, qbytes: integer?}
+---@return shm.sysv.msqid_ds|table|true|nil
+---@return string? message
+---@return integer? errno
+function sysv.msgctl(id, command, values) end
+
+---@param key integer
+---@param values integer[]
+---@param flags? integer
+---@param timeout? number
+---@return shm.sysv.semaphores|nil
+---@return boolean|string made or the message
+---@return integer? errno
+function sysv.seminit(key, values, flags, timeout) end
+
+---@return {segments: shm.sysv.shmid_ds[], semaphores: shm.sysv.semid_ds[], queues: shm.sysv.msqid_ds[]}
+function sysv.list() end
+
+---@return table<string, integer>
+function sysv.limits() end
 
 -- Processes ----------------------------------------------------------------------------------
 
@@ -500,6 +833,414 @@ function process.close_range(first, last) end
 ---@return string? message
 ---@return integer? errno
 function process.setsockopt(fd, level, option, value) end
+
+-- POSIX ---------------------------------------------------------------------------------------
+
+---@class shm.posix
+---@field O_RDONLY integer
+---@field O_WRONLY integer
+---@field O_RDWR integer
+---@field O_CREAT integer
+---@field O_EXCL integer
+---@field O_TRUNC integer
+---@field O_NONBLOCK integer
+---@field O_NOFOLLOW integer
+---@field MFD_CLOEXEC integer
+---@field MFD_ALLOW_SEALING integer
+---@field MFD_HUGETLB integer
+---@field F_SEAL_SEAL integer
+---@field F_SEAL_SHRINK integer
+---@field F_SEAL_GROW integer
+---@field F_SEAL_WRITE integer
+---@field F_SEAL_FUTURE_WRITE integer
+---@field PAGE_SIZE integer
+---@field PROT_NONE integer
+---@field PROT_READ integer
+---@field PROT_WRITE integer
+---@field PROT_EXEC integer
+---@field MAP_SHARED integer
+---@field MAP_PRIVATE integer
+---@field MAP_ANONYMOUS integer
+---@field MAP_POPULATE integer
+---@field MAP_LOCKED integer
+---@field MAP_NORESERVE integer
+---@field MAP_HUGETLB integer
+---@field MAP_FIXED_NOREPLACE integer
+---@field MS_SYNC integer
+---@field MS_ASYNC integer
+---@field MS_INVALIDATE integer
+---@field MADV_NORMAL integer
+---@field MADV_RANDOM integer
+---@field MADV_SEQUENTIAL integer
+---@field MADV_WILLNEED integer
+---@field MADV_DONTNEED integer
+---@field MADV_HUGEPAGE integer
+---@field MADV_NOHUGEPAGE integer
+---@field MADV_DONTFORK integer
+---@field MADV_DOFORK integer
+---@field MADV_DONTDUMP integer
+---@field MADV_DODUMP integer
+---@field MADV_REMOVE integer
+---@field MADV_POPULATE_READ integer
+---@field MADV_POPULATE_WRITE integer
+---@field SEM_SIZE integer
+---@field SEM_VALUE_MAX integer
+local posix = {}
+
+---@alias shm.posix.fd integer|file*|shm.posix.descriptor|table|userdata
+
+---What fstat and list tell.
+---@class shm.posix.stat
+---@field size integer bytes that it has
+---@field used integer bytes that it takes
+---@field mode integer permission bits
+---@field uid integer
+---@field gid integer
+---@field nlink integer
+---@field ino integer
+---@field atime integer seconds since 1970
+---@field mtime integer
+---@field ctime integer
+---@field name? string in list
+---@field kind? "memory"|"semaphore"|"other" in list
+
+---@class shm.posix.descriptor
+local descriptor = {}
+---@return integer
+function descriptor:fileno() end
+---@return true
+function descriptor:close() end
+
+---@param path string
+---@param flags integer
+---@param mode? integer
+---@return shm.posix.descriptor|nil
+---@return string? message
+---@return integer? errno
+function posix.open(path, flags, mode) end
+
+---@param name string
+---@param flags integer
+---@param mode? integer
+---@return shm.posix.descriptor|nil
+---@return string? message
+---@return integer? errno
+function posix.shm_open(name, flags, mode) end
+
+---@param name string
+---@return true|nil
+---@return string? message
+---@return integer? errno
+function posix.shm_unlink(name) end
+
+---@param name string
+---@param flags? integer
+---@return shm.posix.descriptor|nil
+---@return string? message
+---@return integer? errno
+function posix.memfd_create(name, flags) end
+
+---@param fd shm.posix.fd
+---@param size integer
+---@return true|nil
+---@return string? message
+---@return integer? errno
+function posix.ftruncate(fd, size) end
+
+---@param fd shm.posix.fd
+---@param offset integer
+---@param n integer
+---@return true|nil
+---@return string? message
+---@return integer? errno
+function posix.posix_fallocate(fd, offset, n) end
+
+---@param fd shm.posix.fd
+---@return shm.posix.stat|nil
+---@return string? message
+---@return integer? errno
+function posix.fstat(fd) end
+
+---@param fd shm.posix.fd
+---@param seals integer
+---@return true|nil
+---@return string? message
+---@return integer? errno
+function posix.add_seals(fd, seals) end
+
+---@param fd shm.posix.fd
+---@return integer|nil
+---@return string? message
+---@return integer? errno
+function posix.get_seals(fd) end
+
+---@param fd shm.posix.fd
+---@param kind "read"|"write"
+---@param offset? integer
+---@param n? integer
+---@param timeout? number
+---@return true|nil
+---@return string? message
+---@return integer? errno
+function posix.lock(fd, kind, offset, n, timeout) end
+
+---@param fd shm.posix.fd
+---@param offset? integer
+---@param n? integer
+---@return true|nil
+---@return string? message
+---@return integer? errno
+function posix.unlock(fd, offset, n) end
+
+---@return shm.posix.stat[]|nil
+---@return string? message
+---@return integer? errno
+function posix.list() end
+
+---@param address integer?
+---@param size integer
+---@param protection integer
+---@param flags integer
+---@param fd? shm.posix.fd
+---@param offset? integer
+---@return shm.region|nil
+---@return string? message
+---@return integer? errno
+function posix.mmap(address, size, protection, flags, fd, offset) end
+
+---@param region shm.region
+---@return true|nil
+---@return string? message
+---@return integer? errno
+function posix.munmap(region) end
+
+---@param region shm.region
+---@param flags? integer
+---@param offset? integer
+---@param n? integer
+---@return true|nil
+---@return string? message
+---@return integer? errno
+function posix.msync(region, flags, offset, n) end
+
+---@param region shm.region
+---@param protection integer
+---@param offset? integer
+---@param n? integer
+---@return true|nil
+---@return string? message
+---@return integer? errno
+function posix.mprotect(region, protection, offset, n) end
+
+---@param region shm.region
+---@param advice integer
+---@param offset? integer
+---@param n? integer
+---@return true|nil
+---@return string? message
+---@return integer? errno
+function posix.madvise(region, advice, offset, n) end
+
+---@param region shm.region
+---@param offset? integer
+---@param n? integer
+---@return true|nil
+---@return string? message
+---@return integer? errno
+function posix.mlock(region, offset, n) end
+
+---@param region shm.region
+---@param offset? integer
+---@param n? integer
+---@return true|nil
+---@return string? message
+---@return integer? errno
+function posix.munlock(region, offset, n) end
+
+---@param name string
+---@param flags? integer
+---@param mode? integer
+---@param value? integer
+---@return shm.posix.semaphore|nil
+---@return string? message
+---@return integer? errno
+function posix.sem_open(name, flags, mode, value) end
+
+---@param name string
+---@return true|nil
+---@return string? message
+---@return integer? errno
+function posix.sem_unlink(name) end
+
+---@param region shm.region
+---@param offset integer
+---@param value? integer
+---@return shm.posix.semaphore|nil
+---@return string? message
+---@return integer? errno
+function posix.sem_init(region, offset, value) end
+
+---@param sem shm.posix.semaphore
+---@param timeout? number
+---@return true|nil
+---@return string? message
+---@return integer? errno
+function posix.sem_wait(sem, timeout) end
+
+---@param sem shm.posix.semaphore
+---@return true|nil
+---@return string? message
+---@return integer? errno
+function posix.sem_post(sem) end
+
+---@param sem shm.posix.semaphore
+---@return integer|nil
+---@return string? message
+---@return integer? errno
+function posix.sem_getvalue(sem) end
+
+---@param sem shm.posix.semaphore
+---@return true|nil
+---@return string? message
+---@return integer? errno
+function posix.sem_close(sem) end
+
+---@param name string
+---@param flags integer
+---@param mode? integer
+---@param attributes? {maxmsg: integer, msgsize: integer}
+---@return shm.posix.queue|nil
+---@return string? message
+---@return integer? errno
+function posix.mq_open(name, flags, mode, attributes) end
+
+---@param name string
+---@return true|nil
+---@return string? message
+---@return integer? errno
+function posix.mq_unlink(name) end
+
+---@param queue shm.posix.queue
+---@param data string
+---@param priority? integer
+---@param timeout? number
+---@return true|nil
+---@return string? message
+---@return integer? errno
+function posix.mq_send(queue, data, priority, timeout) end
+
+---@param queue shm.posix.queue
+---@return {maxmsg: integer, msgsize: integer, curmsgs: integer, flags: integer}|nil
+---@return string? message
+---@return integer? errno
+function posix.mq_getattr(queue) end
+
+---@param queue shm.posix.queue
+---@param flags integer
+---@return true|nil
+---@return string? message
+---@return integer? errno
+function posix.mq_setattr(queue, flags) end
+
+---@param queue shm.posix.queue
+---@return shm.posix.notification|nil
+---@return string? message
+---@return integer? errno
+function posix.mq_notify(queue) end
+
+---@param fd shm.posix.fd
+---@param kind "read"|"write"
+---@param offset? integer
+---@param n? integer
+---@return "read"|"write"|false|nil held
+---@return integer|string? offset or the message
+---@return integer? n or the errno
+function posix.locked(fd, kind, offset, n) end
+
+---@param region shm.region
+---@param offset integer
+---@return shm.posix.semaphore
+function posix.sem_attach(region, offset) end
+
+---@param queue shm.posix.queue
+---@param timeout? number
+---@return string|nil data
+---@return integer|string priority or the message
+---@return integer? errno
+function posix.mq_receive(queue, timeout) end
+
+---@param queue shm.posix.queue
+---@return true
+function posix.mq_close(queue) end
+
+---@class shm.posix.semaphore
+local semaphore = {}
+---@param timeout? number
+---@return true|nil
+---@return string? message
+---@return integer? errno
+function semaphore:wait(timeout) end
+
+---@return true|nil
+---@return string? message
+---@return integer? errno
+function semaphore:post() end
+
+---@return integer|nil
+---@return string? message
+---@return integer? errno
+function semaphore:getvalue() end
+
+---@return true|nil
+---@return string? message
+---@return integer? errno
+function semaphore:close() end
+
+---@class shm.posix.queue: shm.process.pollable
+local queue = {}
+---@param data string
+---@param priority? integer
+---@param timeout? number
+---@return true|nil
+---@return string? message
+---@return integer? errno
+function queue:send(data, priority, timeout) end
+
+---@param timeout? number
+---@return string|nil data
+---@return integer|string priority or the message
+---@return integer? errno
+function queue:receive(timeout) end
+
+---@return {maxmsg: integer, msgsize: integer, curmsgs: integer, flags: integer}|nil
+---@return string? message
+---@return integer? errno
+function queue:getattr() end
+
+---@param flags integer
+---@return true|nil
+---@return string? message
+---@return integer? errno
+function queue:setattr(flags) end
+
+---@return shm.posix.notification|nil
+---@return string? message
+---@return integer? errno
+function queue:notify() end
+
+---@return true
+function queue:close() end
+
+---@class shm.posix.notification: shm.process.pollable
+local notification = {}
+---@param timeout? number
+---@return true|nil
+---@return string? message
+---@return integer? errno
+function notification:wait(timeout) end
+
+---@return true
+function notification:close() end
 
 -- Protocols ----------------------------------------------------------------------------------
 

@@ -13,6 +13,12 @@
 #ifndef LSHM_BIND_H
 #define LSHM_BIND_H
 
+/* Lua's functions are called without the detour by the linkage table, for a twentieth of
+ * the time that a short method takes. */
+#include <luaconf.h>
+#undef LUA_API
+#define LUA_API extern __attribute__((noplt))
+
 #include <lauxlib.h>
 #include <lua.h>
 #include <stdbool.h>
@@ -22,6 +28,17 @@
 #include "os/os.h"
 
 #pragma GCC visibility push(hidden)
+
+/* descriptor.c: descriptors, and whatever else has one */
+#define BIND_DESCRIPTOR "shm.posix.descriptor"
+
+typedef struct bind_descriptor {
+    int fd; /* -1 when closed */
+} bind_descriptor;
+
+bind_descriptor *bind_descriptor_push(lua_State *L);
+int bind_fd(lua_State *L, int arg);
+void bind_descriptor_register(lua_State *L);
 
 /* result.c: how a function answers */
 int bind_fail(lua_State *L, int error, const char *what, ...);
@@ -44,6 +61,15 @@ lua_Number bind_seconds(lua_State *L, int arg, const char *name);
 void bind_only_fields(lua_State *L, int arg, const char *name, const char *const known[]);
 int64_t bind_deadline(lua_State *L, int arg);
 int bind_signo(lua_State *L, int arg, const char *name);
+
+/* field.c: fields of a table that is an argument; each says whether it is there */
+bool bind_fields(lua_State *L, int arg, const char *name, bool may_be_absent,
+                 const char *const known[]);
+bool bind_field_integer(lua_State *L, int table, const char *name, lua_Integer least,
+                        lua_Integer most, lua_Integer *value);
+bool bind_field_boolean(lua_State *L, int table, const char *name, bool *value);
+bool bind_field_option(lua_State *L, int table, const char *name,
+                       const char *const words[], int *value);
 
 /* handle.c: userdata of one kind */
 typedef struct bind_constant {
@@ -70,6 +96,22 @@ static inline void *bind_handle_self(lua_State *L)
     return same ? self : NULL;
 }
 
+/*
+ * The same, or NULL, where the method was called with that many arguments exactly, itself
+ * included. The metatable comes to lie behind them, so that one comparison looks at both;
+ * it stays there. Lua programs can not get hold of it, to pass it as an argument.
+ */
+static inline void *bind_handle_exactly(lua_State *L, int arguments)
+{
+    void *self = lua_touserdata(L, 1);
+    if (!self || !lua_getmetatable(L, 1))
+        return NULL;
+    if (lua_rawequal(L, arguments + 1, lua_upvalueindex(1)))
+        return self;
+    lua_pop(L, 1);
+    return NULL;
+}
+
 /* pollable.c: handles that stand in event loops; their first member is the descriptor */
 void bind_pollable_methods(lua_State *L, const char *type);
 
@@ -80,18 +122,27 @@ typedef struct bind_region {
     uint8_t *base;        /* NULL when closed */
     size_t size;          /* 0 when closed, so that the bounds check covers both */
     bool readonly;        /* copied from the mapping, to have it in the same line */
+    bool part;            /* a view: it does not grow with what it is part of */
     mem_mapping *mapping; /* this handle's share */
 } bind_region;
 
 bind_region *bind_region_push(lua_State *L);
+void bind_region_fill(bind_region *region, mem_mapping *mapping, size_t offset,
+                      size_t size);
 int bind_region_close(lua_State *L, bind_region *region);
 bind_region *bind_region_open(lua_State *L, int arg, const char *name);
-int bind_region_outside(lua_State *L, const bind_region *region, int arg,
-                        const char *name, lua_Integer offset, size_t n);
+uint8_t *bind_region_beyond(lua_State *L, bind_region *region, int arg, const char *name,
+                            lua_Integer offset, size_t n);
+void bind_region_faulted(lua_State *L, const bind_region *region);
 int bind_region_refuses(lua_State *L, const bind_region *region);
 void bind_region_register(lua_State *L);
 void bind_scalar_register(lua_State *L);
 void bind_word_register(lua_State *L);
+void bind_getter_register(lua_State *L);
+void bind_setter_register(lua_State *L);
+void bind_boundword_register(lua_State *L);
+void bind_search_register(lua_State *L);
+void bind_behind_register(lua_State *L);
 
 /* The region that a method was called on. */
 static inline bind_region *bind_region_self(lua_State *L)
@@ -102,15 +153,33 @@ static inline bind_region *bind_region_self(lua_State *L)
     return region;
 }
 
+/* The same for a method that takes so many arguments, itself included, and none less. */
+static inline bind_region *bind_region_exactly(lua_State *L, int arguments)
+{
+    bind_region *region = bind_handle_exactly(L, arguments);
+    if (!region) {
+        region = bind_region_self(L);
+        bind_arity(L, arguments);
+    }
+    return region;
+}
+
 /* Where n bytes lie at the offset that argument arg gives, or an error. */
-static inline uint8_t *bind_region_at(lua_State *L, const bind_region *region, int arg,
+static inline uint8_t *bind_region_at(lua_State *L, bind_region *region, int arg,
                                       size_t n)
 {
     lua_Integer offset =
         lua_isinteger(L, arg) ? lua_tointeger(L, arg) : bind_integer(L, arg, "offset");
-    if (!mem_inside(region->size, (uint64_t)offset, n) || !region->base)
-        bind_region_outside(L, region, arg, "offset", offset, n);
+    if (!mem_inside(region->size, (uint64_t)offset, n) || (n == 0 && !region->base))
+        return bind_region_beyond(L, region, arg, "offset", offset, n);
     return region->base + offset;
+}
+
+/* After each access to the bytes, and before its result is anybody's. */
+static inline void bind_region_check(lua_State *L, const bind_region *region)
+{
+    if (mem_fault_seen())
+        bind_region_faulted(L, region);
 }
 
 static inline void bind_region_writable(lua_State *L, const bind_region *region)
@@ -118,6 +187,18 @@ static inline void bind_region_writable(lua_State *L, const bind_region *region)
     if (region->readonly)
         bind_region_refuses(L, region);
 }
+
+/* getter.c: accessors that are bound to one place of a region */
+typedef struct bind_bound { /* upvalue 1 of the closure */
+    bind_region *region;    /* kept by user value 1 */
+    size_t offset, end;
+    int64_t amount; /* what an adder adds */
+} bind_bound;
+
+bind_bound *bind_bound_push(lua_State *L, int arity, size_t size, bool changes,
+                            lua_CFunction access);
+void bind_bound_faulted(lua_State *L);
+uint8_t *bind_bound_beyond(lua_State *L, const bind_bound *bound, size_t size);
 
 /* format.c: how far what string.unpack will read goes */
 bool bind_format_reach(const char *format, const uint8_t *bytes, size_t size,
@@ -134,7 +215,8 @@ typedef struct bind_ipcid_kind {
     luaL_Reg methods[3];
     const char *function; /* which makes one, by this function of floor 0 */
     int (*get)(key_t key, size_t amount, int flags, int *id);
-    lua_Integer most; /* the largest amount */
+    lua_Integer
+        most; /* the largest amount; a kind that has none takes no such argument */
 } bind_ipcid_kind;
 
 typedef struct bind_ipcperm { /* the values for IPC_SET that were given */
@@ -143,20 +225,29 @@ typedef struct bind_ipcperm { /* the values for IPC_SET that were given */
 } bind_ipcperm;
 
 void bind_ipcid_register(lua_State *L, const bind_ipcid_kind *kind);
+bind_ipcid *bind_ipcid_push(lua_State *L, const bind_ipcid_kind *kind);
 int bind_ipcid_get(lua_State *L, const bind_ipcid_kind *kind, const char *amount);
 int bind_ipcid_number(lua_State *L, int arg, const bind_ipcid_kind *kind);
 void bind_ipcperm_push(lua_State *L, const struct ipc_perm *perm);
-bind_ipcperm bind_ipcperm_read(lua_State *L, int arg);
+bind_ipcperm bind_ipcperm_read(lua_State *L, int arg, const char *more);
 bool bind_ipcperm_whole(const bind_ipcperm *values);
 void bind_ipcperm_apply(const bind_ipcperm *values, struct ipc_perm *perm);
 
 /* One function per Lua module's share of shm.core; each leaves a table on the stack. */
 void bind_sysv_open(lua_State *L);
 void bind_process_open(lua_State *L);
+void bind_posix_open(lua_State *L);
+void bind_object_open(lua_State *L);
+void bind_scalar_open(lua_State *L);
 
 /* The rooms that these two consist of add to the table on top of the stack. */
 void bind_sysvshm_add(lua_State *L);
 void bind_sysvsem_add(lua_State *L);
+void bind_sysvmsg_add(lua_State *L);
+void bind_lock_add(lua_State *L);
+void bind_map_add(lua_State *L);
+void bind_posixsem_add(lua_State *L);
+void bind_posixmq_add(lua_State *L);
 void bind_child_add(lua_State *L);
 void bind_signals_add(lua_State *L);
 void bind_channel_add(lua_State *L);

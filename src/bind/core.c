@@ -9,9 +9,15 @@ __attribute__((visibility("default"))) int luaopen_shm_core(lua_State *L);
 int luaopen_shm_core(lua_State *L)
 {
     bind_region_register(L);
-    lua_createtable(L, 0, 2);
+    lua_createtable(L, 0, 5);
     bind_sysv_open(L);
     lua_setfield(L, -2, "sysv");
+    bind_posix_open(L);
+    lua_setfield(L, -2, "posix");
+    bind_object_open(L);
+    lua_setfield(L, -2, "object");
+    bind_scalar_open(L);
+    lua_setfield(L, -2, "scalars");
     bind_process_open(L);
     lua_setfield(L, -2, "process");
     return 1;

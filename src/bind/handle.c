@@ -19,6 +19,8 @@ void bind_handle_type(lua_State *L, const char *type, const luaL_Reg *metamethod
     luaL_newmetatable(L, type); /* or the one there is, if the module is opened again */
     int mt = lua_gettop(L);
     set_functions(L, mt, metamethods);
+    lua_pushstring(L, type); /* what getmetatable gives: see bind_handle_exactly */
+    lua_setfield(L, mt, "__metatable");
     lua_newtable(L);
     set_functions(L, mt, methods);
     lua_setfield(L, mt, "__index");

@@ -73,6 +73,15 @@ void bind_ipcid_register(lua_State *L, const bind_ipcid_kind *kind)
     bind_handle_field(L, kind->type, "id", ipcid_number);
 }
 
+/* A closed one, which the caller opens. */
+bind_ipcid *bind_ipcid_push(lua_State *L, const bind_ipcid_kind *kind)
+{
+    bind_ipcid *handle = lua_newuserdatauv(L, sizeof *handle, 0);
+    *handle = (bind_ipcid){.open = false};
+    luaL_setmetatable(L, kind->type);
+    return handle;
+}
+
 /*
  * shmget, semget and msgget: key, amount, flags. Where an object is to be created and no
  * mode is given it is its owner's alone, as mode 0 helps nobody; but who finds an
@@ -80,16 +89,15 @@ void bind_ipcid_register(lua_State *L, const bind_ipcid_kind *kind)
  */
 int bind_ipcid_get(lua_State *L, const bind_ipcid_kind *kind, const char *amount)
 {
-    bind_arity(L, 3);
+    int last = amount ? 3 : 2;
+    bind_arity(L, last);
     /* A key_t is an int; ipcs prints it as an unsigned number, so both are taken. */
     key_t key = (key_t)bind_range(L, 1, "key", INT_MIN, UINT_MAX);
-    size_t size = (size_t)bind_range(L, 2, amount, 0, kind->most);
-    int flags = (int)bind_opt_range(L, 3, "flags", 0, 0, INT_MAX);
+    size_t size = amount ? (size_t)bind_range(L, 2, amount, 0, kind->most) : 0;
+    int flags = (int)bind_opt_range(L, last, "flags", 0, 0, INT_MAX);
     bool no_mode = flags & IPC_CREAT && !(flags & MODE_BITS);
 
-    bind_ipcid *handle = lua_newuserdatauv(L, sizeof *handle, 0);
-    *handle = (bind_ipcid){.open = false};
-    luaL_setmetatable(L, kind->type);
+    bind_ipcid *handle = bind_ipcid_push(L, kind);
     int error = kind->get(key, size, no_mode ? flags | OWNER_ONLY : flags, &handle->id);
     if (error == -EACCES && no_mode)
         error = kind->get(key, size, flags & ~IPC_CREAT, &handle->id);
@@ -131,34 +139,15 @@ void bind_ipcperm_push(lua_State *L, const struct ipc_perm *perm)
     set_field(L, "seq", perm->__seq);
 }
 
-/* Whether the table has the field; if so, its value. */
-static bool perm_field(lua_State *L, int arg, const char *name, lua_Integer most,
-                       lua_Integer *value)
+/* What IPC_SET may change, from a table: uid, gid, mode, and what else the kind has. */
+bind_ipcperm bind_ipcperm_read(lua_State *L, int arg, const char *more)
 {
-    lua_pushstring(L, name);
-    lua_rawget(L, arg);
-    bool given = !lua_isnil(L, -1);
-    int whole = 0;
-    if (given)
-        *value = lua_tointegerx(L, -1, &whole);
-    if (given &&
-        (!whole || lua_type(L, -1) != LUA_TNUMBER || *value < 0 || *value > most))
-        bind_misuse(L, arg, name, "integer from 0 to %I expected", most);
-    lua_pop(L, 1);
-    return given;
-}
-
-/* What IPC_SET may change, from a table: uid, gid and mode. */
-bind_ipcperm bind_ipcperm_read(lua_State *L, int arg)
-{
-    static const char *const known[] = {"uid", "gid", "mode", NULL};
-    if (lua_type(L, arg) != LUA_TTABLE)
-        bind_misuse(L, arg, "values", "table expected, got %s", luaL_typename(L, arg));
-    bind_only_fields(L, arg, "values", known);
+    const char *const known[] = {"uid", "gid", "mode", more, NULL};
+    bind_fields(L, arg, "values", false, known);
     bind_ipcperm values = {0};
-    values.has_uid = perm_field(L, arg, "uid", UINT_MAX, &values.uid);
-    values.has_gid = perm_field(L, arg, "gid", UINT_MAX, &values.gid);
-    values.has_mode = perm_field(L, arg, "mode", MODE_BITS, &values.mode);
+    values.has_uid = bind_field_integer(L, arg, "uid", 0, UINT_MAX, &values.uid);
+    values.has_gid = bind_field_integer(L, arg, "gid", 0, UINT_MAX, &values.gid);
+    values.has_mode = bind_field_integer(L, arg, "mode", 0, MODE_BITS, &values.mode);
     return values;
 }
 

@@ -22,6 +22,17 @@ bind_region *bind_region_push(lua_State *L)
     return region;
 }
 
+/* Opens it: size bytes from offset on, with the share of the mapping that the caller had.
+ */
+void bind_region_fill(bind_region *region, mem_mapping *mapping, size_t offset,
+                      size_t size)
+{
+    region->mapping = mapping;
+    region->base = mapping->base + offset;
+    region->size = size;
+    region->readonly = mapping->readonly;
+}
+
 /* A region that is an argument, and open. */
 bind_region *bind_region_open(lua_State *L, int arg, const char *name)
 {
@@ -39,14 +50,38 @@ int bind_region_refuses(lua_State *L, const bind_region *region)
                          region->mapping ? "region is read-only" : "region is closed");
 }
 
-int bind_region_outside(lua_State *L, const bind_region *region, int arg,
-                        const char *name, lua_Integer offset, size_t n)
+/* Takes over what size the object has by now, where the mapping has room for it. */
+static void follow(bind_region *region)
+{
+    if (region->mapping->grows && !region->part)
+        region->size = mem_object_size(region->mapping);
+}
+
+/* Where bytes lie that the region did not have when last asked: others may have made it
+ * grow. */
+uint8_t *bind_region_beyond(lua_State *L, bind_region *region, int arg, const char *name,
+                            lua_Integer offset, size_t n)
 {
     if (!region->mapping)
-        return bind_region_refuses(L, region);
-    return bind_misuse(
-        L, arg, name, "%I, and %I bytes from there, is not within the %I bytes of %s",
-        offset, (lua_Integer)n, (lua_Integer)region->size, region->mapping->label);
+        bind_region_refuses(L, region);
+    follow(region);
+    if (!mem_inside(region->size, (uint64_t)offset, n))
+        bind_misuse(
+            L, arg, name, "%I, and %I bytes from there, is not within the %I bytes of %s",
+            offset, (lua_Integer)n, (lua_Integer)region->size, region->mapping->label);
+    return region->base + offset;
+}
+
+/* Some access to shared memory ended in a signal: was it the one to this region? */
+void bind_region_faulted(lua_State *L, const bind_region *region)
+{
+    int signo = mem_fault_end(region->mapping);
+    if (signo == SIGBUS)
+        luaL_argerror(L, 1, "memory behind this region is gone");
+    else if (signo)
+        luaL_argerror(L, 1, "memory behind this region is protected");
+    else if (!region->mapping) /* a finalizer closed it meanwhile */
+        bind_region_refuses(L, region);
 }
 
 static bind_region *writable_self(lua_State *L)
@@ -54,6 +89,22 @@ static bind_region *writable_self(lua_State *L)
     bind_region *region = bind_region_self(L);
     bind_region_writable(L, region);
     return region;
+}
+
+/* Another process may write meanwhile, and a torn string would stay interned: a short one
+ * is copied first. */
+static void push_bytes(lua_State *L, const bind_region *region, const uint8_t *bytes,
+                       size_t n)
+{
+    if (n > LONGEST_INTERNED) {
+        lua_pushlstring(L, (const char *)bytes, n);
+        bind_region_check(L, region);
+        return;
+    }
+    char copy[LONGEST_INTERNED];
+    memcpy(copy, bytes, n);
+    bind_region_check(L, region);
+    lua_pushlstring(L, copy, n);
 }
 
 /***
@@ -66,18 +117,10 @@ Reads bytes.
 */
 static int region_read(lua_State *L)
 {
-    const bind_region *region = bind_region_self(L);
+    bind_region *region = bind_region_self(L);
     bind_arity(L, 3);
     size_t n = bind_count(L, 3, "n");
-    const uint8_t *bytes = bind_region_at(L, region, 2, n);
-    if (n > LONGEST_INTERNED) {
-        lua_pushlstring(L, (const char *)bytes, n);
-        return 1;
-    }
-    /* Another process may write meanwhile, and a torn string would stay interned. */
-    char copy[LONGEST_INTERNED];
-    memcpy(copy, bytes, n);
-    lua_pushlstring(L, copy, n);
+    push_bytes(L, region, bind_region_at(L, region, 2, n), n);
     return 1;
 }
 
@@ -90,11 +133,12 @@ Writes bytes.
 */
 static int region_write(lua_State *L)
 {
-    const bind_region *region = writable_self(L);
+    bind_region *region = writable_self(L);
     bind_arity(L, 3);
     size_t n;
     const char *data = bind_string(L, 3, "data", &n);
     memcpy(bind_region_at(L, region, 2, n), data, n);
+    bind_region_check(L, region);
     return 0;
 }
 
@@ -108,11 +152,12 @@ Writes one byte value over and over.
 */
 static int region_fill(lua_State *L)
 {
-    const bind_region *region = writable_self(L);
+    bind_region *region = writable_self(L);
     bind_arity(L, 4);
     size_t n = bind_count(L, 3, "n");
     int byte = (int)bind_opt_range(L, 4, "byte", 0, 0, UINT8_MAX);
     memset(bind_region_at(L, region, 2, n), byte, n);
+    bind_region_check(L, region);
     return 0;
 }
 
@@ -127,14 +172,16 @@ Copies bytes from another region, or from elsewhere in this one (the two may ove
 */
 static int region_copy(lua_State *L)
 {
-    const bind_region *region = writable_self(L);
+    bind_region *region = writable_self(L);
     bind_arity(L, 5);
-    const bind_region *source = bind_region_open(L, 3, "source");
+    bind_region *source = bind_region_open(L, 3, "source");
     lua_Integer from = bind_integer(L, 4, "source_offset");
     size_t n = bind_count(L, 5, "n");
     if (!mem_inside(source->size, (uint64_t)from, n))
-        bind_region_outside(L, source, 4, "source_offset", from, n);
+        bind_region_beyond(L, source, 4, "source_offset", from, n);
     memmove(bind_region_at(L, region, 2, n), source->base + from, n);
+    bind_region_check(L, region);
+    bind_region_check(L, source);
     return 0;
 }
 
@@ -149,7 +196,7 @@ Writes values in a format of string.pack, whose alignment counts from offset.
 */
 static int region_pack(lua_State *L)
 {
-    const bind_region *region = writable_self(L);
+    bind_region *region = writable_self(L);
     bind_region_at(L, region, 2, 0);
     bind_string(L, 3, "format", NULL);
     lua_pushvalue(L, lua_upvalueindex(2));
@@ -159,6 +206,7 @@ static int region_pack(lua_State *L)
     const char *data = lua_tolstring(L, 3, &n);
     uint8_t *bytes = bind_region_at(L, region, 2, n);
     memcpy(bytes, data, n);
+    bind_region_check(L, region);
     lua_pushinteger(L, bytes - region->base + (lua_Integer)n);
     return 1;
 }
@@ -174,19 +222,22 @@ looked at than the values take.
 */
 static int region_unpack(lua_State *L)
 {
-    const bind_region *region = bind_region_self(L);
+    bind_region *region = bind_region_self(L);
     bind_arity(L, 3);
     const char *format = bind_word(L, 3, "format");
     lua_pushvalue(L, lua_upvalueindex(2));
     lua_pushvalue(L, 3);
     const uint8_t *bytes = bind_region_at(L, region, 2, 0);
     size_t offset = (size_t)(bytes - region->base), n;
-    if (!bind_format_reach(format, bytes, region->size - offset, &n))
+    follow(region);
+    bool inside = bind_format_reach(format, bytes, region->size - offset, &n);
+    bind_region_check(L, region);
+    if (!inside)
         bind_misuse(L, 2, "offset",
                     "what '%s' reads at %I is not within the %I bytes of %s", format,
                     (lua_Integer)offset, (lua_Integer)region->size,
                     region->mapping->label);
-    lua_pushlstring(L, (const char *)bytes, n);
+    push_bytes(L, region, bytes, n);
     lua_call(L, 2, LUA_MULTRET);
     lua_pushinteger(L, (lua_Integer)offset + lua_tointeger(L, -1) - 1);
     lua_replace(L, -2);
@@ -204,15 +255,14 @@ closing one does not close the other.
 */
 static int region_view(lua_State *L)
 {
-    const bind_region *region = bind_region_self(L);
+    bind_region *region = bind_region_self(L);
     bind_arity(L, 3);
     size_t n = bind_count(L, 3, "n");
     bind_region *view = bind_region_push(L);
-    view->base = bind_region_at(L, region, 2, n);
-    view->size = n;
-    view->readonly = region->readonly;
+    const uint8_t *bytes = bind_region_at(L, region, 2, n);
     mem_mapping_retain(region->mapping);
-    view->mapping = region->mapping;
+    bind_region_fill(view, region->mapping, (size_t)(bytes - region->mapping->base), n);
+    view->part = true;
     return 1;
 }
 
@@ -254,9 +304,10 @@ int bind_region_close(lua_State *L, bind_region *region)
 
 static int region_length(lua_State *L)
 {
-    const bind_region *region = bind_region_self(L);
+    bind_region *region = bind_region_self(L);
     if (!region->mapping)
         return bind_region_refuses(L, region);
+    follow(region);
     lua_pushinteger(L, (lua_Integer)region->size);
     return 1;
 }
@@ -304,4 +355,9 @@ void bind_region_register(lua_State *L)
     lua_pop(L, 3);
     bind_scalar_register(L);
     bind_word_register(L);
+    bind_getter_register(L);
+    bind_setter_register(L);
+    bind_boundword_register(L);
+    bind_search_register(L);
+    bind_behind_register(L);
 }

@@ -4,50 +4,31 @@
  * These are plain loads and stores: for words that processes race on there is
  * word.c. A setter refuses what its type can not hold instead of cutting it.
  */
-#include "bind/bind.h"
+#include "bind/scalar.h"
 
-#include <float.h>
-#include <math.h>
-#include <string.h>
+#include <stddef.h>
 
-static inline void load(lua_State *L, void *value, size_t size)
+static void faulted(lua_State *L)
 {
-    const bind_region *region = bind_region_self(L);
-    bind_arity(L, 2);
-    memcpy(value, bind_region_at(L, region, 2, size), size);
+    bind_region_faulted(L, lua_touserdata(L, 1));
 }
 
-static inline const bind_region *target(lua_State *L)
+LSHM_SPECIALISED int get(lua_State *L, bind_scalar kind)
 {
-    const bind_region *region = bind_region_self(L);
-    bind_arity(L, 3);
+    bind_region *region = bind_region_exactly(L, 2);
+    return bind_scalar_push(L, bind_region_at(L, region, 2, bind_scalar_size(kind)), kind,
+                            faulted);
+}
+
+LSHM_SPECIALISED int set(lua_State *L, bind_scalar kind)
+{
+    bind_region *region = bind_region_exactly(L, 3);
     bind_region_writable(L, region);
-    return region;
-}
-
-static inline int store(lua_State *L, const bind_region *region, const void *value,
-                        size_t size)
-{
-    memcpy(bind_region_at(L, region, 2, size), value, size);
+    bind_scalar_value value = bind_scalar_take(L, 3, kind);
+    bind_scalar_store(bind_region_at(L, region, 2, bind_scalar_size(kind)), &value, kind);
+    if (mem_fault_seen())
+        faulted(L);
     return 0;
-}
-
-static inline lua_Integer integer(lua_State *L, lua_Integer least, lua_Integer most)
-{
-    return bind_range(L, 3, "value", least, most);
-}
-
-/* A float may be rounded; an integer that would become another one is refused. */
-static lua_Number number(lua_State *L)
-{
-    if (lua_type(L, 3) != LUA_TNUMBER)
-        bind_misuse(L, 3, "value", "number expected, got %s", luaL_typename(L, 3));
-    lua_Number value = lua_tonumber(L, 3);
-    lua_Integer back;
-    if (lua_isinteger(L, 3) &&
-        !(lua_numbertointeger(value, &back) && back == lua_tointeger(L, 3)))
-        bind_misuse(L, 3, "value", "a float can not hold %I", lua_tointeger(L, 3));
-    return value;
 }
 
 /***
@@ -59,10 +40,7 @@ Reads a signed 8-bit integer.
 */
 static int get_i8(lua_State *L)
 {
-    int8_t value;
-    load(L, &value, sizeof value);
-    lua_pushinteger(L, value);
-    return 1;
+    return get(L, BIND_I8);
 }
 
 /***
@@ -74,10 +52,7 @@ Reads an unsigned 8-bit integer.
 */
 static int get_u8(lua_State *L)
 {
-    uint8_t value;
-    load(L, &value, sizeof value);
-    lua_pushinteger(L, value);
-    return 1;
+    return get(L, BIND_U8);
 }
 
 /***
@@ -89,10 +64,7 @@ Reads a signed 16-bit integer.
 */
 static int get_i16(lua_State *L)
 {
-    int16_t value;
-    load(L, &value, sizeof value);
-    lua_pushinteger(L, value);
-    return 1;
+    return get(L, BIND_I16);
 }
 
 /***
@@ -104,10 +76,7 @@ Reads an unsigned 16-bit integer.
 */
 static int get_u16(lua_State *L)
 {
-    uint16_t value;
-    load(L, &value, sizeof value);
-    lua_pushinteger(L, value);
-    return 1;
+    return get(L, BIND_U16);
 }
 
 /***
@@ -119,10 +88,7 @@ Reads a signed 32-bit integer.
 */
 static int get_i32(lua_State *L)
 {
-    int32_t value;
-    load(L, &value, sizeof value);
-    lua_pushinteger(L, value);
-    return 1;
+    return get(L, BIND_I32);
 }
 
 /***
@@ -134,10 +100,7 @@ Reads an unsigned 32-bit integer.
 */
 static int get_u32(lua_State *L)
 {
-    uint32_t value;
-    load(L, &value, sizeof value);
-    lua_pushinteger(L, value);
-    return 1;
+    return get(L, BIND_U32);
 }
 
 /***
@@ -149,10 +112,7 @@ Reads a signed 64-bit integer.
 */
 static int get_i64(lua_State *L)
 {
-    int64_t value;
-    load(L, &value, sizeof value);
-    lua_pushinteger(L, value);
-    return 1;
+    return get(L, BIND_I64);
 }
 
 /***
@@ -165,7 +125,7 @@ negative, as from string.unpack("J"); math.ult compares them and "%x" prints the
 */
 static int get_u64(lua_State *L)
 {
-    return get_i64(L);
+    return get(L, BIND_U64);
 }
 
 /***
@@ -177,10 +137,7 @@ Reads a 32-bit float.
 */
 static int get_f32(lua_State *L)
 {
-    float value;
-    load(L, &value, sizeof value);
-    lua_pushnumber(L, (lua_Number)value);
-    return 1;
+    return get(L, BIND_F32);
 }
 
 /***
@@ -192,10 +149,7 @@ Reads a 64-bit float.
 */
 static int get_f64(lua_State *L)
 {
-    double value;
-    load(L, &value, sizeof value);
-    lua_pushnumber(L, value);
-    return 1;
+    return get(L, BIND_F64);
 }
 
 /***
@@ -207,9 +161,7 @@ Writes a signed 8-bit integer.
 */
 static int set_i8(lua_State *L)
 {
-    const bind_region *region = target(L);
-    int8_t value = (int8_t)integer(L, INT8_MIN, INT8_MAX);
-    return store(L, region, &value, sizeof value);
+    return set(L, BIND_I8);
 }
 
 /***
@@ -221,9 +173,7 @@ Writes an unsigned 8-bit integer.
 */
 static int set_u8(lua_State *L)
 {
-    const bind_region *region = target(L);
-    uint8_t value = (uint8_t)integer(L, 0, UINT8_MAX);
-    return store(L, region, &value, sizeof value);
+    return set(L, BIND_U8);
 }
 
 /***
@@ -235,9 +185,7 @@ Writes a signed 16-bit integer.
 */
 static int set_i16(lua_State *L)
 {
-    const bind_region *region = target(L);
-    int16_t value = (int16_t)integer(L, INT16_MIN, INT16_MAX);
-    return store(L, region, &value, sizeof value);
+    return set(L, BIND_I16);
 }
 
 /***
@@ -249,9 +197,7 @@ Writes an unsigned 16-bit integer.
 */
 static int set_u16(lua_State *L)
 {
-    const bind_region *region = target(L);
-    uint16_t value = (uint16_t)integer(L, 0, UINT16_MAX);
-    return store(L, region, &value, sizeof value);
+    return set(L, BIND_U16);
 }
 
 /***
@@ -263,9 +209,7 @@ Writes a signed 32-bit integer.
 */
 static int set_i32(lua_State *L)
 {
-    const bind_region *region = target(L);
-    int32_t value = (int32_t)integer(L, INT32_MIN, INT32_MAX);
-    return store(L, region, &value, sizeof value);
+    return set(L, BIND_I32);
 }
 
 /***
@@ -277,9 +221,7 @@ Writes an unsigned 32-bit integer.
 */
 static int set_u32(lua_State *L)
 {
-    const bind_region *region = target(L);
-    uint32_t value = (uint32_t)integer(L, 0, UINT32_MAX);
-    return store(L, region, &value, sizeof value);
+    return set(L, BIND_U32);
 }
 
 /***
@@ -291,9 +233,7 @@ Writes a signed 64-bit integer.
 */
 static int set_i64(lua_State *L)
 {
-    const bind_region *region = target(L);
-    int64_t value = bind_integer(L, 3, "value");
-    return store(L, region, &value, sizeof value);
+    return set(L, BIND_I64);
 }
 
 /***
@@ -306,7 +246,7 @@ negative numbers, so 0xffffffffffffffff and -1 are the same value.
 */
 static int set_u64(lua_State *L)
 {
-    return set_i64(L);
+    return set(L, BIND_U64);
 }
 
 /***
@@ -318,15 +258,7 @@ Writes a 32-bit float, rounded to its precision.
 */
 static int set_f32(lua_State *L)
 {
-    const bind_region *region = target(L);
-    lua_Number given = number(L);
-    if (lua_isinteger(L, 3) && (lua_Number)(float)given != given)
-        return bind_misuse(L, 3, "value", "a 32-bit float can not hold %I",
-                           lua_tointeger(L, 3));
-    if (isfinite(given) && fabs(given) > (lua_Number)FLT_MAX)
-        return bind_misuse(L, 3, "value", "%f is too large for a 32-bit float", given);
-    float value = (float)given;
-    return store(L, region, &value, sizeof value);
+    return set(L, BIND_F32);
 }
 
 /***
@@ -338,9 +270,40 @@ Writes a 64-bit float.
 */
 static int set_f64(lua_State *L)
 {
-    const bind_region *region = target(L);
-    double value = number(L);
-    return store(L, region, &value, sizeof value);
+    return set(L, BIND_F64);
+}
+
+/* Pushes a table of each scalar type's size and alignment in a struct, as C has them. */
+void bind_scalar_open(lua_State *L)
+{
+#define ALIGNED(type)                                                                    \
+    sizeof(type), offsetof(                                                              \
+                      struct {                                                           \
+                          char first;                                                    \
+                          type then;                                                     \
+                      },                                                                 \
+                      then)
+    static const struct {
+        const char *name;
+        size_t size, align;
+    } types[] = {
+        {"i8", ALIGNED(int8_t)},   {"u8", ALIGNED(uint8_t)},
+        {"i16", ALIGNED(int16_t)}, {"u16", ALIGNED(uint16_t)},
+        {"i32", ALIGNED(int32_t)}, {"u32", ALIGNED(uint32_t)},
+        {"i64", ALIGNED(int64_t)}, {"u64", ALIGNED(uint64_t)},
+        {"f32", ALIGNED(float)},   {"f64", ALIGNED(double)},
+        {"bool", ALIGNED(bool)},
+    };
+#undef ALIGNED
+    lua_newtable(L);
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        const bind_constant fields[] = {{"size", (lua_Integer)types[i].size},
+                                        {"align", (lua_Integer)types[i].align},
+                                        {NULL, 0}};
+        lua_newtable(L);
+        bind_constants(L, fields);
+        lua_setfield(L, -2, types[i].name);
+    }
 }
 
 void bind_scalar_register(lua_State *L)

@@ -32,13 +32,13 @@ void bind_sysv_open(lua_State *L)
 {
     static const luaL_Reg functions[] = {{"ftok", sysv_ftok}, {NULL, NULL}};
     static const bind_constant constants[] = {
-        {"IPC_PRIVATE", IPC_PRIVATE}, {"IPC_CREAT", IPC_CREAT},
-        {"IPC_EXCL", IPC_EXCL},       {"IPC_NOWAIT", IPC_NOWAIT},
-        {"IPC_STAT", IPC_STAT},       {"IPC_SET", IPC_SET},
-        {"IPC_RMID", IPC_RMID},       {NULL, 0},
+        {"IPC_PRIVATE", IPC_PRIVATE}, {"IPC_CREAT", IPC_CREAT}, {"IPC_EXCL", IPC_EXCL},
+        {"IPC_NOWAIT", IPC_NOWAIT},   {"IPC_STAT", IPC_STAT},   {"IPC_SET", IPC_SET},
+        {"IPC_RMID", IPC_RMID},       {"IPC_INFO", IPC_INFO},   {NULL, 0},
     };
     luaL_newlib(L, functions);
     bind_constants(L, constants);
     bind_sysvshm_add(L);
     bind_sysvsem_add(L);
+    bind_sysvmsg_add(L);
 }

@@ -3,6 +3,8 @@
  */
 #include "bind/bind.h"
 
+#include <asm-generic/hugetlb_encode.h>
+#include <errno.h>
 #include <stdio.h>
 
 static int segment_stat(lua_State *L);
@@ -21,7 +23,8 @@ Creates a segment or finds an existing one.
 @function shmget
 @int key from ftok, IPC_PRIVATE for a new one without a name, or any number
 @int size in bytes; the kernel keeps whole pages; 0 when it must exist already
-@int[opt=0] flags IPC_CREAT, IPC_EXCL and the mode bits, which are 0600 if none are given
+@int[opt=0] flags IPC_CREAT, IPC_EXCL, SHM_NORESERVE, SHM_HUGETLB with or without
+SHM_HUGE_2MB or SHM_HUGE_1GB, and the mode bits, which are 0600 if none are given
 @treturn shm.sysv.segment the segment; its number is the field id
 @treturn[2] nil
 @treturn[2] string message
@@ -33,12 +36,62 @@ static int shm_get(lua_State *L)
     return bind_ipcid_get(L, &SEGMENT, "size");
 }
 
+/* The region whose place another is to take: the only one there, and large enough. */
+static int check_place(lua_State *L, const bind_region *place, int id)
+{
+    struct shmid_ds stat;
+    size_t page = os_map_page();
+    int error = os_sysvshm_stat(id, IPC_STAT, &stat);
+    if (error < 0)
+        return error;
+    if (place->part || place->base != place->mapping->base || place->mapping->users > 1)
+        bind_misuse(L, 2, "address", "the region is a view, or has views");
+    return stat.shm_segsz > (place->mapping->size + page - 1) / page * page ? -EINVAL : 0;
+}
+
+static int attached(lua_State *L, bind_region *region, void *base, size_t size, int id,
+                    int flags)
+{
+    char label[MEM_MAPPING_LABEL];
+    snprintf(label, sizeof label, "sysv %d", id);
+    mem_mapping *mapping =
+        mem_mapping_new(base, size, flags & SHM_RDONLY, os_sysvshm_detach, label);
+    if (!mapping) {
+        os_sysvshm_detach(base, size);
+        return luaL_error(L, "not enough memory");
+    }
+    bind_region_fill(region, mapping, 0, size);
+    return 1;
+}
+
+/* With SHM_REMAP: what lay there goes, and so must the region that showed it. */
+static int attach_over(lua_State *L, int id, int flags)
+{
+    bind_region_open(L, 2, "address");
+    bind_region *region = bind_region_push(L);
+    bind_region *place = bind_region_open(L, 2, "address");
+    void *base;
+    size_t size;
+    int error = check_place(L, place, id);
+    if (!error)
+        error = os_sysvshm_attach(id, place->base, flags, &base, &size);
+    if (error)
+        return bind_fail(L, error, "sysv.shmat %d", id);
+    mem_mapping_yield(place->mapping, size);
+    *place = (bind_region){0};
+    return attached(L, region, base, size, id, flags);
+}
+
 /***
 Attaches a segment. The region detaches when it is closed or collected.
+
+With SHM_REMAP it takes the place of another region, which it must fit into and which has
+no views; that region is closed.
 @function shmat
 @tparam shm.sysv.segment|int id the segment or its number
-@int[opt] address where to attach it, absent for where the kernel likes
-@int[opt=0] flags SHM_RDONLY, SHM_RND (round address down to a multiple of SHMLBA)
+@tparam[opt] int|shm.region address where to attach it, absent for where the kernel likes
+@int[opt=0] flags SHM_RDONLY, SHM_EXEC, SHM_RND (round address down to a multiple of
+SHMLBA), SHM_REMAP
 @treturn shm.region the segment's bytes, as many as shmget was asked for
 @treturn[2] nil
 @treturn[2] string message
@@ -49,11 +102,11 @@ static int shm_attach(lua_State *L)
 {
     bind_arity(L, 3);
     int id = bind_ipcid_number(L, 1, &SEGMENT);
+    int flags = (int)bind_opt_range(L, 3, "flags", 0, 0, INT32_MAX);
+    if (flags & SHM_REMAP) /* a bare address could be anything of this process's */
+        return attach_over(L, id, flags);
     void *address =
         (void *)(uintptr_t)bind_opt_range(L, 2, "address", 0, 0, LUA_MAXINTEGER);
-    int flags = (int)bind_opt_range(L, 3, "flags", 0, 0, INT32_MAX);
-    if (flags & SHM_REMAP) /* it would pull memory from under this process */
-        bind_misuse(L, 3, "flags", "SHM_REMAP is not supported");
     if (flags & SHM_RND && address && (uintptr_t)address < (uintptr_t)SHMLBA)
         bind_misuse(L, 2, "address", "%I rounds down to 0", lua_tointeger(L, 2));
 
@@ -61,20 +114,8 @@ static int shm_attach(lua_State *L)
     void *base;
     size_t size;
     int error = os_sysvshm_attach(id, address, flags, &base, &size);
-    if (error)
-        return bind_fail(L, error, "sysv.shmat %d", id);
-    char label[MEM_MAPPING_LABEL];
-    snprintf(label, sizeof label, "sysv %d", id);
-    bool readonly = flags & SHM_RDONLY;
-    region->mapping = mem_mapping_new(base, size, readonly, os_sysvshm_detach, label);
-    if (!region->mapping) {
-        os_sysvshm_detach(base, size);
-        return luaL_error(L, "not enough memory");
-    }
-    region->base = base;
-    region->size = size;
-    region->readonly = readonly;
-    return 1;
+    return error ? bind_fail(L, error, "sysv.shmat %d", id)
+                 : attached(L, region, base, size, id, flags);
 }
 
 /***
@@ -93,15 +134,17 @@ static int shm_detach(lua_State *L)
     return bind_region_close(L, bind_region_open(L, 1, "region"));
 }
 
-static int push_stat(lua_State *L, int id)
+/* By id, or by index; then the id is a field. */
+static int push_stat(lua_State *L, int id, int command)
 {
     struct shmid_ds stat;
-    int error = os_sysvshm_stat(id, &stat);
-    if (error)
-        return bind_fail(L, error, "sysv.shmctl %d", id);
-    lua_createtable(L, 0, 14);
+    int found = os_sysvshm_stat(id, command, &stat);
+    if (found < 0)
+        return bind_fail(L, found, "sysv.shmctl %d", id);
+    lua_createtable(L, 0, 15);
     bind_ipcperm_push(L, &stat.shm_perm);
     const bind_constant fields[] = {
+        {"id", command == IPC_STAT ? id : found},
         {"segsz", (lua_Integer)stat.shm_segsz},
         {"atime", stat.shm_atime},
         {"dtime", stat.shm_dtime},
@@ -115,11 +158,61 @@ static int push_stat(lua_State *L, int id)
     return 1;
 }
 
+/* An unlimited limit is more than Lua's integers have. */
+static lua_Integer clipped(unsigned long value)
+{
+    return value > (unsigned long)LUA_MAXINTEGER ? LUA_MAXINTEGER : (lua_Integer)value;
+}
+
+static int push_limits(lua_State *L)
+{
+    struct shminfo info;
+    int highest = os_sysvshm_limits(&info);
+    if (highest < 0)
+        return bind_fail(L, highest, "sysv.shmctl");
+    const bind_constant fields[] = {
+        {"index", highest},
+        {"shmmax", clipped(info.shmmax)},
+        {"shmmin", clipped(info.shmmin)},
+        {"shmmni", clipped(info.shmmni)},
+        {"shmall", clipped(info.shmall)},
+        {NULL, 0},
+    };
+    lua_createtable(L, 0, 5);
+    bind_constants(L, fields);
+    return 1;
+}
+
+static int push_usage(lua_State *L)
+{
+    struct shm_info info;
+    int highest = os_sysvshm_usage(&info);
+    if (highest < 0)
+        return bind_fail(L, highest, "sysv.shmctl");
+    const bind_constant fields[] = {
+        {"index", highest},
+        {"used_ids", info.used_ids},
+        {"tot", (lua_Integer)info.shm_tot},
+        {"rss", (lua_Integer)info.shm_rss},
+        {"swp", (lua_Integer)info.shm_swp},
+        {NULL, 0},
+    };
+    lua_createtable(L, 0, 5);
+    bind_constants(L, fields);
+    return 1;
+}
+
+static int lock_segment(lua_State *L, int id, bool lock)
+{
+    int error = os_sysvshm_lock(id, lock);
+    return error ? bind_fail(L, error, "sysv.shmctl %d", id) : bind_done(L, 0, "");
+}
+
 static int set_stat(lua_State *L, int id, int values)
 {
     struct shmid_ds stat = {0};
-    bind_ipcperm perm = bind_ipcperm_read(L, values);
-    int error = bind_ipcperm_whole(&perm) ? 0 : os_sysvshm_stat(id, &stat);
+    bind_ipcperm perm = bind_ipcperm_read(L, values, NULL);
+    int error = bind_ipcperm_whole(&perm) ? 0 : os_sysvshm_stat(id, IPC_STAT, &stat);
     bind_ipcperm_apply(&perm, &stat.shm_perm);
     if (!error)
         error = os_sysvshm_set(id, &stat);
@@ -137,17 +230,25 @@ Asks about a segment, changes it, or marks it for removal.
 
 IPC_STAT gives a table of the fields of struct shmid_ds without their prefix: key, uid,
 gid, cuid, cgid, mode (SHM_DEST and SHM_LOCKED included), seq, segsz (bytes), atime,
-dtime, ctime (seconds since 1970, 0 for never), cpid, lpid, nattch. IPC_SET takes a table
-with uid, gid and mode; what is absent stays, and is asked for first. IPC_RMID removes the
-segment once the last process has detached it; its key is free at once.
+dtime, ctime (seconds since 1970, 0 for never), cpid, lpid, nattch, and id. IPC_SET takes
+a table with uid, gid and mode; what is absent stays, and is asked for first. IPC_RMID
+removes the segment once the last process has detached it; its key is free at once.
+SHM_LOCK keeps its pages in memory, until SHM_UNLOCK.
+
+About all segments: SHM_STAT and SHM_STAT_ANY take an index instead of an id; IPC_INFO
+gives the limits shmmax and shmmin (bytes), shmmni (segments) and shmall (pages), where
+math.maxinteger stands for more than that; SHM_INFO gives used_ids (segments) and in pages
+tot, rss (in memory) and swp. Both have the field index, the highest one in use.
 @function shmctl
-@tparam shm.sysv.segment|int id the segment or its number
-@int command IPC_STAT, IPC_SET or IPC_RMID
+@tparam shm.sysv.segment|int id the segment or its number; any number for IPC_INFO,
+SHM_INFO
+@int command one of those above
 @tparam[opt] table values for IPC_SET
 @return the table, or true
 @treturn[2] nil
 @treturn[2] string message
-@treturn[2] int EACCES, EPERM, EINVAL (no such segment), EIDRM
+@treturn[2] int EACCES, EPERM, EINVAL (no such segment), EIDRM, ENOMEM (more than this
+process may lock)
 @see shmctl(2)
 */
 static int shm_control(lua_State *L)
@@ -157,13 +258,22 @@ static int shm_control(lua_State *L)
     bind_arity(L, command == IPC_SET ? 3 : 2);
     switch (command) {
     case IPC_STAT:
-        return push_stat(L, id);
+    case SHM_STAT:
+    case SHM_STAT_ANY:
+        return push_stat(L, id, (int)command);
+    case IPC_INFO:
+        return push_limits(L);
+    case SHM_INFO:
+        return push_usage(L);
+    case SHM_LOCK:
+    case SHM_UNLOCK:
+        return lock_segment(L, id, command == SHM_LOCK);
     case IPC_SET:
         return set_stat(L, id, 3);
     case IPC_RMID:
         return remove_segment(L, id);
     default:
-        return bind_misuse(L, 2, "command", "IPC_STAT, IPC_SET or IPC_RMID expected");
+        return bind_misuse(L, 2, "command", "%I is not a command of shmctl", command);
     }
 }
 
@@ -175,7 +285,7 @@ What shmctl gives with IPC_STAT.
 static int segment_stat(lua_State *L)
 {
     bind_arity(L, 1);
-    return push_stat(L, bind_ipcid_number(L, 1, &SEGMENT));
+    return push_stat(L, bind_ipcid_number(L, 1, &SEGMENT), IPC_STAT);
 }
 
 /***
@@ -196,8 +306,23 @@ void bind_sysvshm_add(lua_State *L)
         {"shmctl", shm_control}, {NULL, NULL},
     };
     const bind_constant constants[] = {
-        {"SHM_RDONLY", SHM_RDONLY}, {"SHM_RND", SHM_RND},       {"SHMLBA", SHMLBA},
-        {"SHM_DEST", SHM_DEST},     {"SHM_LOCKED", SHM_LOCKED}, {NULL, 0},
+        {"SHM_RDONLY", SHM_RDONLY},
+        {"SHM_RND", SHM_RND},
+        {"SHMLBA", SHMLBA},
+        {"SHM_DEST", SHM_DEST},
+        {"SHM_LOCKED", SHM_LOCKED},
+        {"SHM_EXEC", SHM_EXEC},
+        {"SHM_REMAP", SHM_REMAP},
+        {"SHM_HUGETLB", SHM_HUGETLB},
+        {"SHM_NORESERVE", SHM_NORESERVE},
+        {"SHM_HUGE_2MB", HUGETLB_FLAG_ENCODE_2MB},
+        {"SHM_HUGE_1GB", (lua_Integer)(unsigned)HUGETLB_FLAG_ENCODE_1GB},
+        {"SHM_LOCK", SHM_LOCK},
+        {"SHM_UNLOCK", SHM_UNLOCK},
+        {"SHM_STAT", SHM_STAT},
+        {"SHM_STAT_ANY", SHM_STAT_ANY},
+        {"SHM_INFO", SHM_INFO},
+        {NULL, 0},
     };
     bind_ipcid_register(L, &SEGMENT);
     luaL_setfuncs(L, functions, 0);

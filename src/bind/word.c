@@ -10,7 +10,7 @@
 
 #include <limits.h>
 
-static void *aligned(lua_State *L, const bind_region *region, size_t size)
+static void *aligned(lua_State *L, bind_region *region, size_t size)
 {
     uint8_t *word = bind_region_at(L, region, 2, size);
     if ((uintptr_t)word % size)
@@ -22,15 +22,12 @@ static void *aligned(lua_State *L, const bind_region *region, size_t size)
 /* The word that the method may read, or, with the other one, change. */
 static void *readable(lua_State *L, int arity, size_t size)
 {
-    const bind_region *region = bind_region_self(L);
-    bind_arity(L, arity);
-    return aligned(L, region, size);
+    return aligned(L, bind_region_exactly(L, arity), size);
 }
 
 static void *changeable(lua_State *L, int arity, size_t size)
 {
-    const bind_region *region = bind_region_self(L);
-    bind_arity(L, arity);
+    bind_region *region = bind_region_exactly(L, arity);
     bind_region_writable(L, region);
     return aligned(L, region, size);
 }
@@ -45,14 +42,23 @@ static uint32_t value32(lua_State *L, int arg, const char *name)
     return (uint32_t)bind_range(L, arg, name, INT32_MIN, UINT32_MAX);
 }
 
+/* After the access: its result, or that the memory was not there. */
+static int done(lua_State *L)
+{
+    bind_region_check(L, lua_touserdata(L, 1));
+    return 0;
+}
+
 static int push64(lua_State *L, uint64_t value)
 {
+    done(L);
     lua_pushinteger(L, (lua_Integer)value);
     return 1;
 }
 
 static int push32(lua_State *L, uint32_t value)
 {
+    done(L);
     lua_pushinteger(L, (int32_t)value);
     return 1;
 }
@@ -80,7 +86,7 @@ static int word_store(lua_State *L)
 {
     uint64_t *word = changeable(L, 3, sizeof *word);
     mem_atomic_store64(word, value64(L, 3, "value"));
-    return 0;
+    return done(L);
 }
 
 /***
@@ -193,7 +199,7 @@ static int word_store32(lua_State *L)
 {
     uint32_t *word = changeable(L, 3, sizeof *word);
     mem_atomic_store32(word, value32(L, 3, "value"));
-    return 0;
+    return done(L);
 }
 
 /***
@@ -299,10 +305,14 @@ looks again: who wakes it must have changed the word first.
 */
 static int word_wait(lua_State *L)
 {
-    const uint32_t *word = readable(L, 4, sizeof *word);
+    bind_region *region = bind_region_self(L);
+    bind_arity(L, 4);
     uint32_t expected = value32(L, 3, "expected");
-    return bind_done(L, mem_word_wait(word, expected, bind_deadline(L, 4)),
-                     "region.wait");
+    int64_t deadline = bind_deadline(L, 4);
+    const uint32_t *word = aligned(L, region, sizeof *word);
+    int error = mem_word_wait(region->mapping, word, expected, deadline);
+    done(L);
+    return bind_done(L, error, "region.wait");
 }
 
 /***
@@ -319,8 +329,10 @@ Wakes processes that sleep on a 32-bit word. Change the word first.
 */
 static int word_wake(lua_State *L)
 {
-    const uint32_t *word = readable(L, 3, sizeof *word);
-    int woken = os_futex_wake(word, (int)bind_opt_range(L, 3, "n", INT_MAX, 0, INT_MAX));
+    bind_region *region = bind_region_self(L);
+    bind_arity(L, 3);
+    int n = (int)bind_opt_range(L, 3, "n", INT_MAX, 0, INT_MAX);
+    int woken = os_futex_wake(aligned(L, region, sizeof(uint32_t)), n);
     if (woken < 0)
         return bind_fail(L, woken, "region.wake");
     lua_pushinteger(L, woken);

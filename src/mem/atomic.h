@@ -97,6 +97,25 @@ static inline bool mem_atomic_cas64(uint64_t *word, uint64_t *old, uint64_t valu
                                        __ATOMIC_SEQ_CST);
 }
 
+/* Program order as a signal handler in this thread sees it: it costs no instruction. */
+static inline void mem_atomic_order_signal(void)
+{
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
+/* A lock of this process, for a few instructions. The swap's acquire pairs with the
+ * release of whoever held it before. */
+static inline void mem_atomic_spin_lock(uint32_t *word)
+{
+    while (__atomic_exchange_n(word, 1, __ATOMIC_ACQUIRE))
+        continue;
+}
+
+static inline void mem_atomic_spin_unlock(uint32_t *word)
+{
+    __atomic_store_n(word, 0, __ATOMIC_RELEASE);
+}
+
 /* Counting users of something private to this process. */
 static inline void mem_atomic_count_up(uint32_t *users)
 {

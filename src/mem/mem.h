@@ -6,9 +6,13 @@
 #ifndef LSHM_MEM_H
 #define LSHM_MEM_H
 
+#include "mem/atomic.h"
+
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #pragma GCC visibility push(hidden)
 
@@ -21,17 +25,54 @@ static inline bool mem_inside(size_t size, uint64_t offset, uint64_t n)
     return n <= size && offset <= size - n;
 }
 
+/* fault.c: accesses that the kernel answers with a signal */
+#define MEM_FAULT_COVERS 8
+
+typedef struct mem_fault {
+    struct mem_mapping *previous, *next; /* the mappings whose faults are caught */
+    volatile sig_atomic_t signo; /* of the first one since it was last asked, or 0 */
+    bool gone;                   /* some of its pages could not be kept */
+    int covers;                  /* how many of these are in use */
+    struct {
+        uint8_t *base;
+        size_t size;
+        void *aside;
+    } cover[MEM_FAULT_COVERS]; /* pages that lie aside until the access has ended */
+} mem_fault;
+
+extern volatile sig_atomic_t mem_fault_hint;
+
+int mem_fault_watch(struct mem_mapping *mapping);
+void mem_fault_forget(struct mem_mapping *mapping);
+int mem_fault_end(struct mem_mapping *mapping);
+
+/*
+ * Whether any mapping had a fault: asked after each access, and no more than a flag. The
+ * handler that sets it runs in the middle of the access, in its thread.
+ */
+static inline bool mem_fault_seen(void)
+{
+    mem_atomic_order_signal();
+    return mem_fault_hint;
+}
+
 /* mapping.c: shared bytes in this process's address space, with their count of users */
-#define MEM_MAPPING_LABEL 32
+#define MEM_MAPPING_LABEL 40
 
 typedef int (*mem_mapping_free)(void *base, size_t size);
 
 typedef struct mem_mapping {
     uint8_t *base;
-    size_t size;
+    size_t size; /* of the address range, which may reach beyond the object's end */
     bool readonly;
+    bool grows; /* within the range, by others too: who needs more asks for its size */
     uint32_t users;
     mem_mapping_free free;
+    bool own;     /* what is written stays this process's */
+    int fd;       /* of the object behind, to go with the mapping; or -1 */
+    off_t offset; /* in that object, of the first page */
+    size_t slack; /* how far into that page the bytes that were asked for begin */
+    mem_fault fault;
     char label[MEM_MAPPING_LABEL]; /* for people: "sysv 32769" */
 } mem_mapping;
 
@@ -39,9 +80,42 @@ mem_mapping *mem_mapping_new(void *base, size_t size, bool readonly,
                              mem_mapping_free free, const char *label);
 void mem_mapping_retain(mem_mapping *mapping);
 int mem_mapping_release(mem_mapping *mapping);
+void mem_mapping_yield(mem_mapping *mapping, size_t n);
+
+/* object.c: memory objects and files, mapped */
+typedef struct mem_object_options {
+    mode_t mode;    /* of one that is created */
+    size_t max;     /* how far it may grow without moving, 0 for no further than it is */
+    off_t offset;   /* where in the file */
+    bool readonly;  /* it is only looked at */
+    bool own;       /* what is written stays this process's */
+    bool prefault;  /* all pages at once, rather than each at its first touch */
+    bool any_owner; /* else it must be owner's */
+    uid_t owner;
+} mem_object_options;
+
+typedef struct mem_object_found {
+    size_t size;
+    uid_t owner;
+} mem_object_found;
+
+int mem_object_create(const char *name, size_t size, const mem_object_options *options,
+                      mem_mapping **mapping);
+int mem_object_attach(const char *name, size_t least, const mem_object_options *options,
+                      mem_object_found *found, mem_mapping **mapping);
+int mem_object_open(const char *name, size_t size, const mem_object_options *options,
+                    mem_object_found *found, mem_mapping **mapping);
+int mem_object_anonymous(size_t size, const mem_object_options *options,
+                         mem_mapping **mapping);
+int mem_object_extend(int fd, off_t size);
+int mem_object_map(int fd, size_t *size, const mem_object_options *options,
+                   const char *label, mem_mapping **mapping);
+size_t mem_object_size(const mem_mapping *mapping);
+int mem_object_resize(mem_mapping *mapping, size_t *size, mem_mapping **other);
 
 /* word.c: a 32-bit word to sleep on */
-int mem_word_wait(const uint32_t *word, uint32_t expected, int64_t deadline);
+int mem_word_wait(const mem_mapping *mapping, const uint32_t *word, uint32_t expected,
+                  int64_t deadline);
 
 #pragma GCC visibility pop
 

@@ -9,9 +9,14 @@
 #include "mem/mem.h"
 #include "os/os.h"
 
-int mem_word_wait(const uint32_t *word, uint32_t expected, int64_t deadline)
+#include <errno.h>
+
+int mem_word_wait(const mem_mapping *mapping, const uint32_t *word, uint32_t expected,
+                  int64_t deadline)
 {
     while (mem_atomic_load32(word) == expected) {
+        if (mem_fault_seen() && mapping->fault.signo)
+            return -EFAULT;
         int error = os_futex_wait(word, expected, deadline);
         if (error)
             return error;

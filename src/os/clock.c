@@ -9,6 +9,8 @@
 #include <errno.h>
 
 #define NANOSECONDS 1000000000LL
+#define FIRST_NAP 50000LL
+#define LONGEST_NAP 10000000LL
 #define LONGEST_WAIT 1e9 /* seconds; beyond 30 years a wait is for ever */
 
 int64_t os_clock_now(void)
@@ -43,4 +45,19 @@ int os_clock_sleep(int64_t deadline)
     struct timespec until = {.tv_sec = deadline / NANOSECONDS,
                              .tv_nsec = deadline % NANOSECONDS};
     return -clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
+}
+
+/*
+ * For what the kernel waits for either for ever or not at all: sleeps until it is time to
+ * try again, less often as it goes on. *nap is 0 at first.
+ */
+int os_clock_nap(int64_t deadline, int64_t *nap)
+{
+    int64_t now = os_clock_now();
+    if (now >= deadline)
+        return -ETIMEDOUT;
+    *nap = *nap ? *nap * 2 : FIRST_NAP;
+    if (*nap > LONGEST_NAP)
+        *nap = LONGEST_NAP;
+    return os_clock_sleep(deadline - now < *nap ? deadline : now + *nap);
 }

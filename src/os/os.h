@@ -8,13 +8,18 @@
 #ifndef LSHM_OS_H
 #define LSHM_OS_H
 
+#include <fcntl.h>
+#include <mqueue.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/ipc.h>
+#include <sys/msg.h>
 #include <sys/sem.h>
 #include <sys/shm.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <time.h>
 
@@ -27,11 +32,17 @@ int64_t os_clock_now(void);
 int64_t os_clock_deadline(double seconds);
 struct timespec *os_clock_left(int64_t deadline, struct timespec *left);
 int os_clock_sleep(int64_t deadline);
+int os_clock_nap(int64_t deadline, int64_t *nap);
 
 /* fd.c: what every descriptor can do */
 int os_fd_wait(int fd, short events, int64_t deadline);
 void os_fd_close(int *fd);
 int os_fd_setsockopt(int fd, int level, int name, int value);
+
+/* stream.c: bytes to and from any descriptor */
+int os_stream_write(int fd, const void *data, size_t size, int64_t deadline,
+                    size_t *sent);
+int os_stream_read(int fd, void *data, size_t size, int64_t deadline, size_t *got);
 
 /* channel.c: connected sockets */
 int os_channel_pair(int type, int fd[2]);
@@ -85,6 +96,84 @@ int os_signal_dispose(int signo, bool ignore);
 int os_futex_wait(const uint32_t *word, uint32_t expected, int64_t deadline);
 int os_futex_wake(const uint32_t *word, int count);
 
+/* file.c: files, and what is one to the kernel */
+int os_file_open(const char *path, int flags, mode_t mode, int *fd);
+int os_file_duplicate(int fd, int *other);
+int os_file_stat(int fd, struct stat *stat);
+int os_file_truncate(int fd, off_t size);
+int os_file_reserve(int fd, off_t offset, off_t n);
+int os_file_seal(int fd, int seals);
+int os_file_seals(int fd);
+int os_file_chmod(int fd, mode_t mode);
+
+/* lock.c: locks that belong to an open file */
+int os_lock_range(int fd, short type, off_t offset, off_t n, int64_t deadline);
+int os_lock_query(int fd, struct flock *range);
+int os_lock_whole(int fd, int64_t deadline);
+
+/* posixshm.c: POSIX shared memory objects */
+#define OS_POSIXSHM_DIRECTORY "/dev/shm"
+#define OS_POSIXSHM_NAME 255 /* bytes that a name can have */
+
+int os_posixshm_open(const char *name, int flags, mode_t mode, int *fd);
+int os_posixshm_unlink(const char *name);
+int os_posixshm_unnamed(mode_t mode, int *fd);
+int os_posixshm_name(int fd, const char *name);
+int os_posixshm_memfd(const char *name, unsigned flags, int *fd);
+
+/* posixsem.c: POSIX semaphores */
+int os_posixsem_open(const char *name, int flags, mode_t mode, unsigned value,
+                     sem_t **sem);
+int os_posixsem_close(sem_t *sem);
+int os_posixsem_unlink(const char *name);
+int os_posixsem_make(sem_t *sem, unsigned value);
+int os_posixsem_destroy(sem_t *sem);
+int os_posixsem_post(sem_t *sem);
+int os_posixsem_value(sem_t *sem, int *value);
+int os_posixsem_wait(sem_t *sem, int64_t deadline, bool (*lives)(const void *),
+                     const void *what);
+
+/* posixmq.c: POSIX message queues */
+int os_posixmq_open(const char *name, int flags, mode_t mode, struct mq_attr *attributes,
+                    mqd_t *queue);
+int os_posixmq_unlink(const char *name);
+int os_posixmq_attributes(mqd_t queue, struct mq_attr *attributes);
+int os_posixmq_set(mqd_t queue, const struct mq_attr *attributes);
+int os_posixmq_send(mqd_t queue, const void *data, size_t size, unsigned priority,
+                    int64_t deadline);
+int os_posixmq_receive(mqd_t queue, void *data, size_t size, unsigned *priority,
+                       int64_t deadline, size_t *got);
+int os_posixmq_notify(mqd_t queue, int *socket_fd);
+int os_posixmq_notify_end(mqd_t queue);
+int os_posixmq_notified(int socket_fd, int64_t deadline);
+
+/* map.c: mappings in this process's address space */
+typedef struct os_map {
+    void *address; /* where it should lie, NULL for wherever there is room */
+    size_t size;
+    int protection;
+    int flags;
+    int fd;
+    off_t offset;
+} os_map;
+
+size_t os_map_page(void);
+int os_map_new(const os_map *map, void **base);
+int os_map_free(void *base, size_t size);
+int os_map_sync(void *base, size_t size, int flags);
+int os_map_protect(void *base, size_t size, int protection);
+int os_map_advise(void *base, size_t size, int advice);
+int os_map_lock(void *base, size_t size);
+int os_map_unlock(void *base, size_t size);
+
+/* fault.c: the signals that memory sends */
+typedef bool (*os_fault_listener)(void *address, int signo);
+
+int os_fault_catch(os_fault_listener listener);
+int os_fault_cover(void *base, size_t size, void **aside);
+int os_fault_uncover(void *base, size_t size, void *aside);
+int os_fault_replace(void *base, size_t size);
+
 /* sysv.c: what all System V objects share */
 int os_sysv_key(const char *path, int number, key_t *key);
 
@@ -92,20 +181,37 @@ int os_sysv_key(const char *path, int number, key_t *key);
 int os_sysvshm_get(key_t key, size_t size, int flags, int *id);
 int os_sysvshm_attach(int id, const void *address, int flags, void **base, size_t *size);
 int os_sysvshm_detach(void *base, size_t size);
-int os_sysvshm_stat(int id, struct shmid_ds *stat);
+int os_sysvshm_stat(int id, int command, struct shmid_ds *stat);
 int os_sysvshm_set(int id, struct shmid_ds *stat);
 int os_sysvshm_remove(int id);
+int os_sysvshm_lock(int id, bool lock);
+int os_sysvshm_limits(struct shminfo *info);
+int os_sysvshm_usage(struct shm_info *info);
 
 /* sysvsem.c: System V semaphore sets */
 int os_sysvsem_get(key_t key, size_t count, int flags, int *id);
 int os_sysvsem_op(int id, struct sembuf *ops, size_t count, int64_t deadline);
-int os_sysvsem_stat(int id, struct semid_ds *stat);
+int os_sysvsem_make(key_t key, size_t count, int flags, unsigned short *values,
+                    int64_t deadline, int *id, bool *made);
+int os_sysvsem_stat(int id, int command, struct semid_ds *stat);
+int os_sysvsem_info(int command, struct seminfo *info);
 int os_sysvsem_set(int id, struct semid_ds *stat);
 int os_sysvsem_remove(int id);
 int os_sysvsem_query(int id, int num, int command);
 int os_sysvsem_set_value(int id, int num, int value);
 int os_sysvsem_get_all(int id, unsigned short *values);
 int os_sysvsem_set_all(int id, unsigned short *values);
+
+/* sysvmsg.c: System V message queues */
+int os_sysvmsg_get(key_t key, size_t unused, int flags, int *id);
+int os_sysvmsg_send(int id, const struct msgbuf *message, size_t size, int flags,
+                    int64_t deadline);
+int os_sysvmsg_receive(int id, struct msgbuf *message, size_t size, long type, int flags,
+                       int64_t deadline, size_t *got);
+int os_sysvmsg_stat(int id, int command, struct msqid_ds *stat);
+int os_sysvmsg_set(int id, struct msqid_ds *stat);
+int os_sysvmsg_remove(int id);
+int os_sysvmsg_info(int command, struct msginfo *info);
 
 #pragma GCC visibility pop
 

@@ -4,11 +4,15 @@
 #include "os/os.h"
 
 #include <errno.h>
+#include <fcntl.h>
+
+#define MAKERS_GRACE 1000000000LL /* nanoseconds */
 
 union semun { /* semctl(2) has every program declare it */
     int val;
     struct semid_ds *buf;
     unsigned short *array;
+    struct seminfo *__buf;
 };
 
 static int control(int id, int num, int command, union semun argument)
@@ -42,9 +46,16 @@ int os_sysvsem_op(int id, struct sembuf *ops, size_t count, int64_t deadline)
     return -ETIMEDOUT;
 }
 
-int os_sysvsem_stat(int id, struct semid_ds *stat)
+/* IPC_STAT, or by index SEM_STAT and SEM_STAT_ANY, which give the id; or -errno. */
+int os_sysvsem_stat(int id, int command, struct semid_ds *stat)
 {
-    return control(id, 0, IPC_STAT, (union semun){.buf = stat});
+    return control(id, 0, command, (union semun){.buf = stat});
+}
+
+/* IPC_INFO or SEM_INFO; the highest index in use, or -errno. */
+int os_sysvsem_info(int command, struct seminfo *info)
+{
+    return control(0, 0, command, (union semun){.__buf = info});
 }
 
 int os_sysvsem_set(int id, struct semid_ds *stat)
@@ -77,4 +88,79 @@ int os_sysvsem_get_all(int id, unsigned short *values)
 int os_sysvsem_set_all(int id, unsigned short *values)
 {
     return control(id, 0, SETALL, (union semun){.array = values});
+}
+
+/*
+ * Sets the values of a set that nobody has used yet, and leaves the mark that says so.
+ * Who comes between the two without asking for the mark has left it himself.
+ */
+static int fill(int id, unsigned short *values)
+{
+    int error = os_sysvsem_set_all(id, values);
+    if (error < 0)
+        return error;
+    short first = values[0] > 0 ? -1 : 1;
+    struct sembuf mark[] = {{0, first, IPC_NOWAIT}, {0, (short)-first, IPC_NOWAIT}};
+    return semop(id, mark, 2) && errno != EAGAIN ? -errno : 0;
+}
+
+/* Waits until another program's maker has left the mark; -EAGAIN if it does not. */
+static int wait_for_mark(int id, int64_t deadline)
+{
+    struct semid_ds stat;
+    int64_t grace = os_clock_now() + MAKERS_GRACE, nap = 0;
+    for (;;) {
+        int error = os_sysvsem_stat(id, IPC_STAT, &stat);
+        if (error < 0 || stat.sem_otime)
+            return error < 0 ? error : 0;
+        if (os_clock_now() >= grace)
+            return -EAGAIN;
+        error = os_clock_nap(deadline, &nap);
+        if (error)
+            return error;
+    }
+}
+
+static int make(key_t key, size_t count, int flags, unsigned short *values,
+                int64_t deadline, int *id, bool *made)
+{
+    int error = os_sysvsem_get(key, count, flags | IPC_CREAT | IPC_EXCL, id);
+    *made = error == 0;
+    if (*made)
+        return fill(*id, values);
+    if (error != -EEXIST || flags & IPC_EXCL)
+        return error;
+    error = os_sysvsem_get(key, count, flags & ~IPC_CREAT, id);
+    if (error)
+        return error == -ENOENT ? -EAGAIN : error;
+    error = wait_for_mark(*id, deadline);
+    *made = error == -EAGAIN;
+    return *made ? fill(*id, values) : error;
+}
+
+/*
+ * A set with values, made or found: the race between semget and SETALL, solved.
+ *
+ * sem_otime is 0 until the first semop. A maker does one that changes nothing when the
+ * values are in place, and who finds the set waits for that. Makers hold a lock that the
+ * kernel drops if they die, on what stands for the IPC namespace: so whoever finds the
+ * mark missing under the lock has before it what a dead maker left, unless that one is
+ * another program's, which knows no lock. It is given a second.
+ */
+int os_sysvsem_make(key_t key, size_t count, int flags, unsigned short *values,
+                    int64_t deadline, int *id, bool *made)
+{
+    int lock;
+    int error = os_file_open("/proc/self/ns/ipc", O_RDONLY, 0, &lock);
+    if (error)
+        return error;
+    error = os_lock_whole(lock, deadline);
+    while (!error) {
+        error = make(key, count, flags, values, deadline, id, made);
+        if (error != -EAGAIN)
+            break;
+        error = 0; /* it was removed in between */
+    }
+    os_fd_close(&lock);
+    return error;
 }

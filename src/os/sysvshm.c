@@ -36,9 +36,11 @@ int os_sysvshm_detach(void *base, size_t size)
     return shmdt(base) ? -errno : 0;
 }
 
-int os_sysvshm_stat(int id, struct shmid_ds *stat)
+/* IPC_STAT, or by index SHM_STAT and SHM_STAT_ANY, which give the id; or -errno. */
+int os_sysvshm_stat(int id, int command, struct shmid_ds *stat)
 {
-    return shmctl(id, IPC_STAT, stat) ? -errno : 0;
+    int result = shmctl(id, command, stat);
+    return result < 0 ? -errno : result;
 }
 
 int os_sysvshm_set(int id, struct shmid_ds *stat)
@@ -49,4 +51,23 @@ int os_sysvshm_set(int id, struct shmid_ds *stat)
 int os_sysvshm_remove(int id)
 {
     return shmctl(id, IPC_RMID, NULL) ? -errno : 0;
+}
+
+/* Keeps the segment's pages in memory, or no longer. */
+int os_sysvshm_lock(int id, bool lock)
+{
+    return shmctl(id, lock ? SHM_LOCK : SHM_UNLOCK, NULL) ? -errno : 0;
+}
+
+/* Both return the highest index in use, or -errno. */
+int os_sysvshm_limits(struct shminfo *info)
+{
+    int highest = shmctl(0, IPC_INFO, (struct shmid_ds *)info);
+    return highest < 0 ? -errno : highest;
+}
+
+int os_sysvshm_usage(struct shm_info *info)
+{
+    int highest = shmctl(0, SHM_INFO, (struct shmid_ds *)info);
+    return highest < 0 ? -errno : highest;
 }

@@ -1,0 +1,121 @@
+/*
+ * Descriptors: those that shm.posix opens, and whatever else has one.
+ */
+#include "bind/bind.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+
+static bind_descriptor *descriptor_self(lua_State *L)
+{
+    bind_descriptor *self = bind_handle_self(L);
+    if (!self)
+        bind_handle_bad(L, 1, BIND_DESCRIPTOR " expected");
+    return self;
+}
+
+/* Pushes a closed one, which the caller opens. */
+bind_descriptor *bind_descriptor_push(lua_State *L)
+{
+    bind_descriptor *self = lua_newuserdatauv(L, sizeof *self, 0);
+    self->fd = -1;
+    luaL_setmetatable(L, BIND_DESCRIPTOR);
+    return self;
+}
+
+/* What the method called name says, if there is one: luv, luaposix, cqueues, LuaSocket.
+ */
+static bool ask(lua_State *L, int arg, const char *name, lua_Integer *fd)
+{
+    int whole = 0;
+    if (lua_getfield(L, arg, name) == LUA_TFUNCTION) {
+        lua_pushvalue(L, arg);
+        lua_call(L, 1, 1);
+        *fd = lua_tointegerx(L, -1, &whole);
+    }
+    lua_pop(L, 1);
+    return whole && *fd >= 0 && *fd <= INT_MAX;
+}
+
+static bool has_methods(lua_State *L, int arg)
+{
+    if (lua_type(L, arg) == LUA_TTABLE)
+        return true;
+    if (lua_type(L, arg) != LUA_TUSERDATA || !luaL_getmetafield(L, arg, "__index"))
+        return false;
+    lua_pop(L, 1);
+    return true;
+}
+
+/*
+ * An argument that has a descriptor: its number, an open file of io's, a handle of ours,
+ * or an object with one of the methods fileno, pollfd and getfd.
+ */
+int bind_fd(lua_State *L, int arg)
+{
+    static const char *const methods[] = {"fileno", "pollfd", "getfd"};
+    if (lua_type(L, arg) == LUA_TNUMBER)
+        return (int)bind_range(L, arg, "fd", 0, INT_MAX);
+    const luaL_Stream *file = luaL_testudata(L, arg, LUA_FILEHANDLE);
+    if (file && !file->closef)
+        bind_misuse(L, arg, "fd", "file is closed");
+    if (file)
+        return fileno(file->f);
+    lua_Integer fd = -1;
+    for (size_t i = 0; i < sizeof methods / sizeof *methods && has_methods(L, arg); i++) {
+        if (ask(L, arg, methods[i], &fd))
+            return (int)fd;
+    }
+    return bind_misuse(L, arg, "fd", "descriptor expected, got %s",
+                       luaL_typename(L, arg));
+}
+
+/***
+Closes the descriptor.
+@function descriptor:close
+@treturn boolean true
+*/
+static int descriptor_close(lua_State *L)
+{
+    os_fd_close(&descriptor_self(L)->fd);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+static int descriptor_tostring(lua_State *L)
+{
+    const bind_descriptor *self = descriptor_self(L);
+    lua_pushfstring(L,
+                    self->fd < 0 ? BIND_DESCRIPTOR " (closed)" : BIND_DESCRIPTOR " (%d)",
+                    self->fd);
+    return 1;
+}
+
+/***
+The descriptor's number. It stays the handle's: do not close it.
+@function descriptor:fileno
+@treturn int the number
+*/
+static int descriptor_number(lua_State *L)
+{
+    const bind_descriptor *self = descriptor_self(L);
+    bind_arity(L, 1);
+    if (self->fd < 0)
+        bind_handle_bad(L, 1, "descriptor is closed");
+    lua_pushinteger(L, self->fd);
+    return 1;
+}
+
+void bind_descriptor_register(lua_State *L)
+{
+    static const luaL_Reg metamethods[] = {
+        {"__gc", descriptor_close},
+        {"__close", descriptor_close},
+        {"__tostring", descriptor_tostring},
+        {NULL, NULL},
+    };
+    static const luaL_Reg methods[] = {
+        {"close", descriptor_close}, {"fileno", descriptor_number}, {NULL, NULL}};
+    bind_handle_type(L, BIND_DESCRIPTOR, metamethods, methods);
+}

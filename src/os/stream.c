@@ -1,0 +1,90 @@
+/*
+ * Bytes to and from any descriptor: socket, pipe or file.
+ *
+ * Sockets are asked not to block and waited for in poll, as in channel.c. Others block
+ * once poll found them ready, and so a bounded write goes in pieces that a pipe which is
+ * ready has room for. An end that has gone is -EPIPE, never SIGPIPE.
+ */
+#include "os/os.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* write, without the signal that a pipe without a reader sends. */
+static ssize_t write_quietly(int fd, const void *data, size_t size)
+{
+    sigset_t pipe, before, pending;
+    sigemptyset(&pipe);
+    sigaddset(&pipe, SIGPIPE);
+    sigpending(&pending);
+    pthread_sigmask(SIG_BLOCK, &pipe, &before);
+    ssize_t n = write(fd, data, size);
+    int saved = errno;
+    if (n < 0 && saved == EPIPE && !sigismember(&pending, SIGPIPE))
+        sigtimedwait(&pipe, NULL, &(struct timespec){0});
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    errno = saved;
+    return n;
+}
+
+static ssize_t send_some(int fd, const char *data, size_t size, int64_t deadline)
+{
+    ssize_t n = send(fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (n >= 0 || errno != ENOTSOCK)
+        return n;
+    if (deadline != OS_CLOCK_FOREVER) {
+        int error = os_fd_wait(fd, POLLOUT, deadline);
+        if (error) {
+            errno = -error;
+            return -1;
+        }
+        size = size < PIPE_BUF ? size : PIPE_BUF;
+    }
+    return write_quietly(fd, data, size);
+}
+
+/* Writes all of it; *sent tells how far it came when it returns an error. */
+int os_stream_write(int fd, const void *data, size_t size, int64_t deadline, size_t *sent)
+{
+    for (*sent = 0; *sent < size;) {
+        ssize_t n = send_some(fd, (const char *)data + *sent, size - *sent, deadline);
+        if (n >= 0) {
+            *sent += (size_t)n;
+            continue;
+        }
+        if (errno != EAGAIN)
+            return errno == ECONNRESET ? -EPIPE : -errno;
+        int error = os_fd_wait(fd, POLLOUT, deadline);
+        if (error)
+            return error;
+    }
+    return 0;
+}
+
+/* Reads what there is, at most size; *got 0 is the end. */
+int os_stream_read(int fd, void *data, size_t size, int64_t deadline, size_t *got)
+{
+    for (;;) {
+        ssize_t n = recv(fd, data, size, MSG_DONTWAIT);
+        if (n < 0 && errno == ENOTSOCK) {
+            int error =
+                deadline == OS_CLOCK_FOREVER ? 0 : os_fd_wait(fd, POLLIN, deadline);
+            if (error)
+                return error;
+            n = read(fd, data, size);
+        }
+        if (n >= 0) {
+            *got = (size_t)n;
+            return 0;
+        }
+        if (errno != EAGAIN)
+            return -errno;
+        int error = os_fd_wait(fd, POLLIN, deadline);
+        if (error)
+            return error;
+    }
+}
