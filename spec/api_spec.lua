@@ -113,7 +113,8 @@ local HANDLES = {
 }
 local MODULES = {
   ["shm.sysv"] = sysv, ["shm.process"] = process, ["shm"] = require "shm",
-  ["shm.posix"] = posix, ["shm.peer.module"] = require "shm.peer", ["shm.chat"] = require "shm.chat",
+  ["shm.posix"] = posix,
+  ["shm.peer.module"] = require "shm.peer", ["shm.chat"] = require "shm.chat",
 }
 local LUA_SOURCES = {
   ["shm.peer.module"] = "lua/shm/peer.lua", ["shm.chat"] = "lua/shm/chat.lua",

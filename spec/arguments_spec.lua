@@ -148,7 +148,8 @@ local FUNCTIONS = {
   },
   ["shm.process.signals"] = with_pollable {wait = {{"timeout", 0}}},
   ["shm.process.channel"] = with_pollable {
-    shutdown = {},
+    shutdown = {}, sendfd = {{"anything_with_fd", 0, "fd"}, {"timeout", 0}},
+    recvfd = {{"timeout", 0}},
     send = {{"text", "x", "data"}, {"timeout", 0}}, recv = {{"at_least_one", 1, "n"},
                                                            {"timeout", 0}},
   },
@@ -249,7 +250,8 @@ local MODULES = {
   },
   ["shm.chat"] = {serve = {{"opts", {}, "chat%.serve"}}},
 }
-local LOADED = {["shm"] = shm, ["shm.posix"] = posix, ["shm.sysv"] = sysv, ["shm.process"] = process, ["shm.peer"] = peer,
+local LOADED = {["shm"] = shm, ["shm.posix"] = posix, ["shm.sysv"] = sysv,
+                ["shm.process"] = process, ["shm.peer"] = peer,
                 ["shm.chat"] = chat}
 
 local function open_all()

@@ -19,6 +19,24 @@ end
 --- The factor for time-outs that only bound a hang.
 M.patience = tonumber(os.getenv "SHM_SPEC_PATIENCE" or 1)
 
+--- Whether Ctrl-C ends what f waits for: a child is interrupted once it sleeps in f.
+function M.interrupts(f)
+  local child = process.fork(function()
+    local ok, message = pcall(f)
+    process.exit(not ok and tostring(message):match "interrupted" and 42 or 1)
+  end)
+  M.eventually(function()
+    return M.read_file("/proc/" .. child.pid .. "/status"):match "State:%s+S"
+  end)
+  child:kill "INT"
+  local how, code = child:wait(10 * M.patience)
+  if not how then
+    child:kill "KILL"
+    child:wait()
+  end
+  return how == "exit" and code == 42
+end
+
 --- What a shell command prints.
 function M.shell(command)
   local pipe <close> = assert(io.popen(command))

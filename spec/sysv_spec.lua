@@ -339,3 +339,319 @@ describe("a System V semaphore set", function()
     refused(27, "semop", op {{num = 9, op = 1}})
   end)
 end)
+
+describe("a set with values", function()
+  local key
+
+  before_each(function()
+    key = support.key()
+  end)
+
+  after_each(function()
+    for _, set in ipairs(sysv.list().semaphores) do
+      if set.key == key then
+        sysv.semctl(set.id, 0, sysv.IPC_RMID)
+      end
+    end
+  end)
+
+  local function values(id)
+    return sysv.semctl(id, 0, sysv.GETALL)
+  end
+
+  it("is made once and then found, its values as they are by then", function()
+    local id, made = assert(sysv.seminit(key, {3, 0, 32767}))
+    assert.is_true(made)
+    assert.same({3, 0, 32767}, values(id))
+    assert.is_true(id:stat().otime > 0)
+    assert.equal(tonumber("600", 8), id:stat().mode)
+    assert(sysv.semop(id, {{num = 0, op = -2}}))
+    local same, again = assert(sysv.seminit(key, {3, 0, 32767}))
+    assert.is_false(again)
+    assert.equal(id, same)
+    assert.same({1, 0, 32767}, values(same))
+    refused(EEXIST, "^sysv%.seminit", sysv.seminit(key, {1}, sysv.IPC_EXCL))
+    refused(EINVAL, "^sysv%.seminit", sysv.seminit(key, {1, 1, 1, 1}))
+    local before = #sysv.list().semaphores
+    refused(34, "^sysv%.seminit", sysv.seminit(sysv.IPC_PRIVATE, {40000})) -- ERANGE
+    assert.equal(before, #sysv.list().semaphores)
+    assert.is_true(id:remove())
+  end)
+
+  it("is never seen without them, by any of many that begin together", function()
+    for _ = 1, support.rounds(30) do
+      local children = {}
+      for i = 1, 6 do
+        children[i] = process.fork(function()
+          local id = assert(sysv.seminit(key, {2, 0}, nil, 10))
+          assert(sysv.semop(id, {{num = 0, op = -1}}, 10)) -- two at a time hold one
+          assert(sysv.semop(id, {{num = 0, op = 1}, {num = 1, op = 1}}))
+        end)
+      end
+      for _, child in ipairs(children) do
+        assert.same({"exit", 0}, {child:wait(20 * support.patience)})
+      end
+      local id, made = assert(sysv.seminit(key, {2, 0}))
+      assert.is_false(made)
+      assert.same({2, 6}, values(id))
+      id:remove()
+    end
+  end)
+
+  it("is waited for where another program makes it, and finished where that died", function()
+    local id = assert(sysv.semget(key, 2, CREATE)) -- a textbook's maker, slow
+    local child = process.fork(function()
+      process.sleep(0.05)
+      assert(sysv.semctl(id, 0, sysv.SETALL, {9, 9}))
+      assert(sysv.semop(id, {{num = 0, op = 1}}))
+    end)
+    local found, made = assert(sysv.seminit(key, {1, 1}))
+    assert.is_false(made)
+    assert.same({10, 9}, values(found))
+    child:wait(10)
+    id:remove()
+    assert(sysv.semget(key, 2, CREATE)) -- and one that is dead
+    refused(ETIMEDOUT, "seminit", sysv.seminit(key, {1, 1}, 0, 0.05))
+    found, made = assert(sysv.seminit(key, {1, 5}))
+    assert.is_true(made)
+    assert.same({1, 5}, values(found))
+  end)
+
+  it("survives makers that are killed at any time", function()
+    for round = 1, support.rounds(40) do
+      local child = process.fork(function()
+        while true do
+          local id = sysv.seminit(key, {1, 2})
+          if id then
+            id:remove()
+          end
+        end
+      end)
+      process.sleep(0.0003 * (round % 10 + 1))
+      child:kill "KILL"
+      child:wait(10)
+      local id = assert(sysv.seminit(key, {1, 2}, 0, 10 * support.patience))
+      assert.same({1, 2}, values(id))
+      id:remove()
+    end
+  end)
+end)
+
+describe("a System V message queue", function()
+  local q
+
+  before_each(function() q = assert(sysv.msgget(PRIVATE, CREATE)) end)
+  after_each(function() q:remove() end)
+
+  local function take(...)
+    return {sysv.msgrcv(q, 100, ...)}
+  end
+
+  it("gives the first message, or the one of a type", function()
+    for i, type in ipairs {3, 1, 2, 3, 1} do
+      assert.is_true(sysv.msgsnd(q, type, "m" .. i))
+    end
+    assert.same({"m3", 2}, take(2))
+    assert.same({"m1", 3}, take())
+    assert.same({"m2", 1}, take(-2))
+    assert.same({"m4", 3}, take(1, sysv.MSG_EXCEPT))
+    refused(42, "^sysv%.msgrcv", sysv.msgrcv(q, 100, 7, sysv.IPC_NOWAIT)) -- ENOMSG
+    assert.same({"m5", 1}, take(0, sysv.IPC_NOWAIT))
+  end)
+
+  it("counts the text alone", function()
+    sysv.msgsnd(q, 1, "12345678")
+    sysv.msgsnd(q, math.maxinteger, "")
+    assert.equal(8, q:stat().cbytes)
+    assert.equal(2, q:stat().qnum)
+    refused(7, "msgrcv", sysv.msgrcv(q, 7)) -- E2BIG: it stays
+    assert.same({"12345678", 1}, {sysv.msgrcv(q, 8)})
+    assert.same({"", math.maxinteger}, {sysv.msgrcv(q, 0)})
+    sysv.msgsnd(q, 1, "12345678")
+    assert.same({"1234", 1}, {sysv.msgrcv(q, 4, 0, sysv.MSG_NOERROR)})
+    local most = sysv.limits().msgmax
+    assert.is_true(sysv.msgsnd(q, 1, ("x"):rep(most)))
+    assert.equal(("x"):rep(most), (sysv.msgrcv(q, most)))
+    refused(EINVAL, "msgsnd", sysv.msgsnd(q, 1, ("x"):rep(most + 1)))
+  end)
+
+  it("copies a message by its place where the kernel can", function()
+    sysv.msgsnd(q, 5, "first")
+    sysv.msgsnd(q, 6, "second")
+    local data, type, errno = sysv.msgrcv(q, 100, 1, sysv.MSG_COPY | sysv.IPC_NOWAIT)
+    if errno == 38 then -- ENOSYS
+      return pending "the kernel has no MSG_COPY"
+    end
+    assert.same({"second", 6}, {data, type})
+    assert.equal(2, q:stat().qnum)
+    refused(42, "msgrcv", sysv.msgrcv(q, 100, 2, sysv.MSG_COPY | sysv.IPC_NOWAIT))
+  end)
+
+  it("waits while it is empty or full, as long as it is told", function()
+    local start = process.monotonic()
+    refused(ETIMEDOUT, "msgrcv", sysv.msgrcv(q, 100, 0, 0, 0.05))
+    assert.is_true(process.monotonic() - start >= 0.05)
+    refused(ETIMEDOUT, "msgrcv", sysv.msgrcv(q, 100, 0, 0, 0))
+    assert(sysv.msgctl(q, sysv.IPC_SET, {qbytes = 10}))
+    assert.is_true(sysv.msgsnd(q, 1, "12345678"))
+    refused(ETIMEDOUT, "msgsnd", sysv.msgsnd(q, 1, "12345678", 0, 0.02))
+    refused(EAGAIN, "msgsnd", sysv.msgsnd(q, 1, "12345678", sysv.IPC_NOWAIT))
+    local child = process.fork(function()
+      process.sleep(0.02)
+      assert(sysv.msgrcv(q.id, 100))
+    end)
+    assert.is_true(sysv.msgsnd(q, 1, "abcdefgh", 0, 10 * support.patience))
+    assert.same({"exit", 0}, {child:wait(10)})
+    assert.same({"abcdefgh", 1}, {sysv.msgrcv(q, 100)})
+    assert.is_true(support.interrupts(function() sysv.msgrcv(q, 100) end))
+    local waiter = process.fork(function()
+      local _, _, errno = sysv.msgrcv(q, 100)
+      process.exit(errno)
+    end)
+    process.sleep(0.05)
+    q:remove()
+    local how, code = waiter:wait(10)
+    assert.equal("exit", how)
+    assert.is_true(code == EIDRM or code == EINVAL) -- or it had not begun
+  end)
+
+  it("is what ipcs says it is", function()
+    sysv.msgsnd(q, 1, "12345")
+    local text = support.shell("LC_ALL=C ipcs -q -i " .. q.id)
+    local stat = q:stat()
+    assert.equal(tonumber(text:match "cbytes=(%d+)"), stat.cbytes)
+    assert.equal(tonumber(text:match "qbytes=(%d+)"), stat.qbytes)
+    assert.equal(tonumber(text:match "qnum=(%d+)"), stat.qnum)
+    assert.equal(tonumber(text:match "lspid=(%d+)"), stat.lspid)
+    assert.equal(process.pid(), stat.lspid)
+    assert.equal(q.id, stat.id)
+    assert.is_true(stat.stime > 0)
+    assert.is_true(sysv.msgctl(q, sysv.IPC_SET, {mode = tonumber("640", 8), qbytes = 100}))
+    assert.equal(tonumber("640", 8), q:stat().mode)
+    assert.equal(100, q:stat().qbytes)
+    assert.is_true(sysv.msgctl(q.id, sysv.IPC_RMID))
+    refused(EINVAL, "msgctl", q:stat())
+    q = assert(sysv.msgget(PRIVATE, CREATE))
+  end)
+
+  it("is found by its key", function()
+    local key = support.key()
+    refused(ENOENT, "^sysv%.msgget key", sysv.msgget(key))
+    local one = assert(sysv.msgget(key, CREATE))
+    refused(EEXIST, "msgget", sysv.msgget(key, CREATE))
+    assert.equal(one, assert(sysv.msgget(key)))
+    local other = assert(sysv.msgget(PRIVATE, sysv.IPC_CREAT))
+    assert.equal(tonumber("600", 8), other:stat().mode)
+    other:remove()
+    one:remove()
+  end)
+end)
+
+describe("looking at System V from outside", function()
+  it("lists what ipcs lists", function()
+    local key = support.key()
+    local seg = assert(sysv.shmget(key, 12345, CREATE))
+    local set = assert(sysv.semget(key, 4, CREATE))
+    local q = assert(sysv.msgget(key, CREATE))
+    local region <close> = assert(sysv.shmat(seg))
+    local all = sysv.list()
+    local function find(list)
+      for _, one in ipairs(list) do
+        if one.key == key then
+          return one
+        end
+      end
+    end
+    local segment = find(all.segments)
+    assert.equal(12345, segment.segsz)
+    assert.equal(12345, #region)
+    assert.equal(1, segment.nattch)
+    assert.equal(seg.id, segment.id)
+    assert.equal(process.pid(), segment.cpid)
+    assert.equal(4, find(all.semaphores).nsems)
+    assert.equal(q.id, find(all.queues).id)
+    for flag, list in pairs {["-m"] = all.segments, ["-s"] = all.semaphores, ["-q"] = all.queues} do
+      assert.equal(#support.ipcs(flag), #list, flag)
+    end
+    assert.is_true(sysv.shmctl(0, sysv.SHM_INFO).used_ids >= 1)
+    assert.is_true(sysv.semctl(0, 0, sysv.SEM_INFO).semaphores >= 4)
+    assert.is_true(sysv.msgctl(0, sysv.MSG_INFO).queues >= 1)
+    for _, id in ipairs {seg, set, q} do
+      assert(id:remove())
+    end
+    assert.is_nil(find(sysv.list().semaphores))
+  end)
+
+  it("gives the limits that the kernel shows", function()
+    local limits = sysv.limits()
+    local function shown(name)
+      return tonumber((support.read_file("/proc/sys/kernel/" .. name):match "%d+"))
+    end
+    assert.equal(shown "shmmni", limits.shmmni)
+    assert.equal(shown "msgmax", limits.msgmax)
+    assert.equal(shown "msgmnb", limits.msgmnb)
+    assert.equal(shown "msgmni", limits.msgmni)
+    assert.equal(math.min(math.maxinteger, shown "shmmax"), limits.shmmax)
+    local sem = support.read_file "/proc/sys/kernel/sem"
+    assert.same({sem:match "(%d+)%s+(%d+)%s+(%d+)%s+(%d+)"},
+                {tostring(limits.semmsl), tostring(limits.semmns), tostring(limits.semopm),
+                 tostring(limits.semmni)})
+    assert.equal(tonumber((support.shell "getconf PAGESIZE")), limits.page_size)
+  end)
+end)
+
+describe("a segment's finer points", function()
+  it("takes the place of a region with SHM_REMAP", function()
+    local small = assert(sysv.shmget(PRIVATE, 100, CREATE))
+    local large = assert(sysv.shmget(PRIVATE, 3 * 4096, CREATE))
+    local place, before = assert(sysv.shmat(large)), support.mappings()
+    local address = place:address()
+    local view = place:view(0, 1)
+    local function remap(id) return sysv.shmat(id, place, sysv.SHM_REMAP) end
+    assert.error_matches(function() remap(small) end, "views")
+    view:close()
+    collectgarbage()
+    local r = assert(remap(small))
+    assert.equal(address, r:address())
+    assert.error_matches(function() place:get_u8(0) end, "closed")
+    r:write(96, "last")
+    assert.equal(before, support.mappings())
+    assert.equal(0, large:stat().nattch)
+    refused(EINVAL, "shmat", sysv.shmat(large, r, sysv.SHM_REMAP))
+    assert.equal("last", r:read(96, 4))
+    r:close()
+    assert.equal(before - 1, support.mappings())
+    assert.error_matches(function() sysv.shmat(small, 4096, sysv.SHM_REMAP) end, "address")
+    small:remove()
+    large:remove()
+  end)
+
+  it("is kept in memory by SHM_LOCK", function()
+    local id = assert(sysv.shmget(PRIVATE, 4096, CREATE))
+    assert.is_true(sysv.shmctl(id, sysv.SHM_LOCK))
+    assert.is_true(id:stat().mode & sysv.SHM_LOCKED ~= 0)
+    assert.is_true(sysv.shmctl(id, sysv.SHM_UNLOCK))
+    assert.equal(0, id:stat().mode & sysv.SHM_LOCKED)
+    id:remove()
+  end)
+
+  it("may be of huge pages, or promised to nobody", function()
+    local id = assert(sysv.shmget(PRIVATE, 1 << 30, CREATE | sysv.SHM_NORESERVE))
+    local r = assert(sysv.shmat(id, nil, sysv.SHM_EXEC))
+    r:set_i64((1 << 30) - 8, 5)
+    r:close()
+    id:remove()
+    for _, size in ipairs {sysv.SHM_HUGE_2MB, sysv.SHM_HUGE_1GB} do
+      local huge, message, errno = sysv.shmget(PRIVATE, 1 << 30, CREATE | sysv.SHM_HUGETLB | size)
+      if huge then
+        local all = assert(sysv.shmat(huge))
+        all:set_i64((1 << 30) - 8, 5)
+        assert.is_true(all:close())
+        huge:remove()
+      else -- the machine has none set aside, or no such size
+        assert.matches("^sysv%.shmget", message)
+        assert.is_true(errno == 12 or errno == EINVAL or errno == 2)
+      end
+    end
+  end)
+end)

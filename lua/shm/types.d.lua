@@ -676,7 +676,12 @@ function sysv.msgctl(id, command, values) end
 ---@return integer? errno
 function sysv.seminit(key, values, flags, timeout) end
 
----@return {segments: shm.sysv.shmid_ds[], semaphores: shm.sysv.semid_ds[], queues: shm.sysv.msqid_ds[]}
+---@class shm.sysv.all
+---@field segments shm.sysv.shmid_ds[]
+---@field semaphores shm.sysv.semid_ds[]
+---@field queues shm.sysv.msqid_ds[]
+
+---@return shm.sysv.all
 function sysv.list() end
 
 ---@return table<string, integer>
@@ -751,6 +756,19 @@ function channel:recv(n, timeout) end
 ---@return string? message
 ---@return integer? errno
 function channel:shutdown() end
+
+---@param fd shm.posix.fd|shm.region
+---@param timeout? number
+---@return true|nil
+---@return string? message
+---@return integer? errno
+function channel:sendfd(fd, timeout) end
+
+---@param timeout? number
+---@return shm.posix.descriptor|nil
+---@return string? message
+---@return integer? errno
+function channel:recvfd(timeout) end
 ---@return true
 function channel:close() end
 

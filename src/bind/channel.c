@@ -141,6 +141,51 @@ static int channel_receive(lua_State *L)
 }
 
 /***
+Sends a descriptor: the other end gets one of its own that is open on the same file,
+memory or socket. The other end takes it with recvfd, at the same place among what is
+sent.
+@function channel:sendfd
+@tparam int|file|shm.posix.descriptor|shm.region fd whatever has a descriptor
+@number[opt] timeout in seconds, absent for ever
+@treturn boolean true
+@treturn[2] nil
+@treturn[2] string message
+@treturn[2] int ETIMEDOUT, EINTR after a signal, EPIPE when the other end is gone, EINVAL
+(no Unix socket) …
+@see unix(7)
+*/
+static int channel_send_fd(lua_State *L)
+{
+    const channel *self = channel_self(L);
+    bind_arity(L, 3);
+    int64_t deadline = bind_deadline(L, 3);
+    int fd = bind_fd(L, 2);
+    return bind_done(L, os_channel_send_fd(channel_open(L, self), fd, deadline),
+                     "channel.sendfd");
+}
+
+/***
+Receives a descriptor.
+@function channel:recvfd
+@number[opt] timeout in seconds, absent for ever
+@treturn shm.posix.descriptor the descriptor, to be mapped with shm.map, for one
+@treturn[2] nil
+@treturn[2] string message
+@treturn[2] int ETIMEDOUT, EINTR after a signal, EPIPE when the other end is gone, ENOMSG
+(something else was sent; its first byte is lost) …
+@see unix(7)
+*/
+static int channel_receive_fd(lua_State *L)
+{
+    const channel *self = channel_self(L);
+    bind_arity(L, 2);
+    int64_t deadline = bind_deadline(L, 2);
+    bind_descriptor *received = bind_descriptor_push(L);
+    int error = os_channel_receive_fd(channel_open(L, self), deadline, &received->fd);
+    return error ? bind_fail(L, error, "channel.recvfd") : 1;
+}
+
+/***
 Tells the other end that no more will be sent; it can still be heard. Closing at once
 would, on TCP, take back what is under way if there is something left to read.
 @function channel:shutdown
@@ -187,6 +232,8 @@ void bind_channel_add(lua_State *L)
     static const luaL_Reg methods[] = {
         {"send", channel_send},
         {"recv", channel_receive},
+        {"sendfd", channel_send_fd},
+        {"recvfd", channel_receive_fd},
         {"shutdown", channel_shutdown},
         {"close", channel_close},
         {NULL, NULL},

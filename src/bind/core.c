@@ -9,6 +9,7 @@ __attribute__((visibility("default"))) int luaopen_shm_core(lua_State *L);
 int luaopen_shm_core(lua_State *L)
 {
     bind_region_register(L);
+    bind_descriptor_register(L);
     lua_createtable(L, 0, 5);
     bind_sysv_open(L);
     lua_setfield(L, -2, "sysv");

@@ -312,7 +312,6 @@ void bind_posix_open(lua_State *L)
         {"F_SEAL_FUTURE_WRITE", F_SEAL_FUTURE_WRITE},
         {NULL, 0},
     };
-    bind_descriptor_register(L);
     luaL_newlib(L, functions);
     bind_constants(L, constants);
     bind_lock_add(L);

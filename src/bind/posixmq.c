@@ -317,7 +317,8 @@ static int notification_wait(lua_State *L)
     if (self->fd < 0)
         bind_handle_bad(L, 1, "notification is closed");
     int error = os_posixmq_notified(self->fd, deadline);
-    self->armed = error == -ETIMEDOUT || error == -EINTR;
+    if (error == 0 || error == -ECANCELED)
+        self->armed = false;
     return bind_done(L, error, "notification.wait");
 }
 

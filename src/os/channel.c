@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <string.h>
 #include <sys/socket.h>
 
 int os_channel_pair(int type, int fd[2])
@@ -70,6 +71,69 @@ int os_channel_receive(int fd, void *data, size_t size, int64_t deadline, size_t
         ssize_t n = recv(fd, data, size, MSG_DONTWAIT);
         if (n > 0) {
             *got = (size_t)n;
+            return 0;
+        }
+        if (n == 0 || errno == ECONNRESET)
+            return -EPIPE;
+        if (!would_block(errno))
+            return -errno;
+        int error = os_fd_wait(fd, POLLIN, deadline);
+        if (error)
+            return error;
+    }
+}
+
+/* A message of one byte with a descriptor beside it: what SCM_RIGHTS asks for. */
+typedef union packet {
+    char bytes[CMSG_SPACE(sizeof(int))];
+    struct cmsghdr aligned;
+} packet;
+
+static struct msghdr envelope(struct iovec *byte, packet *control)
+{
+    memset(control, 0, sizeof *control);
+    return (struct msghdr){.msg_iov = byte,
+                           .msg_iovlen = 1,
+                           .msg_control = control->bytes,
+                           .msg_controllen = sizeof control->bytes};
+}
+
+int os_channel_send_fd(int fd, int sent, int64_t deadline)
+{
+    char nothing = 0;
+    packet control;
+    struct msghdr message = envelope(&(struct iovec){&nothing, 1}, &control);
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof sent);
+    memcpy(CMSG_DATA(header), &sent, sizeof sent);
+    while (sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
+        if (!would_block(errno))
+            return errno == ECONNRESET ? -EPIPE : -errno;
+        int error = os_fd_wait(fd, POLLOUT, deadline);
+        if (error)
+            return error;
+    }
+    return 0;
+}
+
+/* -ENOMSG when what came was a plain byte; it is gone then. */
+int os_channel_receive_fd(int fd, int64_t deadline, int *received)
+{
+    char nothing;
+    packet control;
+    struct iovec byte = {&nothing, 1};
+    for (;;) {
+        struct msghdr message = envelope(&byte, &control);
+        ssize_t n = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+        if (n > 0) {
+            const struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+            if (!header || header->cmsg_level != SOL_SOCKET ||
+                header->cmsg_type != SCM_RIGHTS ||
+                header->cmsg_len < CMSG_LEN(sizeof *received))
+                return -ENOMSG;
+            memcpy(received, CMSG_DATA(header), sizeof *received);
             return 0;
         }
         if (n == 0 || errno == ECONNRESET)

@@ -51,6 +51,8 @@ int os_channel_shutdown(int fd);
 int os_channel_send(int fd, const void *data, size_t size, int64_t deadline,
                     size_t *sent);
 int os_channel_receive(int fd, void *data, size_t size, int64_t deadline, size_t *got);
+int os_channel_send_fd(int fd, int sent, int64_t deadline);
+int os_channel_receive_fd(int fd, int64_t deadline, int *received);
 
 /* process.c: children and other processes */
 typedef struct os_process {

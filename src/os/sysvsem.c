@@ -126,8 +126,12 @@ static int make(key_t key, size_t count, int flags, unsigned short *values,
 {
     int error = os_sysvsem_get(key, count, flags | IPC_CREAT | IPC_EXCL, id);
     *made = error == 0;
-    if (*made)
-        return fill(*id, values);
+    if (*made) {
+        error = fill(*id, values);
+        if (error)
+            os_sysvsem_remove(*id);
+        return error;
+    }
     if (error != -EEXIST || flags & IPC_EXCL)
         return error;
     error = os_sysvsem_get(key, count, flags & ~IPC_CREAT, id);

@@ -122,7 +122,8 @@ local function record(it)
 
   local function field_of(key, level)
     local field = type(key) == "string" and fields[key]
-    return field or error(("there is no field '%s'"):format(tostring(key)), level + 1)
+    return field or error(("there is no field '%s'"):format(tostring(key)),
+                          level > 0 and level + 1 or 0)
   end
 
   return {

@@ -1,0 +1,397 @@
+-- shm.create, attach, open, unlink, anonymous and map: memory by name, by file, and without.
+local posix = require "shm.posix"
+local process = require "shm.process"
+local shm = require "shm"
+local support = require "spec.support"
+
+local EPERM, ENOENT, EAGAIN, EEXIST, EINVAL, EFBIG, ENOSPC = 1, 2, 11, 17, 22, 27, 28
+local ERANGE, ELOOP, ENODATA, ENOTSUP = 34, 40, 61, 95
+local PAGE = posix.PAGE_SIZE
+
+local function refused(errno, said, result, message, number)
+  assert.is_nil(result)
+  assert.matches(said, message)
+  assert.equal(errno, number)
+end
+
+local function mode_of(name)
+  return support.shell("stat -c %a /dev/shm/" .. name .. " 2>/dev/null"):match "%d+"
+end
+
+describe("a named region", function()
+  local name
+
+  before_each(function()
+    name = "shm-spec-" .. support.key()
+  end)
+
+  after_each(function()
+    posix.shm_unlink("/" .. name)
+  end)
+
+  it("is zeros of the size asked for, its owner's alone, and reserved", function()
+    local r <close> = assert(shm.create(name, 5000))
+    assert.equal(5000, #r)
+    assert.equal(("\0"):rep(5000), r:read(0, 5000))
+    assert.equal("600", mode_of(name))
+    assert.matches("^shm%.region %(/" .. name:gsub("%-", "%%-") .. ", 5000 bytes%)$", tostring(r))
+    local entry
+    for _, one in ipairs(posix.list()) do
+      entry = one.name == "/" .. name and one or entry
+    end
+    assert.equal("memory", entry.kind)
+    assert.equal(5000, entry.size)
+    assert.is_true(entry.used >= 5000, "memory was promised, not reserved")
+  end)
+
+  it("has exactly the mode asked for, whatever the umask", function()
+    local r <close> = assert(shm.create(name, 1, {mode = tonumber("666", 8)}))
+    assert.equal("666", mode_of(name))
+    assert.equal(1, #r)
+  end)
+
+  it("is the same memory to all who attach it, with or without the slash", function()
+    local one <close> = assert(shm.create(name, 100))
+    local other <close> = assert(shm.attach("/" .. name))
+    one:write(10, "here")
+    assert.equal("here", other:read(10, 4))
+    assert.equal(100, #other)
+  end)
+
+  it("must be new for create, there for attach, and either for open", function()
+    refused(ENOENT, "^shm%.attach '/" .. name:gsub("%-", "%%-") .. "': No such", shm.attach(name))
+    refused(ENOENT, "^shm%.unlink", shm.unlink(name))
+    local first <close>, made = assert(shm.open(name, 100))
+    assert.is_true(made)
+    local second <close>, again = assert(shm.open(name, 50))
+    assert.is_false(again)
+    assert.equal(100, #second)
+    first:set_i64(0, 7)
+    assert.equal(7, second:get_i64(0))
+    refused(EEXIST, "^shm%.create", shm.create(name, 100))
+    refused(ERANGE, "it has 100 bytes, not 101", shm.open(name, 101))
+    assert.is_true(shm.unlink(name))
+    assert.is_nil(mode_of(name))
+    assert.equal(7, second:get_i64(0))
+  end)
+
+  it("can be looked at only", function()
+    shm.create(name, 16):set_i64(0, 5)
+    local r <close> = assert(shm.attach(name, {readonly = true}))
+    assert.equal(5, r:get_i64(0))
+    assert.error_matches(function() r:set_i64(0, 1) end, "read%-only")
+    assert.error_matches(function() r:resize(8) end, "read%-only")
+    assert.is_true(r:resize())
+  end)
+
+  it("is refused where it is a symbolic link", function()
+    os.execute("ln -s /tmp /dev/shm/" .. name)
+    refused(ELOOP, "^shm%.attach", shm.attach(name))
+    refused(EEXIST, "^shm%.create", shm.create(name, 10))
+    refused(ELOOP, "^shm%.open", shm.open(name, 10))
+  end)
+
+  it("is refused where it is no memory, without blocking", function()
+    os.execute("mkfifo /dev/shm/" .. name)
+    local _, _, errno = shm.attach(name)
+    assert.equal(EINVAL, errno)
+  end)
+
+  it("is refused where it is another user's, unless that is named", function()
+    if posix.fstat(0).uid ~= 0 and support.shell "id -u" ~= "0\n" then
+      return pending "takes root to give memory to another user"
+    end
+    shm.create(name, 10, {mode = tonumber("666", 8)}):close()
+    os.execute("chown 65534 /dev/shm/" .. name)
+    refused(EPERM, "belongs to user 65534", shm.attach(name))
+    refused(EPERM, "belongs to user 65534", shm.open(name, 10))
+    refused(EPERM, "belongs to user 65534", shm.attach(name, {owner = 1}))
+    assert(shm.attach(name, {owner = 65534})):close()
+    assert(shm.attach(name, {owner = -1})):close()
+  end)
+
+  it("is not attached between another program's shm_open and ftruncate", function()
+    local half <close> = assert(posix.shm_open("/" .. name, posix.O_CREAT | posix.O_RDWR))
+    refused(EAGAIN, "no size yet", shm.attach(name))
+    refused(EAGAIN, "no size yet", shm.open(name, 10))
+    assert(posix.ftruncate(half, 10))
+    assert.equal(10, #assert(shm.attach(name)))
+  end)
+
+  it("appears whole, and once, to many who open it at the same time", function()
+    for _ = 1, support.rounds(20) do
+      local go, other = process.socketpair()
+      local children = {}
+      for i = 1, 8 do
+        children[i] = process.fork(function()
+          go:close()
+          other:recv(1)
+          local r, made = assert(shm.open(name, 1 << 16))
+          assert(#r == 1 << 16)
+          r:add(made and 0 or 8, 1)
+        end)
+      end
+      other:close()
+      go:send(("x"):rep(8))
+      for _, child in ipairs(children) do
+        assert.same({"exit", 0}, {child:wait(10 * support.patience)})
+      end
+      local r <close> = assert(shm.attach(name))
+      assert.equal(1, r:load(0), "makers")
+      assert.equal(7, r:load(8), "finders")
+      shm.unlink(name)
+    end
+  end)
+
+  it("is there or not, but never half, when its creator is killed", function()
+    local seen = {whole = 0, none = 0}
+    for round = 1, support.rounds(200) do
+      local child = process.fork(function()
+        while true do
+          shm.create(name, 1 << 20)
+          shm.unlink(name)
+        end
+      end)
+      process.sleep(0.0005 + (round % 20) * 0.0002)
+      child:kill "KILL"
+      child:wait(10)
+      local r, _, errno = shm.attach(name)
+      if r then
+        seen.whole = seen.whole + 1
+        assert.equal(1 << 20, #r)
+        assert.equal(0, r:get_u8((1 << 20) - 1))
+        r:close()
+        shm.unlink(name)
+      else
+        seen.none = seen.none + 1
+        assert.equal(ENOENT, errno)
+      end
+      local again <close> = assert(shm.create(name, 10), "the name is usable")
+      shm.unlink(name)
+      assert.equal(10, #again)
+    end
+    assert.is_true(seen.none > 0)
+  end)
+
+  it("does not exist when there is no room for it", function()
+    local room = support.shell "df --output=avail -B1 /dev/shm":match "%d+"
+    local _, message, errno = shm.create(name, math.tointeger(room) * 2)
+    assert.matches("No space left", message)
+    assert.equal(ENOSPC, errno)
+    assert.is_nil(mode_of(name))
+  end)
+
+  it("grows and shrinks, moved where it must be", function()
+    local r <close> = assert(shm.create(name, 100))
+    local part <close> = r:view(0, 100)
+    r:write(0, "first")
+    assert.is_true(r:resize(1 << 20))
+    assert.equal(1 << 20, #r)
+    r:write((1 << 20) - 4, "last")
+    assert.equal("first", r:read(0, 5))
+    r:write(0, "again")
+    assert.equal("again", part:read(0, 5), "the view shows the same memory")
+    assert.is_true(r:resize(10))
+    assert.equal(10, #r)
+    assert.error_matches(function() r:read(10, 1) end, "not within the 10 bytes")
+    assert.equal("again", r:read(0, 5))
+    assert.error_matches(function() part:resize(5) end, "view")
+    assert.error_matches(function() r:resize(0) end, "n: 0")
+  end)
+
+  it("shows what others made of its size when asked to", function()
+    local one <close> = assert(shm.create(name, 100))
+    local other <close> = assert(shm.attach(name))
+    assert(one:resize(5000))
+    one:write(4990, "far")
+    assert.equal(100, #other)
+    assert.is_true(other:resize())
+    assert.equal(5000, #other)
+    assert.equal("far", other:read(4990, 3))
+  end)
+
+  it("with a max stays where it is as it grows, and others see it grow", function()
+    local one <close> = assert(shm.create(name, 100, {max = 1 << 22}))
+    local other <close> = assert(shm.attach(name, {max = 1 << 22}))
+    local part = one:view(0, 100)
+    local address = one:address()
+    local bound = one:getter_u8(0)
+    for _, size in ipairs {PAGE, 1 << 20, 1 << 22, 5000} do
+      assert(one:resize(size))
+      assert.equal(size, #one)
+      assert.equal(size, #other)
+      one:write(size - 3, "end")
+      assert.equal("end", other:read(size - 3, 3))
+      assert.error_matches(function() other:read(size, 1) end, "not within the " .. size)
+    end
+    assert.equal(address, one:address())
+    assert.equal(100, #part)
+    assert.equal(0, bound())
+    refused(EFBIG, "^region%.resize", one:resize((1 << 22) + 1))
+    assert.error_matches(function() shm.create(name, 10, {max = 9}) end, "max: 9")
+  end)
+
+  it("reaches through a bound getter what came by growing", function()
+    local one <close> = assert(shm.create(name, 16, {max = 1 << 20}))
+    local other <close> = assert(shm.attach(name, {max = 1 << 20}))
+    assert(one:resize(1 << 20))
+    local get, set = other:getter_i64(PAGE), one:setter_i64(PAGE)
+    set(42)
+    assert.equal(42, get())
+    one:resize(16)
+    assert.error_matches(get, "gone")
+    one:close()
+    assert.error_matches(function() set(1) end, "closed")
+  end)
+
+  it("has a descriptor of its own", function()
+    local r <close> = assert(shm.create(name, 100))
+    assert.equal(100, posix.fstat(r:fileno()).size)
+    local again <close> = assert(shm.map(r:fileno(), {mode = "rw"}))
+    again:write(0, "x")
+    assert.equal("x", r:read(0, 1))
+  end)
+end)
+
+describe("an anonymous region", function()
+  it("is shared with children, and grows for all", function()
+    local r <close> = assert(shm.anonymous(100, {max = 1 << 20}))
+    assert.equal(100, #r)
+    local child = process.fork(function()
+      assert(r:resize(8192))
+      r:write(8000, "child")
+      r:store32(0, 1)
+      r:wake(0)
+    end)
+    assert(r:wait(0, 0, 10 * support.patience))
+    assert.equal("child", r:read(8000, 5))
+    assert.same({"exit", 0}, {child:wait(10)})
+  end)
+
+  it("leaves nothing when everybody is gone", function()
+    local before = support.shell "ls /dev/shm"
+    process.fork(function()
+      shm.anonymous(1 << 20)
+      process.kill(process.pid(), "KILL")
+    end):wait(10)
+    assert.equal(before, support.shell "ls /dev/shm")
+  end)
+
+  it("goes to a stranger through a socket", function()
+    local one, other = process.socketpair "seqpacket"
+    local child = process.fork(function()
+      local r = assert(shm.anonymous(5000))
+      r:write(4990, "sent")
+      assert(one:sendfd(r))
+      assert(one:send "done")
+    end)
+    local received = assert(other:recvfd(10 * support.patience))
+    assert.equal("done", other:recv(10, 10))
+    local r <close> = assert(shm.map(received, {mode = "rw"}))
+    received:close()
+    assert.equal(5000, #r)
+    assert.equal("sent", r:read(4990, 4))
+    child:wait(10)
+    one:send "x"
+    local _, _, errno = other:recvfd(0)
+    assert.equal(42, errno) -- ENOMSG: a plain message
+    refused(110, "recvfd", other:recvfd(0.01))
+    one:close()
+    refused(32, "recvfd", other:recvfd(1))
+    refused(32, "sendfd", other:sendfd(0))
+    other:close()
+  end)
+end)
+
+describe("a mapped file", function()
+  local path
+
+  before_each(function()
+    path = os.tmpname()
+    local file = assert(io.open(path, "w"))
+    file:write(("0123456789"):rep(500))
+    file:close()
+  end)
+
+  after_each(function()
+    os.remove(path)
+  end)
+
+  it("is all of the file, to be looked at, unless told otherwise", function()
+    local r <close> = assert(shm.map(path))
+    assert.equal(5000, #r)
+    assert.equal("789012", r:read(4987, 6))
+    assert.error_matches(function() r:write(0, "x") end, "read%-only")
+  end)
+
+  it("begins and ends anywhere", function()
+    local r <close> = assert(shm.map(path, {offset = 4097, size = 10}))
+    assert.equal("7890123456", r:read(0, 10))
+    assert.equal(10, #r)
+    local rest <close> = assert(shm.map(path, {offset = 4999}))
+    assert.equal("9", rest:read(0, 1))
+    assert.equal(1, #rest)
+    refused(ENODATA, "^shm%.map", shm.map(path, {offset = 5000}))
+  end)
+
+  it("is written for everyone with rw, and for nobody else with private", function()
+    local shared <close> = assert(shm.map(path, {mode = "rw"}))
+    local own <close> = assert(shm.map(path, {mode = "private"}))
+    shared:write(10, "shared")
+    own:write(0, "own")
+    assert.is_true(shared:sync())
+    assert.is_true(shared:sync(4090, 10))
+    assert.equal("0123456789shared", support.read_file(path):sub(1, 16))
+    assert.equal("own3456789shared", own:read(0, 16))
+    refused(ENOTSUP, "resize", own:resize(10))
+  end)
+
+  it("takes a file that is open, and a descriptor", function()
+    local file <close> = assert(io.open(path, "r+"))
+    local r <close> = assert(shm.map(file, {mode = "rw"}))
+    local descriptor <close> = assert(posix.open(path, posix.O_RDONLY))
+    local other <close> = assert(shm.map(descriptor))
+    r:write(0, "x")
+    assert.equal("x1", other:read(0, 2))
+    file:close()
+    assert.error_matches(function() shm.map(file) end, "closed")
+    assert.equal("x", r:read(0, 1))
+  end)
+
+  it("is made and reserved where that is asked for, and persists", function()
+    os.remove(path)
+    refused(ENOENT, "^shm%.map", shm.map(path, {mode = "rw"}))
+    local child = process.fork(function()
+      local r = assert(shm.map(path, {mode = "rw", create = true, size = 100}))
+      r:write(0, "kept")
+      assert(r:sync())
+      process.kill(process.pid(), "KILL")
+    end)
+    assert.same({"signal", "KILL"}, {child:wait(10)})
+    local r <close> = assert(shm.map(path, {mode = "rw", create = true, size = 5}))
+    assert.equal("kept", r:read(0, 4))
+    assert.equal(100, #support.read_file(path))
+    assert.equal(5, #r)
+    assert(r:resize(200))
+    assert.equal(200, #support.read_file(path))
+  end)
+
+  it("grows in place up to its max", function()
+    local r <close> = assert(shm.map(path, {mode = "rw", offset = 100, max = 1 << 20}))
+    local address = r:address()
+    assert(r:resize(10000))
+    assert.equal(10100, #support.read_file(path))
+    assert.equal(10000, #r)
+    assert.equal(address, r:address())
+    assert(r:resize(5))
+    assert.equal(105, #support.read_file(path))
+  end)
+
+  it("is refused where there is nothing to map", function()
+    refused(ENOENT, "^shm%.map '/no/such/file'", shm.map "/no/such/file")
+    local _, _, errno = shm.map "/tmp"
+    assert.is_true(errno == 19 or errno == EINVAL) -- ENODEV: a directory
+    io.open(path, "w"):close()
+    refused(ENODATA, "No data", shm.map(path))
+  end)
+end)
