@@ -134,7 +134,7 @@ link:close()
 os.remove(path)
 print "And two programs, each a process of its own, that both do it:"
 local here = arg[0]:match "^(.*/)" or ""
-assert(os.execute(("lua5.4 '%s04_pid_exchange.lua'"):format(here)), "the pid exchange failed")
+assert(os.execute(("lua5.4 '%s11_pid_exchange.lua'"):format(here)), "the pid exchange failed")
 
 title "Afterwards, ipcs -m"
 assert(segments() == 0, "a segment of the demo's is left")
