@@ -155,6 +155,22 @@ describe("the interface", function()
     end)
   end
 
+  it("names every constant in some function's comment", function()
+    local comments = {}
+    for path in support.shell("ls src/bind/*.c"):gmatch "%S+" do
+      for comment in support.read_file(path):gmatch "/%*%*%*(.-)%*/" do
+        comments[#comments + 1] = comment
+      end
+    end
+    local all = table.concat(comments)
+    for name, module in pairs {sysv = sysv, posix = posix} do
+      for constant, value in pairs(module) do
+        assert(type(value) == "function" or all:find("%f[%w_]" .. constant .. "%f[^%w_]"),
+               name .. "." .. constant .. " is not documented")
+      end
+    end
+  end)
+
   it("of a record is typed and documented", function()
     local record = require("shm").record {{"a", "i32"}}
     local names = functions(debug.getmetatable(record).__index)

@@ -89,7 +89,7 @@ describe("a record", function()
 
   it("writes a declaration that C compiles, under any name", function()
     local inner = shm.record {{"x", "f32"}, {"y", "f32"}}
-    local outer = shm.record {{"at", inner}, {"path", inner, 3}, {"tag", "char"}}
+    local outer = shm.record {{"at", inner}, {"path", inner, 3}, {"tag", "char[1]"}}
     local header = outer:c_header "place"
     assert.matches("struct place {\n    struct place_at at;\n    struct place_at path%[3%];\n"
                    .. "    char tag%[1%];\n};", header)
@@ -213,10 +213,19 @@ describe("a record", function()
       [{{"a", "i8"}, colour = 1}] = "unknown 'colour'", [{}] = "no fields",
       [{{"a", "i8"}, name = "x y"}] = "name: x y", [{{"a", "i8"}, packed = 1}] = "packed",
       [{{"a", {}}}] = "a record expected", [{{"a", "i64", 1 << 40}}] = "too large",
+      [{{"a", "i8[1099511627776][1099511627776]"}}] = "too large",
+      [{{"a", "i8[99999999999999999999999]"}}] = "too large",
+      [{{"a", "i8[1099511627776]"}, {"b", "i8"}}] = "too large",
+      [{{"a", "char"}}] = "how long?", [{{"a", "i8"}, nil, {"b", "i8"}}] = "field 2: {name, type} expected, got nil",
+      [{{"NULL", "i8"}}] = "no name", [{{"_Bool", "i8"}}] = "no name",
     } do
       assert.error_matches(function() shm.record(fields) end, said, 1, true)
     end
-    local it_ = shm.record {{"n", "i8"}}:at(r)
+    local record = shm.record {{"n", "i8"}}
+    assert.error_matches(function() record.size() end, "shm.record expected, got nil")
+    assert.error_matches(function() record.foo = 1 end, "can not be changed")
+    assert.equal("shm.record", getmetatable(record))
+    local it_ = record:at(r)
     assert.error_matches(function() return it_.m end, "there is no field 'm'")
     assert.error_matches(function() it_.m = 1 end, "there is no field 'm'")
   end)

@@ -326,6 +326,7 @@ describe("a System V semaphore set", function()
 
   it("names what is wrong with an operation", function()
     for _, row in ipairs {
+      {{{num = 0, op = 0}, {num = 0, op = 0, flag = 0}}, "#2.*operation 2: unknown field 'flag'"},
       {nil, "list of operations"}, {{}, "1 to 4096"}, {{1}, "operation 1: table"},
       {{{}}, "num"}, {{{num = 0}}, "op"}, {{{num = -1, op = 1}}, "num"},
       {{{num = 0, op = 40000}}, "op"}, {{{num = 0, op = 1, flg = "x"}}, "flg"},
@@ -504,15 +505,18 @@ describe("a System V message queue", function()
     assert.same({"exit", 0}, {child:wait(10)})
     assert.same({"abcdefgh", 1}, {sysv.msgrcv(q, 100)})
     assert.is_true(support.interrupts(function() sysv.msgrcv(q, 100) end))
-    local waiter = process.fork(function()
-      local _, _, errno = sysv.msgrcv(q, 100)
-      process.exit(errno)
-    end)
-    process.sleep(0.05)
-    q:remove()
-    local how, code = waiter:wait(10)
-    assert.equal("exit", how)
-    assert.is_true(code == EIDRM or code == EINVAL) -- or it had not begun
+    for _, timeout in ipairs {false, 20} do
+      local waiter = process.fork(function()
+        local _, _, errno = sysv.msgrcv(q, 100, 0, 0, timeout or nil)
+        process.exit(errno)
+      end)
+      process.sleep(0.05)
+      q:remove()
+      local how, code = waiter:wait(10)
+      assert.equal("exit", how)
+      assert.is_true(code == EIDRM or code == EINVAL) -- or it had not begun
+      q = assert(sysv.msgget(PRIVATE, CREATE))
+    end
   end)
 
   it("is what ipcs says it is", function()

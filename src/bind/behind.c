@@ -34,6 +34,7 @@ static int region_sync(lua_State *L)
     lua_Integer offset = bind_opt_range(L, 2, "offset", 0, 0, LUA_MAXINTEGER);
     bool rest = lua_isnoneornil(L, 3);
     size_t n = rest ? 0 : bind_count(L, 3, "n");
+    bind_region_follow(region);
     if (!mem_inside(region->size, (uint64_t)offset, n))
         bind_region_beyond(L, region, 2, "offset", offset, n);
     n = rest ? region->size - (size_t)offset : n;
@@ -47,10 +48,11 @@ Gives the object behind the region a size, for everyone who has it, and the regi
 What is new is zero and reserved. Without a size, the region takes over the one that
 another process gave the object.
 
-Where the region was made with `max`, it stays where it is and can not become longer than
+What a mapped file has behind a region that shows a part of it stays. Where the region was
+made with `max`, it stays where it is and can not become longer than
 that; others who also did see more of it without asking. Else it may move: its address
-changes, and views of it stay what they were. Who has bytes mapped that are gone gets an
-error when it touches them.
+changes, and views of it stay what they were. Who has pages mapped that are gone gets an
+error on touching them; of the last page the rest reads as zeros.
 @function resize
 @int[opt] n how many bytes, at least 1
 @treturn boolean true
@@ -74,6 +76,9 @@ static int region_resize(lua_State *L)
         return luaL_argerror(L, 1, "region is a view, and has the size it was made with");
     mem_mapping *longer;
     int error = mem_object_resize(region->mapping, &size, &longer);
+    if (error == -EFBIG && region->mapping->grows && size > region->mapping->size)
+        return bind_fail(L, error, "region.resize %s: its max is %I",
+                         region->mapping->label, (lua_Integer)region->mapping->size);
     if (error)
         return bind_fail(L, error, "region.resize %s", region->mapping->label);
     if (longer) {
@@ -125,7 +130,7 @@ static int region_receive(lua_State *L)
     bind_arity(L, 5);
     size_t n = bind_count(L, 4, "n"), got;
     int64_t deadline = bind_deadline(L, 5);
-    int fd = bind_fd(L, 2);
+    int fd = bind_fd(L, 2, "fd");
     bind_region_writable(L, region);
     uint8_t *bytes = bind_region_at(L, region, 3, n);
     int error = os_stream_read(fd, bytes, n, deadline, &got);
@@ -157,7 +162,7 @@ static int region_send(lua_State *L)
     bind_arity(L, 5);
     size_t n = bind_count(L, 4, "n"), sent;
     int64_t deadline = bind_deadline(L, 5);
-    int fd = bind_fd(L, 2);
+    int fd = bind_fd(L, 2, "fd");
     const uint8_t *bytes = bind_region_at(L, region, 3, n);
     int error = os_stream_write(fd, bytes, n, deadline, &sent);
     if (error)

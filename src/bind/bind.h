@@ -37,7 +37,7 @@ typedef struct bind_descriptor {
 } bind_descriptor;
 
 bind_descriptor *bind_descriptor_push(lua_State *L);
-int bind_fd(lua_State *L, int arg);
+int bind_fd(lua_State *L, int arg, const char *what);
 void bind_descriptor_register(lua_State *L);
 
 /* result.c: how a function answers */
@@ -133,6 +133,7 @@ int bind_region_close(lua_State *L, bind_region *region);
 bind_region *bind_region_open(lua_State *L, int arg, const char *name);
 uint8_t *bind_region_beyond(lua_State *L, bind_region *region, int arg, const char *name,
                             lua_Integer offset, size_t n);
+void bind_region_follow(bind_region *region);
 void bind_region_faulted(lua_State *L, const bind_region *region);
 int bind_region_refuses(lua_State *L, const bind_region *region);
 void bind_region_register(lua_State *L);

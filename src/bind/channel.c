@@ -159,7 +159,7 @@ static int channel_send_fd(lua_State *L)
     const channel *self = channel_self(L);
     bind_arity(L, 3);
     int64_t deadline = bind_deadline(L, 3);
-    int fd = bind_fd(L, 2);
+    int fd = bind_fd(L, 2, "fd");
     return bind_done(L, os_channel_send_fd(channel_open(L, self), fd, deadline),
                      "channel.sendfd");
 }

@@ -26,12 +26,16 @@ bind_descriptor *bind_descriptor_push(lua_State *L)
 
 /* What the method called name says, if there is one: luv, luaposix, cqueues, LuaSocket.
  */
-static bool ask(lua_State *L, int arg, const char *name, lua_Integer *fd)
+static bool ask(lua_State *L, int arg, const char *what, const char *name,
+                lua_Integer *fd)
 {
     int whole = 0;
     if (lua_getfield(L, arg, name) == LUA_TFUNCTION) {
         lua_pushvalue(L, arg);
-        lua_call(L, 1, 1);
+        if (lua_pcall(L, 1, 1, 0)) { /* it is closed, as likely as not */
+            luaL_tolstring(L, arg, NULL);
+            bind_misuse(L, arg, what, "%s has no descriptor", lua_tostring(L, -1));
+        }
         *fd = lua_tointegerx(L, -1, &whole);
     }
     lua_pop(L, 1);
@@ -52,22 +56,24 @@ static bool has_methods(lua_State *L, int arg)
  * An argument that has a descriptor: its number, an open file of io's, a handle of ours,
  * or an object with one of the methods fileno, pollfd and getfd.
  */
-int bind_fd(lua_State *L, int arg)
+int bind_fd(lua_State *L, int arg, const char *what)
 {
     static const char *const methods[] = {"fileno", "pollfd", "getfd"};
     if (lua_type(L, arg) == LUA_TNUMBER)
-        return (int)bind_range(L, arg, "fd", 0, INT_MAX);
+        return (int)bind_range(L, arg, what, 0, INT_MAX);
     const luaL_Stream *file = luaL_testudata(L, arg, LUA_FILEHANDLE);
     if (file && !file->closef)
-        bind_misuse(L, arg, "fd", "file is closed");
-    if (file)
+        bind_misuse(L, arg, what, "file is closed");
+    if (file) {
+        fflush(file->f); /* what was written comes first; what was read ahead, again */
         return fileno(file->f);
+    }
     lua_Integer fd = -1;
     for (size_t i = 0; i < sizeof methods / sizeof *methods && has_methods(L, arg); i++) {
-        if (ask(L, arg, methods[i], &fd))
+        if (ask(L, arg, what, methods[i], &fd))
             return (int)fd;
     }
-    return bind_misuse(L, arg, "fd", "descriptor expected, got %s",
+    return bind_misuse(L, arg, what, "descriptor expected, got %s",
                        luaL_typename(L, arg));
 }
 

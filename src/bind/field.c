@@ -5,6 +5,8 @@
  */
 #include "bind/bind.h"
 
+#include <string.h>
+
 /* Whether the field is there; then it is on top. */
 static bool push_field(lua_State *L, int table, const char *name)
 {
@@ -64,7 +66,15 @@ bool bind_field_option(lua_State *L, int table, const char *name,
     if (lua_type(L, -1) != LUA_TSTRING)
         bind_misuse(L, lua_absindex(L, table), name, "string expected, got %s",
                     luaL_typename(L, -1));
-    *value = bind_option(L, -1, name, false, words);
-    lua_pop(L, 1);
-    return true;
+    const char *given = lua_tostring(L, -1), *list = "";
+    for (int i = 0; words[i]; i++) {
+        if (strcmp(words[i], given) == 0) {
+            *value = i;
+            lua_pop(L, 1);
+            return true;
+        }
+    }
+    for (int i = 0; words[i]; i++)
+        list = lua_pushfstring(L, "%s%s'%s'", list, i ? " or " : "", words[i]);
+    return bind_misuse(L, lua_absindex(L, table), name, "'%s' is not %s", given, list);
 }

@@ -30,7 +30,7 @@ static int file_lock(lua_State *L)
     off_t offset = (off_t)bind_opt_range(L, 3, "offset", 0, 0, LUA_MAXINTEGER);
     off_t n = (off_t)bind_opt_range(L, 4, "n", 0, 0, LUA_MAXINTEGER);
     int64_t deadline = bind_deadline(L, 5);
-    return bind_done(L, os_lock_range(bind_fd(L, 1), type, offset, n, deadline),
+    return bind_done(L, os_lock_range(bind_fd(L, 1, "fd"), type, offset, n, deadline),
                      "posix.lock");
 }
 
@@ -52,7 +52,7 @@ static int file_unlock(lua_State *L)
     lua_settop(L, 3);
     off_t offset = (off_t)bind_opt_range(L, 2, "offset", 0, 0, LUA_MAXINTEGER);
     off_t n = (off_t)bind_opt_range(L, 3, "n", 0, 0, LUA_MAXINTEGER);
-    return bind_done(L, os_lock_range(bind_fd(L, 1), F_UNLCK, offset, n, 0),
+    return bind_done(L, os_lock_range(bind_fd(L, 1, "fd"), F_UNLCK, offset, n, 0),
                      "posix.unlock");
 }
 
@@ -78,7 +78,7 @@ static int file_locked(lua_State *L)
     struct flock range = {.l_type = LOCK_TYPES[bind_option(L, 2, "kind", false, LOCKS)]};
     range.l_start = (off_t)bind_opt_range(L, 3, "offset", 0, 0, LUA_MAXINTEGER);
     range.l_len = (off_t)bind_opt_range(L, 4, "n", 0, 0, LUA_MAXINTEGER);
-    int error = os_lock_query(bind_fd(L, 1), &range);
+    int error = os_lock_query(bind_fd(L, 1, "fd"), &range);
     if (error)
         return bind_fail(L, error, "posix.locked");
     if (range.l_type == F_UNLCK) {

@@ -16,7 +16,7 @@
 Maps a file, a memory object or new memory.
 @function mmap
 @tparam ?int address where it should lie, nil for wherever there is room
-@int size in bytes
+@int size in bytes; whole pages, of PAGE_SIZE bytes, are mapped
 @int protection PROT_NONE, or any of PROT_READ, PROT_WRITE, PROT_EXEC
 @int flags MAP_SHARED or MAP_PRIVATE, and MAP_ANONYMOUS, MAP_POPULATE, MAP_LOCKED,
 MAP_NORESERVE, MAP_HUGETLB, MAP_FIXED_NOREPLACE …
@@ -46,7 +46,7 @@ static int map_new(lua_State *L)
         bind_misuse(L, 4, "flags", "MAP_FIXED is not supported, MAP_FIXED_NOREPLACE is");
     bind_region *region = bind_region_push(L);
     if (!lua_isnil(L, 5))
-        map.fd = bind_fd(L, 5);
+        map.fd = bind_fd(L, 5, "fd");
     char label[MEM_MAPPING_LABEL];
     if (map.fd < 0)
         snprintf(label, sizeof label, "mmap");
@@ -86,6 +86,7 @@ static int map_free(lua_State *L)
 static uint8_t *take_part(lua_State *L, int arg, size_t *n)
 {
     bind_region *region = bind_region_open(L, 1, "region");
+    bind_region_follow(region);
     lua_Integer offset = bind_opt_range(L, arg, "offset", 0, 0, LUA_MAXINTEGER);
     bool rest = lua_isnoneornil(L, arg + 1);
     *n = rest ? 0 : bind_count(L, arg + 1, "n");

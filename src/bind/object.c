@@ -70,6 +70,8 @@ static int refused(lua_State *L, int error, const char *function, const char *na
     case -EPERM:
         return bind_fail(L, error, "shm.%s '%s': it belongs to user %I (see owner)",
                          function, name, (lua_Integer)found->owner);
+    case -EINVAL:
+        return bind_fail(L, error, "shm.%s '%s': it is no memory object", function, name);
     case -ERANGE:
         return bind_fail(L, error, "shm.%s '%s': it has %I bytes, not %I", function, name,
                          (lua_Integer)found->size, (lua_Integer)least);
@@ -131,8 +133,8 @@ being mapped anew; `owner`, a user's number, or -1 for any (this process's user)
 @treturn shm.region all its bytes
 @treturn[2] nil
 @treturn[2] string message
-@treturn[2] int ENOENT, EACCES, EPERM (another's), ELOOP (a symbolic link), EINVAL (no
-memory), EAGAIN (another program has not given it a size yet) …
+@treturn[2] int ENOENT, EACCES, EPERM (another's), ELOOP (a symbolic link), EINVAL (a
+FIFO, a directory …), EAGAIN (another program has not given it a size yet) …
 @see shm_open(3)
 */
 static int object_attach(lua_State *L)
@@ -233,7 +235,8 @@ static int open_file(lua_State *L, const char *path, int flags, mode_t mode, int
 {
     if (path)
         return os_file_open(path, flags | O_NONBLOCK, mode, fd);
-    return os_file_duplicate(bind_fd(L, 1), fd);
+    int given = bind_fd(L, 1, "path");
+    return os_file_duplicate(given, fd);
 }
 
 /***
@@ -245,8 +248,9 @@ in bytes from 0, where in the file the region begins; `size`, in bytes, absent f
 the file's end; `create`, true with "rw" to make the file, 0600, if there is none, and to
 reserve what lies between its end and size; `max` and `prefault`, as for shm.create.
 
-The region may be longer than the file: touching what the file does not reach is an error
-until it does.
+The region may be longer than the file: touching pages that the file does not reach is an
+error until it does. With max it is as long as the file, also when that grows, and size
+goes with create alone. What create made stays if the mapping fails.
 @function map
 @tparam string|int|file path the file's path, or a descriptor or file that is open on it
 @tparam[opt] table options
@@ -264,6 +268,7 @@ static int object_map(lua_State *L)
     static const char *const modes[] = {"r", "rw", "private", NULL};
     static const int flags[] = {O_RDONLY, O_RDWR, O_RDONLY};
     bind_arity(L, 2);
+    lua_settop(L, 2);
     const char *path = lua_type(L, 1) == LUA_TSTRING ? bind_word(L, 1, "path") : NULL;
     mem_object_options options = {.mode = OWNER_ONLY};
     int mode = 0;
@@ -283,6 +288,8 @@ static int object_map(lua_State *L)
     options.max = (size_t)max;
     if (create && (mode != 1 || !size))
         bind_misuse(L, 2, "create", "it takes mode = 'rw' and a size");
+    if (size && max && !create)
+        bind_misuse(L, 2, "size", "with max it is the file's, as it grows");
     check_max(L, 2, &options, (size_t)size);
 
     bind_region *region = bind_region_push(L);

@@ -32,7 +32,8 @@ static int opened(lua_State *L, int error, const char *function, const char *nam
 Opens a file. The descriptor is closed on exec, and when it is collected.
 @function open
 @string path the file's path
-@int flags O_RDONLY, O_WRONLY or O_RDWR, and O_CREAT, O_EXCL, O_TRUNC …
+@int flags O_RDONLY, O_WRONLY or O_RDWR, and O_CREAT, O_EXCL, O_TRUNC, O_NONBLOCK,
+O_NOFOLLOW
 @int[opt=0600] mode permission bits of a new file, less those of the umask
 @treturn shm.posix.descriptor the descriptor
 @treturn[2] nil
@@ -128,7 +129,7 @@ static int posix_truncate(lua_State *L)
 {
     bind_arity(L, 2);
     off_t size = take_offset(L, 2, "size");
-    return bind_done(L, os_file_truncate(bind_fd(L, 1), size), "posix.ftruncate");
+    return bind_done(L, os_file_truncate(bind_fd(L, 1, "fd"), size), "posix.ftruncate");
 }
 
 /***
@@ -148,7 +149,7 @@ static int posix_reserve(lua_State *L)
 {
     bind_arity(L, 3);
     off_t offset = take_offset(L, 2, "offset"), n = take_offset(L, 3, "n");
-    return bind_done(L, os_file_reserve(bind_fd(L, 1), offset, n),
+    return bind_done(L, os_file_reserve(bind_fd(L, 1, "fd"), offset, n),
                      "posix.posix_fallocate");
 }
 
@@ -186,7 +187,7 @@ static int posix_stat(lua_State *L)
 {
     bind_arity(L, 1);
     struct stat stat;
-    int error = os_file_stat(bind_fd(L, 1), &stat);
+    int error = os_file_stat(bind_fd(L, 1, "fd"), &stat);
     if (error)
         return bind_fail(L, error, "posix.fstat");
     push_file(L, &stat);
@@ -208,7 +209,7 @@ static int posix_add_seals(lua_State *L)
 {
     bind_arity(L, 2);
     int seals = (int)bind_range(L, 2, "seals", 0, INT32_MAX);
-    return bind_done(L, os_file_seal(bind_fd(L, 1), seals), "posix.add_seals");
+    return bind_done(L, os_file_seal(bind_fd(L, 1, "fd"), seals), "posix.add_seals");
 }
 
 /***
@@ -218,13 +219,13 @@ Tells what is forbidden for a memfd.
 @treturn int the seals
 @treturn[2] nil
 @treturn[2] string message
-@treturn[2] int EINVAL (no memfd)
+@treturn[2] int EINVAL (no memfd, nor a memory object)
 @see fcntl(2)
 */
 static int posix_get_seals(lua_State *L)
 {
     bind_arity(L, 1);
-    int seals = os_file_seals(bind_fd(L, 1));
+    int seals = os_file_seals(bind_fd(L, 1, "fd"));
     if (seals < 0)
         return bind_fail(L, seals, "posix.get_seals");
     lua_pushinteger(L, seals);
@@ -268,7 +269,9 @@ static int posix_list(lua_State *L)
         for (ssize_t at = 0; at < size;) {
             const struct dirent64 *entry = (const struct dirent64 *)(entries + at);
             struct stat stat;
-            if (*entry->d_name != '.' &&
+            bool itself =
+                strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
+            if (!itself &&
                 fstatat(directory->fd, entry->d_name, &stat, AT_SYMLINK_NOFOLLOW) == 0)
                 set_entry(L, entry->d_name, &stat);
             at += entry->d_reclen;

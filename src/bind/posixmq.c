@@ -251,7 +251,7 @@ Of all processes one at a time can ask.
 @treturn shm.posix.notification readable once the message is there
 @treturn[2] nil
 @treturn[2] string message
-@treturn[2] int EBUSY (another process asked), EMFILE
+@treturn[2] int EBUSY (somebody has asked already), EMFILE
 @see mq_notify(3)
 */
 /***
@@ -306,8 +306,8 @@ Waits until the message is there.
 @treturn boolean true
 @treturn[2] nil
 @treturn[2] string message
-@treturn[2] int ETIMEDOUT, EINTR after a signal, ECANCELED (another notification of this
-process took its place)
+@treturn[2] int ETIMEDOUT, EINTR after a signal, ECANCELED (the queue was
+closed)
 */
 static int notification_wait(lua_State *L)
 {

@@ -50,7 +50,7 @@ Opens a named semaphore, which processes find by its name.
 @string name begins with a slash and has no other
 @int[opt=0] flags O_CREAT, O_EXCL
 @int[opt=0600] mode permission bits of a new one, less those of the umask
-@int[opt=0] value of a new one
+@int[opt=0] value of a new one, at most SEM_VALUE_MAX
 @treturn shm.posix.semaphore the semaphore
 @treturn[2] nil
 @treturn[2] string message

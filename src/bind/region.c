@@ -51,7 +51,7 @@ int bind_region_refuses(lua_State *L, const bind_region *region)
 }
 
 /* Takes over what size the object has by now, where the mapping has room for it. */
-static void follow(bind_region *region)
+void bind_region_follow(bind_region *region)
 {
     if (region->mapping->grows && !region->part)
         region->size = mem_object_size(region->mapping);
@@ -64,7 +64,7 @@ uint8_t *bind_region_beyond(lua_State *L, bind_region *region, int arg, const ch
 {
     if (!region->mapping)
         bind_region_refuses(L, region);
-    follow(region);
+    bind_region_follow(region);
     if (!mem_inside(region->size, (uint64_t)offset, n))
         bind_misuse(
             L, arg, name, "%I, and %I bytes from there, is not within the %I bytes of %s",
@@ -77,7 +77,7 @@ void bind_region_faulted(lua_State *L, const bind_region *region)
 {
     int signo = mem_fault_end(region->mapping);
     if (signo == SIGBUS)
-        luaL_argerror(L, 1, "memory behind this region is gone");
+        luaL_argerror(L, 1, "memory behind this region is gone, or could not be had");
     else if (signo)
         luaL_argerror(L, 1, "memory behind this region is protected");
     else if (!region->mapping) /* a finalizer closed it meanwhile */
@@ -201,7 +201,8 @@ static int region_pack(lua_State *L)
     bind_string(L, 3, "format", NULL);
     lua_pushvalue(L, lua_upvalueindex(2));
     lua_insert(L, 3);
-    lua_call(L, lua_gettop(L) - 3, 1);
+    if (lua_pcall(L, lua_gettop(L) - 3, 1, 0)) /* its errors do not say where */
+        return luaL_error(L, "region.pack: %s", lua_tostring(L, -1));
     size_t n;
     const char *data = lua_tolstring(L, 3, &n);
     uint8_t *bytes = bind_region_at(L, region, 2, n);
@@ -229,7 +230,7 @@ static int region_unpack(lua_State *L)
     lua_pushvalue(L, 3);
     const uint8_t *bytes = bind_region_at(L, region, 2, 0);
     size_t offset = (size_t)(bytes - region->base), n;
-    follow(region);
+    bind_region_follow(region);
     bool inside = bind_format_reach(format, bytes, region->size - offset, &n);
     bind_region_check(L, region);
     if (!inside)
@@ -307,18 +308,19 @@ static int region_length(lua_State *L)
     bind_region *region = bind_region_self(L);
     if (!region->mapping)
         return bind_region_refuses(L, region);
-    follow(region);
+    bind_region_follow(region);
     lua_pushinteger(L, (lua_Integer)region->size);
     return 1;
 }
 
 static int region_tostring(lua_State *L)
 {
-    const bind_region *region = bind_region_self(L);
-    if (region->mapping)
+    bind_region *region = bind_region_self(L);
+    if (region->mapping) {
+        bind_region_follow(region);
         lua_pushfstring(L, BIND_REGION " (%s, %I bytes)", region->mapping->label,
                         (lua_Integer)region->size);
-    else
+    } else
         lua_pushliteral(L, BIND_REGION " (closed)");
     return 1;
 }

@@ -91,6 +91,8 @@ static int region_find(lua_State *L)
         bind_misuse(L, 3, "data", "at least one byte expected");
     bool rest = lua_isnoneornil(L, 4);
     size_t n = rest ? 0 : bind_count(L, 4, "n");
+    if (rest && region->mapping)
+        bind_region_follow(region);
     const uint8_t *bytes = bind_region_at(L, region, 2, n);
     if (rest)
         n = region->size - (size_t)(bytes - region->base);

@@ -8,7 +8,7 @@ Makes a key from an existing file and a number. The same path gives the same key
 long as the file is the same; of the number the low 8 bits count.
 @function ftok
 @string path an existing file or directory
-@int id any number whose low 8 bits are not 0
+@int id any number whose low 8 bits are not 0: POSIX leaves open what 0 gives
 @treturn int the key
 @treturn[2] nil
 @treturn[2] string message

@@ -3,6 +3,8 @@
  */
 #include "bind/bind.h"
 
+#include <string.h>
+
 #define MOST_OPS 4096 /* far above SEMOPM: the kernel says E2BIG before */
 
 static int semaphores_stat(lua_State *L);
@@ -106,8 +108,22 @@ static int sem_init_set(lua_State *L)
     return 2;
 }
 
-/* The field of the operation on top of the stack. */
-static lua_Integer op_field(lua_State *L, const char *name, lua_Integer least,
+/* Operation i, on top of the stack, has no field that is not known. */
+static void check_op(lua_State *L, size_t i, const char *const known[])
+{
+    for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
+        const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
+        int field = 0;
+        while (known[field] && strcmp(known[field], key) != 0)
+            field++;
+        if (!known[field])
+            bind_misuse(L, 2, "ops", "operation %I: unknown field '%s'", (lua_Integer)i,
+                        luaL_tolstring(L, -2, NULL));
+    }
+}
+
+/* The field of operation i, on top of the stack. */
+static lua_Integer op_field(lua_State *L, size_t i, const char *name, lua_Integer least,
                             lua_Integer most, bool required)
 {
     lua_getfield(L, -1, name);
@@ -118,7 +134,8 @@ static lua_Integer op_field(lua_State *L, const char *name, lua_Integer least,
     int whole;
     lua_Integer value = lua_tointegerx(L, -1, &whole);
     if (!whole || lua_type(L, -1) != LUA_TNUMBER || value < least || value > most)
-        bind_misuse(L, 2, "ops", "%s: integer from %I to %I expected", name, least, most);
+        bind_misuse(L, 2, "ops", "operation %I: %s: integer from %I to %I expected",
+                    (lua_Integer)i, name, least, most);
     lua_pop(L, 1);
     return value;
 }
@@ -156,10 +173,10 @@ static int sem_op(lua_State *L)
         if (lua_rawgeti(L, 2, (lua_Integer)i + 1) != LUA_TTABLE)
             bind_misuse(L, 2, "ops", "operation %I: table expected, got %s",
                         (lua_Integer)i + 1, luaL_typename(L, -1));
-        bind_only_fields(L, -1, "ops", known);
-        ops[i].sem_num = (unsigned short)op_field(L, "num", 0, UINT16_MAX, true);
-        ops[i].sem_op = (short)op_field(L, "op", INT16_MIN, INT16_MAX, true);
-        ops[i].sem_flg = (short)op_field(L, "flg", 0, INT16_MAX, false);
+        check_op(L, i + 1, known);
+        ops[i].sem_num = (unsigned short)op_field(L, i + 1, "num", 0, UINT16_MAX, true);
+        ops[i].sem_op = (short)op_field(L, i + 1, "op", INT16_MIN, INT16_MAX, true);
+        ops[i].sem_flg = (short)op_field(L, i + 1, "flg", 0, INT16_MAX, false);
         lua_pop(L, 1);
     }
     return answer(L, os_sysvsem_op(id, ops, count, bind_deadline(L, 3)), "semop", id);

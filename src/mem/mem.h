@@ -68,6 +68,7 @@ typedef struct mem_mapping {
     bool grows; /* within the range, by others too: who needs more asks for its size */
     uint32_t users;
     mem_mapping_free free;
+    bool window;  /* there is more behind it, which resizing does not cut off */
     bool own;     /* what is written stays this process's */
     int fd;       /* of the object behind, to go with the mapping; or -1 */
     off_t offset; /* in that object, of the first page */

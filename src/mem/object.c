@@ -97,6 +97,8 @@ int mem_object_create(const char *name, size_t size, const mem_object_options *o
 int mem_object_anonymous(size_t size, const mem_object_options *options,
                          mem_mapping **mapping)
 {
+    if (size > os_map_memory()) /* the kernel would try, and kill for it */
+        return -ENOMEM;
     int fd, error = os_posixshm_memfd("shm", MFD_CLOEXEC | MFD_ALLOW_SEALING, &fd);
     if (error)
         return error;
@@ -160,21 +162,33 @@ int mem_object_open(const char *name, size_t size, const mem_object_options *opt
 /* Reserves what lies between the file's end and the size. */
 int mem_object_extend(int fd, off_t size)
 {
-    size_t present;
+    size_t present, page = os_map_page();
     int error = size_of(fd, 0, &present);
     if (error || (off_t)present >= size)
         return error;
+    /* Who had more mapped may have written into the last page, behind its end. */
+    if (present % page)
+        os_file_zero(fd, (off_t)present, (off_t)(page - present % page));
     return os_file_reserve(fd, (off_t)present, size - (off_t)present);
 }
 
-/* A file's bytes from options->offset on; *size 0 becomes as many as there are. */
+/*
+ * A file's bytes from options->offset on; *size 0 becomes as many as there are. If they
+ * are not all, what is behind them is never cut off.
+ */
 int mem_object_map(int fd, size_t *size, const mem_object_options *options,
                    const char *label, mem_mapping **mapping)
 {
-    int error = *size ? 0 : size_of(fd, options->offset, size);
-    if (!error && *size == 0)
-        error = -ENODATA;
-    return error ? error : map(fd, *size, options, label, mapping);
+    size_t there;
+    int error = size_of(fd, options->offset, &there);
+    if (error)
+        return error;
+    bool window = *size && *size < there && !options->max;
+    *size = *size ? *size : there;
+    error = *size ? map(fd, *size, options, label, mapping) : -ENODATA;
+    if (!error)
+        (*mapping)->window = window;
+    return error;
 }
 
 /* How many bytes there are behind where the mapping was to begin, as far as it reaches.
@@ -194,8 +208,9 @@ static int resize_object(const mem_mapping *mapping, size_t size)
     int error = size_of(mapping->fd, 0, &present);
     if (error)
         return error;
-    return end < (off_t)present ? os_file_truncate(mapping->fd, end)
-                                : mem_object_extend(mapping->fd, end);
+    if (end < (off_t)present)
+        return mapping->window ? 0 : os_file_truncate(mapping->fd, end);
+    return mem_object_extend(mapping->fd, end);
 }
 
 /*
@@ -227,5 +242,7 @@ int mem_object_resize(mem_mapping *mapping, size_t *size, mem_mapping **other)
     error = map(fd, *size, &options, mapping->label, other);
     if (error)
         os_fd_close(&fd);
+    else
+        (*other)->window = mapping->window;
     return error;
 }

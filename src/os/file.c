@@ -26,13 +26,21 @@ int os_file_stat(int fd, struct stat *stat)
 
 int os_file_truncate(int fd, off_t size)
 {
-    return ftruncate(fd, size) ? -errno : 0;
+    os_hush hush;
+    os_signal_hush(&hush);
+    int error = ftruncate(fd, size) ? -errno : 0;
+    os_signal_unhush(&hush, error == -EFBIG ? SIGXFSZ : 0);
+    return error;
 }
 
 /* Memory or disk for n bytes at offset is there from then on; a shorter file grows. */
 int os_file_reserve(int fd, off_t offset, off_t n)
 {
-    return -posix_fallocate(fd, offset, n);
+    os_hush hush;
+    os_signal_hush(&hush);
+    int error = -posix_fallocate(fd, offset, n);
+    os_signal_unhush(&hush, error == -EFBIG ? SIGXFSZ : 0);
+    return error;
 }
 
 /* Seals forbid changes to a memfd. */
@@ -45,6 +53,13 @@ int os_file_seals(int fd)
 {
     int seals = fcntl(fd, F_GET_SEALS);
     return seals < 0 ? -errno : seals;
+}
+
+/* Zeros n bytes at offset, also such as lie beyond the end but in its last page. */
+int os_file_zero(int fd, off_t offset, off_t n)
+{
+    return fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, n) ? -errno
+                                                                                : 0;
 }
 
 int os_file_chmod(int fd, mode_t mode)

@@ -5,11 +5,20 @@
 
 #include <errno.h>
 #include <sys/mman.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
 size_t os_map_page(void)
 {
     return (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* All the memory and swap that the machine has, in bytes. */
+uint64_t os_map_memory(void)
+{
+    struct sysinfo info;
+    return sysinfo(&info) ? UINT64_MAX
+                          : ((uint64_t)info.totalram + info.totalswap) * info.mem_unit;
 }
 
 int os_map_new(const os_map *map, void **base)

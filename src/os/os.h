@@ -94,6 +94,13 @@ int os_signal_next(os_signals *signals, int64_t deadline, int *signo, pid_t *sen
 void os_signal_close(os_signals *signals);
 int os_signal_dispose(int signo, bool ignore);
 
+typedef struct os_hush {
+    sigset_t before, pending;
+} os_hush;
+
+void os_signal_hush(os_hush *hush);
+void os_signal_unhush(const os_hush *hush, int signo);
+
 /* futex.c: sleeping on a 32-bit word that processes share */
 int os_futex_wait(const uint32_t *word, uint32_t expected, int64_t deadline);
 int os_futex_wake(const uint32_t *word, int count);
@@ -104,6 +111,7 @@ int os_file_duplicate(int fd, int *other);
 int os_file_stat(int fd, struct stat *stat);
 int os_file_truncate(int fd, off_t size);
 int os_file_reserve(int fd, off_t offset, off_t n);
+int os_file_zero(int fd, off_t offset, off_t n);
 int os_file_seal(int fd, int seals);
 int os_file_seals(int fd);
 int os_file_chmod(int fd, mode_t mode);
@@ -160,6 +168,7 @@ typedef struct os_map {
 } os_map;
 
 size_t os_map_page(void);
+uint64_t os_map_memory(void);
 int os_map_new(const os_map *map, void **base);
 int os_map_free(void *base, size_t size);
 int os_map_sync(void *base, size_t size, int flags);

@@ -140,3 +140,31 @@ int os_signal_dispose(int signo, bool ignore)
     struct sigaction action = {.sa_handler = ignore ? SIG_IGN : SIG_DFL};
     return sigaction(signo, &action, NULL) ? -errno : 0;
 }
+
+/*
+ * Around a call that tells of its failure by a signal as well, SIGPIPE or SIGXFSZ: the
+ * error is enough. Both are sent to the thread that made the call.
+ */
+void os_signal_hush(os_hush *hush)
+{
+    sigset_t both;
+    sigemptyset(&both);
+    sigaddset(&both, SIGPIPE);
+    sigaddset(&both, SIGXFSZ);
+    sigpending(&hush->pending);
+    pthread_sigmask(SIG_BLOCK, &both, &hush->before);
+}
+
+/* signo is the one that the call sent, or 0. errno stays as it is. */
+void os_signal_unhush(const os_hush *hush, int signo)
+{
+    int saved = errno;
+    if (signo && !sigismember(&hush->pending, signo)) {
+        sigset_t one;
+        sigemptyset(&one);
+        sigaddset(&one, signo);
+        sigtimedwait(&one, NULL, &(struct timespec){0});
+    }
+    pthread_sigmask(SIG_SETMASK, &hush->before, NULL);
+    errno = saved;
+}

@@ -10,24 +10,17 @@
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
-#include <pthread.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* write, without the signal that a pipe without a reader sends. */
+/* write, without the signals that a pipe without a reader and a limit's end send. */
 static ssize_t write_quietly(int fd, const void *data, size_t size)
 {
-    sigset_t pipe, before, pending;
-    sigemptyset(&pipe);
-    sigaddset(&pipe, SIGPIPE);
-    sigpending(&pending);
-    pthread_sigmask(SIG_BLOCK, &pipe, &before);
+    os_hush hush;
+    os_signal_hush(&hush);
     ssize_t n = write(fd, data, size);
-    int saved = errno;
-    if (n < 0 && saved == EPIPE && !sigismember(&pending, SIGPIPE))
-        sigtimedwait(&pipe, NULL, &(struct timespec){0});
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    errno = saved;
+    int signo = n >= 0 ? 0 : errno == EPIPE ? SIGPIPE : errno == EFBIG ? SIGXFSZ : 0;
+    os_signal_unhush(&hush, signo);
     return n;
 }
 
@@ -68,7 +61,8 @@ int os_stream_write(int fd, const void *data, size_t size, int64_t deadline, siz
 /* Reads what there is, at most size; *got 0 is the end. */
 int os_stream_read(int fd, void *data, size_t size, int64_t deadline, size_t *got)
 {
-    for (;;) {
+    *got = 0;
+    while (size > 0) {
         ssize_t n = recv(fd, data, size, MSG_DONTWAIT);
         if (n < 0 && errno == ENOTSOCK) {
             int error =
@@ -87,4 +81,5 @@ int os_stream_read(int fd, void *data, size_t size, int64_t deadline, size_t *go
         if (error)
             return error;
     }
+    return 0;
 }

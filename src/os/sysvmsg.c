@@ -25,6 +25,8 @@ static int again(int flags, int64_t deadline, int64_t *nap)
 {
     if (flags & IPC_NOWAIT)
         return -errno;
+    if (errno == EINVAL && *nap) /* it was there before: the call would have said so */
+        return -EIDRM;
     return errno == EAGAIN || errno == ENOMSG ? os_clock_nap(deadline, nap) : -errno;
 }
 

@@ -52,6 +52,7 @@ local function write_part(level, name, write, region, offset, value)
   local ok, problem = pcall(write, region, offset, value)
   if not ok then
     problem = tostring(problem):gsub("^.*bad argument #%d+ to '[^']*' %((.*)%)$", "%1")
+    problem = problem:gsub("^.*calling '[^']*' on bad self %((.*)%)$", "%1")
     error(("%s: %s"):format(name, problem), level > 0 and level + 1 or 0)
   end
 end

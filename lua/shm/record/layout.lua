@@ -12,7 +12,8 @@ local MOST = 1 << 40 -- bytes; no product of two sizes overflows
 local KEYWORDS = {}
 for word in ([[auto break case char const continue default do double else enum extern float for
   goto if inline int long register restrict return short signed sizeof static struct switch
-  typedef union unsigned void volatile while bool]]):gmatch "%a+" do
+  typedef union unsigned void volatile while bool true false asm typeof inline NULL offsetof linux
+  unix]]):gmatch "%a+" do
   KEYWORDS[word] = true
 end
 
@@ -26,22 +27,27 @@ end
 --- Whether C takes it for a name.
 function M.is_name(name)
   return type(name) == "string" and name:match "^[%a_][%w_]*$" ~= nil and not KEYWORDS[name]
+    and not name:match "^_%u" -- the compiler's own
 end
 
 local function fail(level, ...)
   error("record: " .. string.format(...), level + 1)
 end
 
---- So many of a type, one behind the other.
+--- So many of a type, one behind the other. No more than make sense.
 function M.array(of, n)
+  assert(n <= MOST // of.size)
   return {kind = "array", of = of, n = n, size = of.size * n, align = of.align}
 end
 
-local function count(n, name, level)
-  if math.type(n) ~= "integer" or n < 1 or n > MOST then
+-- So many of a type, if that is a number of items.
+local function several(of, n, name, level)
+  if math.type(n) ~= "integer" or n < 1 then
     fail(level + 1, "field '%s': %s is no number of items", name, tostring(n))
+  elseif n > MOST // of.size then
+    fail(level + 1, "field '%s' is too large", name)
   end
-  return n
+  return M.array(of, n)
 end
 
 -- "i32", "char[4]", "f64[3]", "char[4][10]": the innermost stands last, as in C.
@@ -49,22 +55,25 @@ local function parse(text, name, level)
   local word, rest = text:match "^(%a%w*)(.*)$"
   local counts = {}
   for n in (rest or ""):gmatch "%[(%d+)%]" do
-    counts[#counts + 1] = count(math.tointeger(n), name, level + 1)
+    counts[#counts + 1] = math.tointeger(tonumber(n)) or math.maxinteger
   end
   if not word or rest:gsub("%[%d+%]", "") ~= "" then
     fail(level + 1, "field '%s': '%s' is no type", name, text)
   end
   local one
   if word == "char" then
-    local n = table.remove(counts) or 1
-    one = {kind = "char", size = n, align = 1}
+    if #counts == 0 then
+      fail(level + 1, "field '%s': how long? char[n]", name)
+    end
+    one = {kind = "char", align = 1,
+           size = several({size = 1}, table.remove(counts), name, level + 1).n}
   elseif scalars[word] then
     one = {kind = "scalar", name = word, size = scalars[word].size, align = scalars[word].align}
   else
     fail(level + 1, "field '%s': '%s' is no type", name, text)
   end
   for i = #counts, 1, -1 do
-    one = M.array(one, counts[i])
+    one = several(one, counts[i], name, level + 1)
   end
   return one
 end
@@ -79,7 +88,7 @@ local function type_of(field, name, level)
     one = parse(given, name, level + 1)
   end
   if field[3] ~= nil then
-    one = M.array(one, count(field[3], name, level + 1))
+    one = several(one, field[3], name, level + 1)
   end
   return one
 end
@@ -99,7 +108,8 @@ local RECORD_KEYS = {name = true, packed = true, align = true}
 
 local function check_keys(t, known, where, level)
   for key in pairs(t) do
-    if not known[key] and not (known == RECORD_KEYS and math.type(key) == "integer") then
+    local item = known == RECORD_KEYS and math.type(key) == "integer" and key >= 1 and key <= #t
+    if not known[key] and not item then
       fail(level + 1, "%s: unknown '%s'", where, tostring(key))
     end
   end
@@ -132,9 +142,9 @@ local function add(it, field, i, level)
   it.fields[i], it.fields[name] = added, added
 end
 
---- Makes a record, an object of the metatable, from a list of fields.
-function M.new(fields, metatable)
-  local level = 3
+--- Gives a record the layout of a list of fields. Errors point at the caller of the caller.
+function M.new(record, fields)
+  local level = 2
   if type(fields) ~= "table" then
     fail(level, "list of fields expected, got %s", type(fields))
   end
@@ -148,13 +158,12 @@ function M.new(fields, metatable)
   end
   local it = {kind = "record", name = fields.name, packed = fields.packed, fields = {}, size = 0,
               align = 1}
-  for i, field in ipairs(fields) do
-    add(it, field, i, level)
+  for i = 1, #fields do
+    add(it, fields[i], i, level)
   end
   it.own_align = fields.align
   it.align = alignment(fields.align, it.align, "the record", level)
   it.size = up(it.size, it.align)
-  local record = setmetatable({}, metatable)
   layouts[record] = it
   return record
 end
