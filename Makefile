@@ -76,6 +76,7 @@ endef
 help:
 	@echo 'make demo     install what is missing, build, and show the chat and the pid exchange'
 	@echo 'make test     install what is missing, build, and run every spec'
+	@echo 'make bench    measure, each work beside what it is compared with; BENCH="words" picks'
 	@echo 'make chat     run the chat server on HOST ($(HOST)) and PORT ($(PORT))'
 	@echo 'make build    build here; then: eval "$$(make -s env)" and lua5.4 finds the module'
 	@echo 'make env      print the LUA_PATH and LUA_CPATH for that'
@@ -120,6 +121,16 @@ chat: demo-deps build
 test: test-deps build
 	@$(call lua_env,$(TREE)) $(BOUND) $(LUA) spec/run.lua
 
+# What is compared with is C, too, and built as the module is.
+.PHONY: bench
+bench: build build/bench/baseline.so
+	@$(call lua_env,$(TREE)) LUA_CPATH_5_4="$(CURDIR)/build/bench/?.so;$(call lua_cpath,$(TREE))" \
+	 LUA_PATH_5_4="$(CURDIR)/?.lua;$(lua_path)" $(LUA) bench/run.lua $(BENCH)
+
+build/bench/baseline.so: bench/baseline.c src/bind/bind.h src/mem/mem.h
+	@mkdir -p build/bench
+	@gcc -O2 -fPIC -shared -D_GNU_SOURCE -Isrc -I/usr/include/lua5.4 $< -o $@
+
 # The longer checks. Each says what it is; the suites end with their own counts.
 STRICT   := -std=c11 -D_GNU_SOURCE -Isrc -I/usr/include/lua5.4 -fsyntax-only -Werror \
             -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes
@@ -131,8 +142,8 @@ check: check-source check-sanitizers check-valgrind
 check-source: check-deps
 	@echo 'compiler, clang-format, luacheck, luarocks lint'
 	@gcc $(STRICT) -Wconversion $(wildcard src/os/*.c src/mem/*.c)
-	@gcc $(STRICT) src/bind/*.c
-	@clang-format --dry-run --Werror src/*/*.[ch]
+	@gcc $(STRICT) src/bind/*.c bench/*.c
+	@clang-format --dry-run --Werror src/*/*.[ch] bench/*.c
 	@luacheck --quiet .
 	@$(LUAROCKS) lint $(ROCKSPEC)
 

@@ -305,7 +305,8 @@ local function offset(unit)
 end
 
 local FORMATS = {"i4", "<d", "s1", "z", "!8 i1 i8", "I2", "b", "s8", ">i3", "q"}
-local PACKED = {{"i4", 5}, {"<d", 0.5}, {"s1", "abc"}, {"z", "xyz"}, {"!8 i1 i8", 1, 2}, {"i4", "x"},
+local PACKED = {{"i4", 5}, {"<d", 0.5}, {"s1", "abc"}, {"z", "xyz"}, {"!8 i1 i8", 1, 2},
+                {"i4", "x"},
                 {"b", 300}, {"q"}}
 
 local ARGUMENTS = {

@@ -216,7 +216,8 @@ describe("a record", function()
       [{{"a", "i8[1099511627776][1099511627776]"}}] = "too large",
       [{{"a", "i8[99999999999999999999999]"}}] = "too large",
       [{{"a", "i8[1099511627776]"}, {"b", "i8"}}] = "too large",
-      [{{"a", "char"}}] = "how long?", [{{"a", "i8"}, nil, {"b", "i8"}}] = "field 2: {name, type} expected, got nil",
+      [{{"a", "char"}}] = "how long?",
+      [{{"a", "i8"}, nil, {"b", "i8"}}] = "field 2: {name, type} expected, got nil",
       [{{"NULL", "i8"}}] = "no name", [{{"_Bool", "i8"}}] = "no name",
     } do
       assert.error_matches(function() shm.record(fields) end, said, 1, true)

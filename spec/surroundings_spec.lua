@@ -15,6 +15,8 @@ local function run(command, script)
   return said
 end
 
+local as_nobody = "setpriv --reuid=65534 --regid=65534 --clear-groups"
+
 -- Whether the command can be had at all.
 local function works(command)
   return support.shell(command .. " echo yes 2>/dev/null") == "yes\n"
@@ -70,7 +72,6 @@ describe("everything works", function()
   end)
 
   it("as an ordinary user", function()
-    local as_nobody = "setpriv --reuid=65534 --regid=65534 --clear-groups"
     if ROOT and not works(as_nobody) then
       return pending "there is no setpriv to become another user with"
     elseif ROOT and not works(as_nobody .. " test -r spec/run.lua &&") then
@@ -80,7 +81,7 @@ describe("everything works", function()
   end)
 
   it("in a namespace without privileges and without other users", function()
-    local command = "setpriv --reuid=65534 --regid=65534 --clear-groups unshare --user --map-current-user --ipc"
+    local command = as_nobody .. " unshare --user --map-current-user --ipc"
     if not works(command) then
       return pending "user namespaces are not allowed here"
     end
@@ -147,7 +148,8 @@ describe("a /dev/shm of 64 KiB", function()
     if not said then
       return pending "takes root to mount a small /dev/shm"
     end
-    assert.matches("^65536\tmemory behind this region is gone, or could not be had\n1\tfalse\t[^\n]*gone[^\n]*\n2\n"
+    assert.matches("^65536\tmemory behind this region is gone, or could not be had\n"
+                   .. "1\tfalse\t[^\n]*gone[^\n]*\n2\n"
                    .. "nil\tposix.posix_fallocate: No space left on device\t28\n$", said)
   end)
 end)

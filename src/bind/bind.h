@@ -29,6 +29,9 @@
 
 #pragma GCC visibility push(hidden)
 
+/* What is hardly ever called, so that the way past it is straight. */
+#define LSHM_RARE __attribute__((cold))
+
 /* descriptor.c: descriptors, and whatever else has one */
 #define BIND_DESCRIPTOR "shm.posix.descriptor"
 
@@ -46,7 +49,8 @@ int bind_done(lua_State *L, int error, const char *what);
 
 /* argument.c: what a function accepts; each throws an error that names the argument */
 void bind_arity(lua_State *L, int most);
-int bind_misuse(lua_State *L, int arg, const char *name, const char *format, ...);
+LSHM_RARE int bind_misuse(lua_State *L, int arg, const char *name, const char *format,
+                          ...);
 lua_Integer bind_integer(lua_State *L, int arg, const char *name);
 lua_Integer bind_range(lua_State *L, int arg, const char *name, lua_Integer least,
                        lua_Integer most);
@@ -82,7 +86,7 @@ void bind_handle_type(lua_State *L, const char *type, const luaL_Reg *metamethod
 void bind_handle_methods(lua_State *L, const char *type, const luaL_Reg *methods);
 void bind_handle_field(lua_State *L, const char *type, const char *field,
                        lua_CFunction get);
-void bind_handle_bad(lua_State *L, int arg, const char *why);
+LSHM_RARE void bind_handle_bad(lua_State *L, int arg, const char *why);
 void bind_constants(lua_State *L, const bind_constant *constants);
 
 /* The method's own object, or NULL if it is something else. */
@@ -131,10 +135,10 @@ void bind_region_fill(bind_region *region, mem_mapping *mapping, size_t offset,
                       size_t size);
 int bind_region_close(lua_State *L, bind_region *region);
 bind_region *bind_region_open(lua_State *L, int arg, const char *name);
-uint8_t *bind_region_beyond(lua_State *L, bind_region *region, int arg, const char *name,
-                            lua_Integer offset, size_t n);
+LSHM_RARE uint8_t *bind_region_beyond(lua_State *L, bind_region *region, int arg,
+                                      const char *name, lua_Integer offset, size_t n);
 void bind_region_follow(bind_region *region);
-void bind_region_faulted(lua_State *L, const bind_region *region);
+LSHM_RARE void bind_region_faulted(lua_State *L, const bind_region *region);
 int bind_region_refuses(lua_State *L, const bind_region *region);
 void bind_region_register(lua_State *L);
 void bind_scalar_register(lua_State *L);
@@ -198,8 +202,8 @@ typedef struct bind_bound { /* upvalue 1 of the closure */
 
 bind_bound *bind_bound_push(lua_State *L, int arity, size_t size, bool changes,
                             lua_CFunction access);
-void bind_bound_faulted(lua_State *L);
-uint8_t *bind_bound_beyond(lua_State *L, const bind_bound *bound, size_t size);
+LSHM_RARE void bind_bound_faulted(lua_State *L);
+LSHM_RARE uint8_t *bind_bound_beyond(lua_State *L, const bind_bound *bound, size_t size);
 
 /* format.c: how far what string.unpack will read goes */
 bool bind_format_reach(const char *format, const uint8_t *bytes, size_t size,

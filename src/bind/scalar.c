@@ -8,7 +8,7 @@
 
 #include <stddef.h>
 
-static void faulted(lua_State *L)
+LSHM_RARE static void faulted(lua_State *L)
 {
     bind_region_faulted(L, lua_touserdata(L, 1));
 }

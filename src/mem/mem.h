@@ -53,7 +53,7 @@ int mem_fault_end(struct mem_mapping *mapping);
 static inline bool mem_fault_seen(void)
 {
     mem_atomic_order_signal();
-    return mem_fault_hint;
+    return __builtin_expect(mem_fault_hint, 0);
 }
 
 /* mapping.c: shared bytes in this process's address space, with their count of users */
