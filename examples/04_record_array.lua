@@ -19,10 +19,11 @@ end
 
 local function read(id)
   local region <close> = assert(sysv.shmat(id, nil, sysv.SHM_RDONLY))
-  for _, person in ipairs(people:array(region, 0, 10)) do
-    io.write(person.name, " ", person.age, "; ")
+  local seen = {}
+  for i, person in ipairs(people:array(region, 0, 10)) do
+    seen[i] = person.name .. " " .. person.age
   end
-  print()
+  print(table.concat(seen, "; "))
   assert(id:remove())
 end
 
@@ -38,7 +39,7 @@ else
   print((people:c_header():match "struct people.-};"))
 end
 
---> b 20; c 21; d 22; e 23; f 24; g 25; h 26; i 27; j 28; k 29; 
+--> b 20; c 21; d 22; e 23; f 24; g 25; h 26; i 27; j 28; k 29
 --> 8	4
 --> struct people {
 -->     char name[4];
