@@ -32,7 +32,7 @@ os.remove(path)
 --> 4999	0
 --> 5000	offset: 5000, and 1 bytes from there, is not within the 5000 bytes
 --> 8191	0
---> 8192	memory behind this region is gone
---> 12287	memory behind this region is gone
+--> 8192	memory behind this region is gone, or could not be had
+--> 12287	memory behind this region is gone, or could not be had
 --> 12288	offset: 12288, and 1 bytes from there, is not within the 12288 bytes
 --> 12287	0

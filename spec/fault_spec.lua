@@ -194,6 +194,104 @@ describe("memory that another process takes away", function()
   end)
 end)
 
+describe("memory that comes and goes", function()
+  it("is not dead for good after an access that went backward", function()
+    local size = 1024 * PAGE
+    local r <close> = assert(shm.anonymous(size))
+    for _ = 1, 3 do
+      assert(posix.ftruncate(r:fileno(), PAGE))
+      assert.error_matches(function() r:copy(PAGE, r, 0, size - PAGE) end, "gone")
+      assert.error_matches(function() r:read(0, size) end, "gone")
+      assert(posix.ftruncate(r:fileno(), size))
+      r:set_u8(size - 1, 1)
+      assert.equal(1, r:get_u8(size - 1))
+    end
+  end)
+
+  it("is not read as zeros because a finalizer touched it meanwhile", function()
+    local size = 8 * PAGE
+    local r <close> = assert(shm.anonymous(size))
+    r:fill(0, size, 65)
+    assert(posix.ftruncate(r:fileno(), PAGE))
+    collectgarbage("incremental", 10, 1000)
+    for _ = 1, support.rounds(200) do
+      for _ = 1, 3 do
+        setmetatable({}, {__gc = function() pcall(r.get_u8, r, size - 1) end})
+      end
+      assert.is_false((pcall(r.read, r, 0, size)))
+    end
+    collectgarbage "generational"
+    collectgarbage "incremental"
+  end)
+
+  it("is forgotten on both sides of a copy", function()
+    local a <close>, b = assert(shm.anonymous(PAGE)), assert(shm.anonymous(PAGE))
+    assert(posix.ftruncate(a:fileno(), 0))
+    assert(posix.ftruncate(b:fileno(), 0))
+    assert.error_matches(function() a:copy(0, b, 0, PAGE) end, "gone")
+    assert(posix.ftruncate(b:fileno(), PAGE))
+    assert.equal(0, b:get_u8(0))
+    assert(posix.ftruncate(b:fileno(), 0))
+    assert.error_matches(function() a:compare(0, b, 0, PAGE) end, "gone")
+    local id = assert(sysv.shmget(sysv.IPC_PRIVATE, PAGE, sysv.IPC_CREAT))
+    local r <close> = assert(sysv.shmat(id, b, sysv.SHM_REMAP))
+    r:write(0, "segment")
+    assert.equal("segment", r:read(0, 7))
+    assert.equal(1, id:stat().nattch)
+    id:remove()
+  end)
+
+  it("gives unpack no more than is left, whatever length lies behind the end", function()
+    local r <close> = assert(shm.anonymous(8192, {max = 8192}))
+    local all <close> = assert(posix.mmap(nil, 8192, RW, posix.MAP_SHARED, r:fileno()))
+    assert(posix.ftruncate(r:fileno(), 100))
+    all:set_u64(200, 50 << 20)
+    assert.error_matches(function() r:unpack(200, "s8") end, "not within the 100 bytes")
+    assert.error_matches(function() r:unpack(200, "i8") end, "not within the 100 bytes")
+  end)
+
+  it("is an error of a named semaphore whose memory another process takes", function()
+    local name = "/shm-spec-" .. support.key()
+    local sem <close> = assert(posix.sem_open(name, posix.O_CREAT, nil, 1))
+    local same <close> = assert(posix.sem_open(name))
+    io.open("/dev/shm/sem." .. name:sub(2), "w"):close()
+    for _, one in ipairs {sem, same, sem} do
+      assert.error_matches(function() one:post() end, "semaphore is gone")
+      assert.error_matches(function() one:wait(5) end, "semaphore is gone")
+    end
+    posix.sem_unlink(name)
+  end)
+
+  it("is an error where huge pages can not be had, for odd sizes as well", function()
+    local free = tonumber(support.read_file "/proc/meminfo":match "HugePages_Free:%s*(%d+)")
+    if not free or free > 0 then
+      return pending "there are huge pages, or none at all"
+    end
+    local flags = posix.MAP_PRIVATE | posix.MAP_ANONYMOUS | posix.MAP_HUGETLB
+    local r <close> = posix.mmap(nil, PAGE, RW, flags | posix.MAP_NORESERVE)
+    if r then
+      assert.error_matches(function() r:set_u8(0, 1) end, "could not be had")
+    end
+    local id = sysv.shmget(sysv.IPC_PRIVATE, PAGE,
+                           sysv.IPC_CREAT | sysv.SHM_HUGETLB | sysv.SHM_NORESERVE)
+    if id then
+      local segment <close> = assert(sysv.shmat(id))
+      assert.error_matches(function() segment:set_u8(0, 1) end, "could not be had")
+      local anonymous = posix.MAP_PRIVATE | posix.MAP_ANONYMOUS | posix.MAP_FIXED_NOREPLACE
+      local base = 0x200000000000
+      local place <close> = assert(posix.mmap(base, PAGE, RW, anonymous))
+      local neighbour <close> = assert(posix.mmap(base + PAGE, PAGE, RW, anonymous))
+      neighbour:write(0, "neighbour")
+      local remapped, _, errno = sysv.shmat(id, place, sysv.SHM_REMAP)
+      assert.is_nil(remapped)
+      assert.equal(22, errno)
+      assert.equal("neighbour", neighbour:read(0, 9))
+      place:set_u8(0, 1)
+      id:remove()
+    end
+  end)
+end)
+
 describe("memory that is protected", function()
   it("can not be written where it is read-only, nor touched where it is nothing", function()
     local r <close> = assert(shm.anonymous(4 * PAGE))
@@ -260,6 +358,48 @@ describe("other faults and signals", function()
   it("kill the process as they would have", function()
     assert.same({"signal", "BUS"}, ends_by(function() process.kill(process.pid(), "BUS") end))
     assert.same({"signal", "SEGV"}, ends_by(function() process.kill(process.pid(), "SEGV") end))
+  end)
+
+  it("can not be taken away from under the regions", function()
+    for _, name in ipairs {"BUS", "SEGV"} do
+      assert.error_matches(function() process.signal(name, "default") end, "can not be set")
+    end
+    local r <close> = assert(shm.anonymous(PAGE))
+    assert.error_matches(function() posix.madvise(r, 10) end, "advice") -- MADV_DONTFORK
+  end)
+
+  it("find a handler when the Lua state is closed, and its module with it", function()
+    local source, program = os.tmpname() .. ".c", os.tmpname()
+    local file <close> = assert(io.open(source, "w"))
+    file:write [[
+#include <lauxlib.h>
+#include <lualib.h>
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+static void handler(int signo) { (void)signo; _exit(42); }
+int main(void)
+{
+    signal(SIGSEGV, handler);
+    for (int i = 0; i < 2; i++) {
+        lua_State *L = luaL_newstate();
+        luaL_openlibs(L);
+        if (luaL_dostring(L, "local shm = require 'shm'; local r = shm.anonymous(10);"
+                             "shm.posix.ftruncate(r:fileno(), 0);"
+                             "assert(not pcall(r.get_u8, r, 0))"))
+            return puts(lua_tostring(L, -1)), 1;
+        lua_close(L);
+    }
+    *(volatile char *)(long)(getpid() % 2 + 8) = 1;
+    return 0;
+}
+]]
+    file:close()
+    local build = "gcc -I/usr/include/lua5.4 -o %s %s -rdynamic -llua5.4 2>&1"
+    assert.equal("", support.shell(build:format(program, source)))
+    assert.equal("42\n", support.shell(program .. "; echo $?"))
+    os.remove(source)
+    os.remove(program)
   end)
 
   it("go to whoever handled them before", function()

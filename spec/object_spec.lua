@@ -330,6 +330,41 @@ describe("an anonymous region", function()
   end)
 end)
 
+describe("a channel", function()
+  it("receives one descriptor at a time, however many a peer sends", function()
+    local socket = require "cqueues.socket"
+    local path, script = os.tmpname(), os.tmpname()
+    os.remove(path)
+    local file <close> = assert(io.open(script, "w"))
+    file:write [[
+import array, socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.connect(sys.argv[1])
+for _ in range(5):
+    s.sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [0, 1, 2]))])
+s.recv(1)
+]]
+    file:close()
+    local server = assert(socket.listen {path = path})
+    assert(server:listen())
+    local peer <close> = assert(io.popen(("timeout 20 python3 -I %s %s"):format(script, path), "w"))
+    local connection = assert(server:accept(10))
+    local channel <close> = assert(process.channel(connection:pollfd()))
+    local before, received = support.descriptors(), {}
+    for i = 1, 5 do
+      received[i] = assert(channel:recvfd(10))
+    end
+    assert.equal(before + 5, support.descriptors())
+    for _, one in ipairs(received) do
+      one:close()
+    end
+    connection:close()
+    server:close()
+    os.remove(path)
+    os.remove(script)
+  end)
+end)
+
 describe("a mapped file", function()
   local path
 
@@ -429,6 +464,13 @@ describe("a mapped file", function()
     assert.equal(address, r:address())
     assert(r:resize(5))
     assert.equal(105, #support.read_file(path))
+  end)
+
+  it("is refused where it has no size to grow from", function()
+    refused(EINVAL, "^shm%.map", shm.map("/dev/zero", {mode = "private", max = 8192}))
+    local zero <close> = assert(shm.map("/dev/zero", {mode = "private", size = 4096}))
+    zero:set_u8(4095, 5)
+    assert.equal(5, zero:get_u8(4095))
   end)
 
   it("is refused where there is nothing to map", function()

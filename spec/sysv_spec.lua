@@ -379,6 +379,19 @@ describe("a set with values", function()
     assert.is_true(id:remove())
   end)
 
+  it("takes no lock where none is needed", function()
+    assert(sysv.seminit(key, {1}))
+    local lock = io.popen("exec flock /proc/self/ns/ipc cat", "w") -- until its input ends
+    support.eventually(function()
+      return not os.execute "flock --nonblock /proc/self/ns/ipc true"
+    end)
+    local own = assert(sysv.seminit(PRIVATE, {1}, 0, 0))
+    assert(sysv.seminit(key, {1}, 0, 0))
+    refused(ETIMEDOUT, "seminit", sysv.seminit(key + 1, {1}, 0, 0.02))
+    own:remove()
+    lock:close()
+  end)
+
   it("is never seen without them, by any of many that begin together", function()
     for _ = 1, support.rounds(30) do
       local children = {}
@@ -410,6 +423,9 @@ describe("a set with values", function()
     assert.is_false(made)
     assert.same({10, 9}, values(found))
     child:wait(10)
+    id:remove()
+    id = assert(sysv.semget(key, 200, CREATE)) -- one of more than are given values
+    refused(EINVAL, "seminit", sysv.seminit(key, {1}))
     id:remove()
     assert(sysv.semget(key, 2, CREATE)) -- and one that is dead
     refused(ETIMEDOUT, "seminit", sysv.seminit(key, {1, 1}, 0, 0.05))

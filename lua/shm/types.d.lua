@@ -894,8 +894,6 @@ function process.setsockopt(fd, level, option, value) end
 ---@field MADV_DONTNEED integer
 ---@field MADV_HUGEPAGE integer
 ---@field MADV_NOHUGEPAGE integer
----@field MADV_DONTFORK integer
----@field MADV_DOFORK integer
 ---@field MADV_DONTDUMP integer
 ---@field MADV_DODUMP integer
 ---@field MADV_REMOVE integer

@@ -19,11 +19,10 @@ void bind_arity(lua_State *L, int most)
 int bind_misuse(lua_State *L, int arg, const char *name, const char *format, ...)
 {
     va_list arguments;
-    va_start(arguments, format);
-    lua_pushfstring(L, "%s: ", name);
+    va_start(arguments, format); /* copied first: what they point to may be collected */
     lua_pushvfstring(L, format, arguments);
     va_end(arguments);
-    lua_concat(L, 2);
+    lua_pushfstring(L, "%s: %s", name, lua_tostring(L, -1));
     return luaL_argerror(L, arg, lua_tostring(L, -1));
 }
 

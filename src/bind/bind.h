@@ -139,6 +139,8 @@ LSHM_RARE uint8_t *bind_region_beyond(lua_State *L, bind_region *region, int arg
                                       const char *name, lua_Integer offset, size_t n);
 void bind_region_follow(bind_region *region);
 LSHM_RARE void bind_region_faulted(lua_State *L, const bind_region *region);
+LSHM_RARE void bind_region_faulted_both(lua_State *L, const bind_region *region,
+                                        const bind_region *other);
 int bind_region_refuses(lua_State *L, const bind_region *region);
 void bind_region_register(lua_State *L);
 void bind_scalar_register(lua_State *L);
@@ -185,6 +187,13 @@ static inline void bind_region_check(lua_State *L, const bind_region *region)
 {
     if (mem_fault_seen())
         bind_region_faulted(L, region);
+}
+
+static inline void bind_region_check_both(lua_State *L, const bind_region *region,
+                                          const bind_region *other)
+{
+    if (mem_fault_seen())
+        bind_region_faulted_both(L, region, other);
 }
 
 static inline void bind_region_writable(lua_State *L, const bind_region *region)

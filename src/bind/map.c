@@ -153,7 +153,7 @@ Tells the kernel how a region will be used.
 @function madvise
 @tparam shm.region region any
 @int advice MADV_NORMAL, MADV_RANDOM, MADV_SEQUENTIAL, MADV_WILLNEED, MADV_DONTNEED,
-MADV_HUGEPAGE, MADV_NOHUGEPAGE, MADV_DONTFORK, MADV_DOFORK, MADV_DONTDUMP, MADV_DODUMP,
+MADV_HUGEPAGE, MADV_NOHUGEPAGE, MADV_DONTDUMP, MADV_DODUMP,
 MADV_REMOVE, MADV_POPULATE_READ, MADV_POPULATE_WRITE
 @int[opt=0] offset where, a multiple of the page size
 @int[opt] n how many bytes, absent for all behind offset
@@ -167,6 +167,8 @@ static int map_advise(lua_State *L)
 {
     bind_arity(L, 4);
     int advice = (int)bind_range(L, 2, "advice", 0, INT32_MAX);
+    if (advice == MADV_DONTFORK) /* another thing would come to lie there in the child */
+        bind_misuse(L, 2, "advice", "a region is the child's as well");
     size_t n;
     uint8_t *bytes = take_part(L, 3, &n);
     return bind_done(L, os_map_advise(bytes, n, advice), "posix.madvise");
@@ -244,8 +246,6 @@ void bind_map_add(lua_State *L)
         {"MADV_DONTNEED", MADV_DONTNEED},
         {"MADV_HUGEPAGE", MADV_HUGEPAGE},
         {"MADV_NOHUGEPAGE", MADV_NOHUGEPAGE},
-        {"MADV_DONTFORK", MADV_DONTFORK},
-        {"MADV_DOFORK", MADV_DOFORK},
         {"MADV_DONTDUMP", MADV_DONTDUMP},
         {"MADV_DODUMP", MADV_DODUMP},
         {"MADV_REMOVE", MADV_REMOVE},

@@ -330,7 +330,7 @@ Asks no longer to be told.
 static int notification_close(lua_State *L)
 {
     notification *self = notification_self(L);
-    bool pending = self->fd >= 0 && self->armed && os_posixmq_notified(self->fd, 0) != 0;
+    bool pending = self->fd >= 0 && self->armed && !os_posixmq_told(self->fd);
     lua_getiuservalue(L, 1, 1);
     const queue *asked = lua_touserdata(L, -1);
     if (pending && asked && asked->fd >= 0)

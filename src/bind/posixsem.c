@@ -9,7 +9,8 @@
 
 typedef struct semaphore {
     sem_t *sem;           /* NULL when closed */
-    mem_mapping *mapping; /* what it lies in, with a share of it; NULL for a named one */
+    mem_mapping *mapping; /* what it lies in, with a share of it */
+    bool named;           /* then libc mapped it, and maps it once for all that open it */
 } semaphore;
 
 static semaphore *semaphore_self(lua_State *L)
@@ -39,9 +40,17 @@ static semaphore *push_semaphore(lua_State *L)
 /* After a call that touched it: whether the memory it lies in was there. */
 static int answer(lua_State *L, const semaphore *self, int error, const char *what)
 {
-    if (self->mapping && mem_fault_seen() && mem_fault_end(self->mapping))
+    if (mem_fault_seen() && mem_fault_end(self->mapping))
         luaL_argerror(L, 1, "memory behind this semaphore is gone");
     return bind_done(L, error, what);
+}
+
+/* Unmapping a named one is libc's. */
+static int kept(void *base, size_t size)
+{
+    (void)base;
+    (void)size;
+    return 0;
 }
 
 /***
@@ -69,7 +78,15 @@ static int sem_open_named(lua_State *L)
     int error = os_posixsem_open(name, flags, mode, value, &sem);
     if (error)
         return bind_fail(L, error, "posix.sem_open '%s'", name);
+    size_t page = os_map_page();
+    uint8_t *base = (uint8_t *)sem - (uintptr_t)sem % page;
+    self->mapping = mem_mapping_new(base, page, false, kept, "named");
+    if (!self->mapping) {
+        os_posixsem_close(sem);
+        return luaL_error(L, "not enough memory");
+    }
     self->sem = sem;
+    self->named = true;
     return 1;
 }
 
@@ -179,7 +196,7 @@ static int sem_take(lua_State *L)
     semaphore *self = semaphore_open(L);
     bind_arity(L, 2);
     int64_t deadline = bind_deadline(L, 2);
-    int error = os_posixsem_wait(self->sem, deadline, self->mapping ? lives : NULL, self);
+    int error = os_posixsem_wait(self->sem, deadline, lives, self);
     return answer(L, self, error, "posix.sem_wait");
 }
 
@@ -248,10 +265,8 @@ static int sem_let_go(lua_State *L)
 {
     semaphore *self = semaphore_self(L), open = *self;
     *self = (semaphore){0};
-    int error = 0;
-    if (open.mapping)
-        error = mem_mapping_release(open.mapping);
-    else if (open.sem)
+    int error = open.mapping ? mem_mapping_release(open.mapping) : 0;
+    if (open.named)
         error = os_posixsem_close(open.sem);
     return bind_done(L, error, "posix.sem_close");
 }
@@ -259,10 +274,7 @@ static int sem_let_go(lua_State *L)
 static int sem_tostring(lua_State *L)
 {
     const semaphore *self = semaphore_self(L);
-    const char *state = !self->sem      ? "closed"
-                        : self->mapping ? self->mapping->label
-                                        : "named";
-    lua_pushfstring(L, SEMAPHORE " (%s)", state);
+    lua_pushfstring(L, SEMAPHORE " (%s)", self->sem ? self->mapping->label : "closed");
     return 1;
 }
 

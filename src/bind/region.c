@@ -72,16 +72,29 @@ uint8_t *bind_region_beyond(lua_State *L, bind_region *region, int arg, const ch
     return region->base + offset;
 }
 
-/* Some access to shared memory ended in a signal: was it the one to this region? */
-void bind_region_faulted(lua_State *L, const bind_region *region)
+static void report(lua_State *L, const bind_region *region, int signo)
 {
-    int signo = mem_fault_end(region->mapping);
     if (signo == SIGBUS)
         luaL_argerror(L, 1, "memory behind this region is gone, or could not be had");
     else if (signo)
         luaL_argerror(L, 1, "memory behind this region is protected");
     else if (!region->mapping) /* a finalizer closed it meanwhile */
         bind_region_refuses(L, region);
+}
+
+/* Some access to shared memory ended in a signal: was it the one to this region? */
+void bind_region_faulted(lua_State *L, const bind_region *region)
+{
+    report(L, region, mem_fault_end(region->mapping));
+}
+
+/* Both end before either is an error, or what one moved aside would stay there. */
+void bind_region_faulted_both(lua_State *L, const bind_region *region,
+                              const bind_region *other)
+{
+    int first = mem_fault_end(region->mapping);
+    int second = mem_fault_end(other->mapping);
+    report(L, region, first ? first : second);
 }
 
 static bind_region *writable_self(lua_State *L)
@@ -91,14 +104,32 @@ static bind_region *writable_self(lua_State *L)
     return region;
 }
 
+/*
+ * A finalizer that runs when the string is made may touch the same region, and with it
+ * take the mark of a fault; then it is read again.
+ */
+static void push_long(lua_State *L, const bind_region *region, size_t offset, size_t n)
+{
+    for (;;) {
+        const mem_mapping *mapping = region->mapping;
+        uint32_t times = mapping->fault.times;
+        lua_pushlstring(L, (const char *)region->base + offset, n);
+        bind_region_check(L, region);
+        if (region->mapping != mapping || !mem_inside(region->size, offset, n))
+            luaL_argerror(L, 1, "region was closed or resized by a finalizer");
+        if (mapping->fault.times == times)
+            return;
+        lua_pop(L, 1);
+    }
+}
+
 /* Another process may write meanwhile, and a torn string would stay interned: a short one
  * is copied first. */
 static void push_bytes(lua_State *L, const bind_region *region, const uint8_t *bytes,
                        size_t n)
 {
     if (n > LONGEST_INTERNED) {
-        lua_pushlstring(L, (const char *)bytes, n);
-        bind_region_check(L, region);
+        push_long(L, region, (size_t)(bytes - region->base), n);
         return;
     }
     char copy[LONGEST_INTERNED];
@@ -180,8 +211,7 @@ static int region_copy(lua_State *L)
     if (!mem_inside(source->size, (uint64_t)from, n))
         bind_region_beyond(L, source, 4, "source_offset", from, n);
     memmove(bind_region_at(L, region, 2, n), source->base + from, n);
-    bind_region_check(L, region);
-    bind_region_check(L, source);
+    bind_region_check_both(L, region, source);
     return 0;
 }
 
@@ -228,9 +258,10 @@ static int region_unpack(lua_State *L)
     const char *format = bind_word(L, 3, "format");
     lua_pushvalue(L, lua_upvalueindex(2));
     lua_pushvalue(L, 3);
+    if (region->mapping) /* first: it may be shorter by now */
+        bind_region_follow(region);
     const uint8_t *bytes = bind_region_at(L, region, 2, 0);
     size_t offset = (size_t)(bytes - region->base), n;
-    bind_region_follow(region);
     bool inside = bind_format_reach(format, bytes, region->size - offset, &n);
     bind_region_check(L, region);
     if (!inside)

@@ -62,9 +62,7 @@ static int region_compare(lua_State *L)
     const uint8_t *there = (other ? other->base : (const uint8_t *)text) + from;
     uint8_t a = 0, b = 0;
     size_t at = differ(here, there, n, &a, &b);
-    bind_region_check(L, region);
-    if (other)
-        bind_region_check(L, other);
+    bind_region_check_both(L, region, other ? other : region);
     lua_pushinteger(L, at == n ? 0 : a < b ? -1 : 1);
     if (at == n)
         return 1;

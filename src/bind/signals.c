@@ -137,7 +137,8 @@ static int signals_dispose(lua_State *L)
     bind_arity(L, 2);
     int signo = bind_signo(L, 1, "signal");
     bool ignore = bind_option(L, 2, "action", false, actions) == 1;
-    if (os_signal_dispose(signo, ignore))
+    bool ours = signo == SIGBUS || signo == SIGSEGV; /* memory that goes tells by these */
+    if (ours || os_signal_dispose(signo, ignore))
         bind_misuse(L, 1, "signal", "the action of signal %d can not be set", signo);
     lua_pushboolean(L, 1);
     return 1;

@@ -36,19 +36,6 @@ static int shm_get(lua_State *L)
     return bind_ipcid_get(L, &SEGMENT, "size");
 }
 
-/* The region whose place another is to take: the only one there, and large enough. */
-static int check_place(lua_State *L, const bind_region *place, int id)
-{
-    struct shmid_ds stat;
-    size_t page = os_map_page();
-    int error = os_sysvshm_stat(id, IPC_STAT, &stat);
-    if (error < 0)
-        return error;
-    if (place->part || place->base != place->mapping->base || place->mapping->users > 1)
-        bind_misuse(L, 2, "address", "the region is a view, or has views");
-    return stat.shm_segsz > (place->mapping->size + page - 1) / page * page ? -EINVAL : 0;
-}
-
 static int attached(lua_State *L, bind_region *region, void *base, size_t size, int id,
                     int flags)
 {
@@ -70,11 +57,12 @@ static int attach_over(lua_State *L, int id, int flags)
     bind_region_open(L, 2, "address");
     bind_region *region = bind_region_push(L);
     bind_region *place = bind_region_open(L, 2, "address");
-    void *base;
+    if (place->part || place->base != place->mapping->base || place->mapping->users > 1)
+        bind_misuse(L, 2, "address", "the region is a view, or has views");
+    void *base = place->base;
     size_t size;
-    int error = check_place(L, place, id);
-    if (!error)
-        error = os_sysvshm_attach(id, place->base, flags, &base, &size);
+    mem_fault_end(place->mapping); /* or what lies aside would be put back over it */
+    int error = os_sysvshm_replace(id, flags, base, place->mapping->size, &size);
     if (error)
         return bind_fail(L, error, "sysv.shmat %d", id);
     mem_mapping_yield(place->mapping, size);
@@ -86,7 +74,7 @@ static int attach_over(lua_State *L, int id, int flags)
 Attaches a segment. The region detaches when it is closed or collected.
 
 With SHM_REMAP it takes the place of another region, which it must fit into and which has
-no views; that region is closed.
+no views; that region is closed. A segment of huge pages can not.
 @function shmat
 @tparam shm.sysv.segment|int id the segment or its number
 @tparam[opt] int|shm.region address where to attach it, absent for where the kernel likes

@@ -38,67 +38,92 @@ static void unlock(void)
     mem_atomic_spin_unlock(&lock_word);
 }
 
-static mem_mapping *find(const uint8_t *address)
+static bool holds(const mem_mapping *mapping, const uint8_t *address)
 {
-    mem_mapping *mapping = first;
-    while (mapping && (size_t)(address - mapping->base) >= mapping->size)
-        mapping = mapping->fault.next;
-    return mapping;
+    return (size_t)(address - mapping->base) < mapping->size;
 }
 
-/* Covers the pages from base on: as many as can be moved at once, at least one of unit.
- */
-static bool cover(mem_fault *fault, uint8_t *base, size_t size, size_t unit)
+static bool cover(mem_fault *fault, uint8_t *base, size_t size, int *error)
 {
+    void *aside;
     if (fault->covers == MEM_FAULT_COVERS)
         return false;
-    while (size >= unit) {
-        void *aside;
-        if (os_fault_cover(base, size, &aside) == 0) {
-            fault->cover[fault->covers].base = base;
-            fault->cover[fault->covers].size = size;
-            fault->cover[fault->covers].aside = aside;
-            fault->covers++;
+    *error = os_fault_cover(base, size, &aside);
+    if (*error)
+        return false;
+    fault->cover[fault->covers].base = base;
+    fault->cover[fault->covers].size = size;
+    fault->cover[fault->covers].aside = aside;
+    fault->covers++;
+    return true;
+}
+
+/*
+ * Moves pages aside, the one at base among them. What could be moved at once is not
+ * known: an access mostly goes on as it began, so all that follows is tried first, and
+ * after a second fault all that is left around it; then less and less.
+ */
+static bool set_aside(mem_fault *fault, uint8_t *base, uint8_t *begin, uint8_t *end,
+                      size_t unit, int *error)
+{
+    for (int i = 0; i < fault->covers; i++) {
+        uint8_t *other = fault->cover[i].base, *behind = other + fault->cover[i].size;
+        if (other > base && other < end)
+            end = other;
+        if (behind <= base && behind > begin)
+            begin = behind;
+    }
+    if (fault->covers && cover(fault, begin, (size_t)(end - begin), error))
+        return true;
+    for (size_t size = (size_t)(end - base); size >= unit;
+         size = size / 2 / unit * unit) {
+        if (cover(fault, base, size, error))
             return true;
-        }
-        if (size == unit)
-            return false;
-        size = size / 2 / unit * unit;
-        size = size < unit ? unit : size;
     }
     return false;
 }
 
-/* Which pages the address lies in depends on their size, and that is not on record. */
+/*
+ * Huge pages can only be moved whole, and how large they are is not on record. But that
+ * they are huge is known once the kernel calls a smaller page invalid; then a whole one
+ * is the mapping's, also where the mapping was asked to be shorter.
+ */
 static bool let_pass(mem_mapping *mapping, const uint8_t *address)
 {
     const size_t units[] = {page, HUGE_2MB, HUGE_1GB};
-    uint8_t *end = mapping->base + (mapping->size + page - 1) / page * page;
-    for (int keep = 1; keep >= 0; keep--) {
-        for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
-            uint8_t *base =
-                mapping->base + (size_t)(address - mapping->base) / units[i] * units[i];
-            size_t size = (size_t)(end - base) / units[i] * units[i];
-            if ((uintptr_t)base % units[i] || size < units[i])
-                continue;
-            if (keep ? cover(&mapping->fault, base, size, units[i])
-                     : os_fault_replace(base, units[i]) == 0) {
-                mapping->fault.gone |= !keep;
-                return true;
-            }
+    size_t at = (size_t)(address - mapping->base);
+    int error = -EINVAL;
+    for (size_t i = 0; i < sizeof units / sizeof *units && error == -EINVAL; i++) {
+        size_t unit = units[i];
+        if ((uintptr_t)mapping->base % unit)
+            break;
+        uint8_t *base = mapping->base + at / unit * unit;
+        uint8_t *end = mapping->base + (mapping->size + unit - 1) / unit * unit;
+        if (set_aside(&mapping->fault, base, mapping->base, end, unit, &error))
+            return true;
+        error = os_fault_replace(base, unit);
+        if (!error) {
+            mapping->fault.gone = true;
+            return true;
         }
     }
     return false;
 }
 
+/* Two mappings may be of the same pages, as libc maps a named semaphore once. */
 static bool listener(void *address, int signo)
 {
+    bool passed = false;
     lock();
-    mem_mapping *mapping = find(address);
-    bool passed = mapping && let_pass(mapping, address);
-    if (passed) {
-        mapping->fault.signo = signo;
-        mem_fault_hint = 1;
+    for (mem_mapping *one = first; one; one = one->fault.next) {
+        if (!holds(one, address))
+            continue;
+        passed = passed || let_pass(one, address);
+        if (passed) {
+            one->fault.signo = signo;
+            one->fault.times++;
+            mem_fault_hint = 1;
+        }
     }
     unlock();
     return passed;
@@ -153,22 +178,27 @@ void mem_fault_forget(mem_mapping *mapping)
     unlock();
 }
 
+static bool overlap(const mem_mapping *one, const mem_mapping *other)
+{
+    return one->base < other->base + other->size && other->base < one->base + one->size;
+}
+
 /*
  * Ends an access to the mapping, after which mem_fault_seen said yes. Returns the signal
  * if it was this mapping that faulted, else 0.
  */
 int mem_fault_end(mem_mapping *mapping)
 {
-    int signo = mapping ? mapping->fault.signo : 0;
-    if (signo) {
-        put_back(&mapping->fault);
-        if (!mapping->fault.gone)
-            mapping->fault.signo = 0;
-    }
+    int signo = mapping ? mapping->fault.signo : 0, hint = 0;
     lock();
-    mem_fault_hint = 0;
-    for (const mem_mapping *one = first; one; one = one->fault.next)
-        mem_fault_hint |= one->fault.signo != 0;
+    for (mem_mapping *one = first; one; one = one->fault.next) {
+        if (signo && overlap(one, mapping)) {
+            put_back(&one->fault);
+            one->fault.signo = one->fault.gone ? one->fault.signo : 0;
+        }
+        hint |= one->fault.signo != 0;
+    }
+    mem_fault_hint = hint;
     unlock();
     return signo;
 }

@@ -26,11 +26,12 @@ static inline bool mem_inside(size_t size, uint64_t offset, uint64_t n)
 }
 
 /* fault.c: accesses that the kernel answers with a signal */
-#define MEM_FAULT_COVERS 8
+#define MEM_FAULT_COVERS 32
 
 typedef struct mem_fault {
     struct mem_mapping *previous, *next; /* the mappings whose faults are caught */
     volatile sig_atomic_t signo; /* of the first one since it was last asked, or 0 */
+    uint32_t times;              /* how many faults there were */
     bool gone;                   /* some of its pages could not be kept */
     int covers;                  /* how many of these are in use */
     struct {

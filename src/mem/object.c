@@ -179,10 +179,14 @@ int mem_object_extend(int fd, off_t size)
 int mem_object_map(int fd, size_t *size, const mem_object_options *options,
                    const char *label, mem_mapping **mapping)
 {
-    size_t there;
-    int error = size_of(fd, options->offset, &there);
+    struct stat stat;
+    int error = os_file_stat(fd, &stat);
+    if (!error && options->max && !S_ISREG(stat.st_mode))
+        error = -EINVAL; /* what has no size does not grow */
     if (error)
         return error;
+    size_t there =
+        stat.st_size > options->offset ? (size_t)(stat.st_size - options->offset) : 0;
     bool window = *size && *size < there && !options->max;
     *size = *size ? *size : there;
     error = *size ? map(fd, *size, options, label, mapping) : -ENODATA;

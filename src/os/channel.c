@@ -126,6 +126,8 @@ int os_channel_receive_fd(int fd, int64_t deadline, int *received)
     struct iovec byte = {&nothing, 1};
     for (;;) {
         struct msghdr message = envelope(&byte, &control);
+        message.msg_controllen =
+            CMSG_LEN(sizeof *received); /* room for one, and not two */
         ssize_t n = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
         if (n > 0) {
             const struct cmsghdr *header = CMSG_FIRSTHDR(&message);

@@ -8,6 +8,7 @@
  */
 #include "os/os.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
 #include <sys/mman.h>
@@ -44,8 +45,17 @@ static void caught(int signo, siginfo_t *info, void *context)
     errno = saved;
 }
 
+/* The handler must stay where it is when the module is closed with its Lua state. */
+static void stay(void)
+{
+    Dl_info self;
+    if (dladdr((void *)&before, &self))
+        dlopen(self.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
+}
+
 static void install(void)
 {
+    stay();
     struct sigaction action = {.sa_sigaction = caught,
                                .sa_flags = SA_SIGINFO | SA_ONSTACK};
     sigfillset(&action.sa_mask);

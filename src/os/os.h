@@ -155,6 +155,7 @@ int os_posixmq_receive(mqd_t queue, void *data, size_t size, unsigned *priority,
                        int64_t deadline, size_t *got);
 int os_posixmq_notify(mqd_t queue, int *socket_fd);
 int os_posixmq_notify_end(mqd_t queue);
+bool os_posixmq_told(int socket_fd);
 int os_posixmq_notified(int socket_fd, int64_t deadline);
 
 /* map.c: mappings in this process's address space */
@@ -191,6 +192,7 @@ int os_sysv_key(const char *path, int number, key_t *key);
 /* sysvshm.c: System V shared memory segments */
 int os_sysvshm_get(key_t key, size_t size, int flags, int *id);
 int os_sysvshm_attach(int id, const void *address, int flags, void **base, size_t *size);
+int os_sysvshm_replace(int id, int flags, void *place, size_t room, size_t *size);
 int os_sysvshm_detach(void *base, size_t size);
 int os_sysvshm_stat(int id, int command, struct shmid_ds *stat);
 int os_sysvshm_set(int id, struct shmid_ds *stat);

@@ -116,6 +116,14 @@ int os_posixmq_notify_end(mqd_t queue)
     return syscall(SYS_mq_notify, queue, NULL) ? -errno : 0;
 }
 
+/* Whether the kernel has told, or given up, without taking the packet: it may be another
+ * process's, after fork. */
+bool os_posixmq_told(int socket_fd)
+{
+    char cookie[COOKIE];
+    return recv(socket_fd, cookie, sizeof cookie, MSG_DONTWAIT | MSG_PEEK) == COOKIE;
+}
+
 /* 0 when told of a message, -ECANCELED when the registration was given up. */
 int os_posixmq_notified(int socket_fd, int64_t deadline)
 {

@@ -92,16 +92,29 @@ int os_sysvsem_set_all(int id, unsigned short *values)
 
 /*
  * Sets the values of a set that nobody has used yet, and leaves the mark that says so.
- * Who comes between the two without asking for the mark has left it himself.
+ * Who comes between the two with a semop has left it himself; with a semctl, he has not.
  */
-static int fill(int id, unsigned short *values)
+static int fill(int id, size_t count, unsigned short *values)
 {
-    int error = os_sysvsem_set_all(id, values);
-    if (error < 0)
-        return error;
-    short first = values[0] > 0 ? -1 : 1;
-    struct sembuf mark[] = {{0, first, IPC_NOWAIT}, {0, (short)-first, IPC_NOWAIT}};
-    return semop(id, mark, 2) && errno != EAGAIN ? -errno : 0;
+    struct semid_ds stat;
+    int error = os_sysvsem_stat(id, IPC_STAT, &stat);
+    if (error >= 0 && stat.sem_nsems != count)
+        error = -EINVAL;
+    if (error >= 0)
+        error = os_sysvsem_set_all(id, values);
+    while (error >= 0) {
+        int value = os_sysvsem_query(id, 0, GETVAL);
+        short first = value > 0 ? -1 : 1;
+        struct sembuf mark[] = {{0, first, IPC_NOWAIT}, {0, (short)-first, IPC_NOWAIT}};
+        if (value >= 0 && semop(id, mark, 2) == 0)
+            return 0;
+        if (value < 0 || errno != EAGAIN)
+            return value < 0 ? value : -errno;
+        error = os_sysvsem_stat(id, IPC_STAT, &stat);
+        if (error >= 0 && stat.sem_otime)
+            return 0;
+    }
+    return error;
 }
 
 /* Waits until another program's maker has left the mark; -EAGAIN if it does not. */
@@ -127,7 +140,7 @@ static int make(key_t key, size_t count, int flags, unsigned short *values,
     int error = os_sysvsem_get(key, count, flags | IPC_CREAT | IPC_EXCL, id);
     *made = error == 0;
     if (*made) {
-        error = fill(*id, values);
+        error = fill(*id, count, values);
         if (error)
             os_sysvsem_remove(*id);
         return error;
@@ -139,7 +152,7 @@ static int make(key_t key, size_t count, int flags, unsigned short *values,
         return error == -ENOENT ? -EAGAIN : error;
     error = wait_for_mark(*id, deadline);
     *made = error == -EAGAIN;
-    return *made ? fill(*id, values) : error;
+    return *made ? fill(*id, count, values) : error;
 }
 
 /*
@@ -154,8 +167,15 @@ static int make(key_t key, size_t count, int flags, unsigned short *values,
 int os_sysvsem_make(key_t key, size_t count, int flags, unsigned short *values,
                     int64_t deadline, int *id, bool *made)
 {
-    int lock;
-    int error = os_file_open("/proc/self/ns/ipc", O_RDONLY, 0, &lock);
+    struct semid_ds stat;
+    int lock, error;
+    *made = false;
+    if (key == IPC_PRIVATE) /* nobody else's */
+        return make(key, count, flags, values, deadline, id, made);
+    if (!(flags & IPC_EXCL) && os_sysvsem_get(key, count, flags & ~IPC_CREAT, id) == 0 &&
+        os_sysvsem_stat(*id, IPC_STAT, &stat) >= 0 && stat.sem_otime)
+        return 0;
+    error = os_file_open("/proc/self/ns/ipc", O_RDONLY, 0, &lock);
     if (error)
         return error;
     error = os_lock_whole(lock, deadline);

@@ -4,6 +4,7 @@
 #include "os/os.h"
 
 #include <errno.h>
+#include <sys/mman.h>
 
 int os_sysvshm_get(key_t key, size_t size, int flags, int *id)
 {
@@ -28,6 +29,40 @@ int os_sysvshm_attach(int id, const void *address, int flags, void **base, size_
     }
     *size = stat.shm_segsz;
     return 0;
+}
+
+/* Whether what was just attached is of huge pages: those can not be protected in part. */
+static bool is_huge(void *base, int flags)
+{
+    int protection = PROT_READ | (flags & SHM_RDONLY ? 0 : PROT_WRITE) |
+                     (flags & SHM_EXEC ? PROT_EXEC : 0);
+    size_t page = os_map_page();
+    if (mprotect(base, page, PROT_NONE))
+        return true;
+    mprotect(base, page, protection);
+    return false;
+}
+
+/*
+ * Attaches it over memory of room bytes that is mapped at place, which is then no longer.
+ * shmat with SHM_REMAP would, too, but further than room if its pages are huge: what
+ * shm_segsz says is not what is mapped. So it is attached elsewhere first, and moved.
+ */
+int os_sysvshm_replace(int id, int flags, void *place, size_t room, size_t *size)
+{
+    void *base;
+    int error = os_sysvshm_attach(id, NULL, flags & ~SHM_REMAP, &base, size);
+    if (error)
+        return error;
+    size_t page = os_map_page(), whole = (*size + page - 1) / page * page;
+    bool fits = whole <= (room + page - 1) / page * page;
+    error = fits && !is_huge(base, flags) ? 0 : -EINVAL;
+    if (!error &&
+        mremap(base, whole, whole, MREMAP_MAYMOVE | MREMAP_FIXED, place) == MAP_FAILED)
+        error = -errno;
+    if (error)
+        shmdt(base);
+    return error;
 }
 
 int os_sysvshm_detach(void *base, size_t size)
