@@ -10,11 +10,18 @@
 ---@field process shm.process
 local shm = {}
 
----@class shm.object.options
----@field mode? integer permission bits, exactly; absent for 0600
+---@class shm.anonymous.options
 ---@field max? integer bytes that it may grow to in place
 ---@field prefault? boolean all pages at once
----@field readonly? boolean only look at it (attach)
+
+---@class shm.create.options: shm.anonymous.options
+---@field mode? integer permission bits, exactly; absent for 0600
+
+---@class shm.attach.options: shm.anonymous.options
+---@field readonly? boolean only look at it
+---@field owner? integer whose it must be; absent for this process's user, -1 for anybody's
+
+---@class shm.open.options: shm.create.options
 ---@field owner? integer whose it must be; absent for this process's user, -1 for anybody's
 
 ---@class shm.map.options
@@ -27,14 +34,14 @@ local shm = {}
 
 ---@param name string
 ---@param size integer
----@param options? shm.object.options
+---@param options? shm.create.options
 ---@return shm.region|nil
 ---@return string? message
 ---@return integer? errno
 function shm.create(name, size, options) end
 
 ---@param name string
----@param options? shm.object.options
+---@param options? shm.attach.options
 ---@return shm.region|nil
 ---@return string? message
 ---@return integer? errno
@@ -42,7 +49,7 @@ function shm.attach(name, options) end
 
 ---@param name string
 ---@param size integer
----@param options? shm.object.options
+---@param options? shm.open.options
 ---@return shm.region|nil
 ---@return boolean|string created or the message
 ---@return integer? errno
@@ -55,7 +62,7 @@ function shm.open(name, size, options) end
 function shm.unlink(name) end
 
 ---@param size integer
----@param options? shm.object.options
+---@param options? shm.anonymous.options
 ---@return shm.region|nil
 ---@return string? message
 ---@return integer? errno
@@ -68,7 +75,7 @@ function shm.anonymous(size, options) end
 ---@return integer? errno
 function shm.map(path, options) end
 
----@param fields table a list of {name, type[, n]}; name, packed, align
+---@param fields table a list of {name, type[, n][, align = n]}; name, packed, align
 ---@return shm.record
 function shm.record(fields) end
 
@@ -569,7 +576,7 @@ function sysv.shmdt(region) end
 ---@param id shm.sysv.segment|integer
 ---@param command integer
 ---@param values? {uid: integer?, gid: integer?, mode: integer?}
----@return shm.sysv.shmid_ds|true|nil
+---@return shm.sysv.shmid_ds|table|true|nil
 ---@return string? message
 ---@return integer? errno
 function sysv.shmctl(id, command, values) end
