@@ -222,6 +222,11 @@ describe("a record", function()
     } do
       assert.error_matches(function() shm.record(fields) end, said, 1, true)
     end
+    local _, where = pcall(function()
+      local made = shm.record {{"a", "int"}}
+      return made
+    end)
+    assert.matches("^spec/record_spec.lua:%d+: record: field 'a': 'int' is no type$", where)
     local record = shm.record {{"n", "i8"}}
     assert.error_matches(function() record.size() end, "shm.record expected, got nil")
     assert.error_matches(function() record.foo = 1 end, "can not be changed")

@@ -433,6 +433,18 @@ describe("a region", function()
     assert.equal(110, errno)
     assert.equal(1 << 16, before)
     full:close()
+    local buffered = process.fork(function()
+      local broken = assert(io.popen("exec <&-; echo >" .. path .. ".gone", "w"))
+      broken:setvbuf "full"
+      broken:write "unread"
+      while not io.open(path .. ".gone") do
+        process.sleep(0.001)
+      end
+      local none, _, number = large:send(broken, 0, 1)
+      process.exit(none == nil and number == 32 and 0 or 1) -- and no SIGPIPE at its end
+    end)
+    assert.same({"exit", 0}, {buffered:wait(10)})
+    os.remove(path .. ".gone")
     os.remove(path)
   end)
 

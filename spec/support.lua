@@ -37,6 +37,9 @@ function M.interrupts(f)
   return how == "exit" and code == 42
 end
 
+--- Whether AddressSanitizer is in this process: it handles signals and mlock itself.
+M.asan = (os.getenv "LD_PRELOAD" or ""):match "libasan" ~= nil
+
 --- What a shell command prints.
 function M.shell(command)
   local pipe <close> = assert(io.popen(command))

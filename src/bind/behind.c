@@ -45,8 +45,9 @@ static int region_sync(lua_State *L)
 
 /***
 Gives the object behind the region a size, for everyone who has it, and the region too.
-What is new is zero and reserved. Without a size, the region takes over the one that
-another process gave the object.
+What is new is reserved, and zero but for what others
+wrote behind the end, into what was left of its last page. Without a size, the region
+takes over the one that another process gave the object.
 
 What a mapped file has behind a region that shows a part of it stays. Where the region was
 made with `max`, it stays where it is and can not become longer than
@@ -76,9 +77,10 @@ static int region_resize(lua_State *L)
         return luaL_argerror(L, 1, "region is a view, and has the size it was made with");
     mem_mapping *longer;
     int error = mem_object_resize(region->mapping, &size, &longer);
-    if (error == -EFBIG && region->mapping->grows && size > region->mapping->size)
+    size_t max = region->mapping->size - region->mapping->slack;
+    if (error == -EFBIG && region->mapping->grows && size > max)
         return bind_fail(L, error, "region.resize %s: its max is %I",
-                         region->mapping->label, (lua_Integer)region->mapping->size);
+                         region->mapping->label, (lua_Integer)max);
     if (error)
         return bind_fail(L, error, "region.resize %s", region->mapping->label);
     if (longer) {
@@ -110,7 +112,7 @@ static int region_descriptor(lua_State *L)
 
 /***
 Receives bytes from a socket, pipe or file straight into the region: as many as there are,
-and at most n.
+and at most n. What io has read ahead from a pipe is not among them.
 @function recv
 @tparam int|file|shm.process.channel fd whatever has a descriptor
 @int offset where to, in bytes from 0
@@ -130,10 +132,11 @@ static int region_receive(lua_State *L)
     bind_arity(L, 5);
     size_t n = bind_count(L, 4, "n"), got;
     int64_t deadline = bind_deadline(L, 5);
-    int fd = bind_fd(L, 2, "fd");
+    int fd = bind_fd(L, 2, "fd"), error = bind_fd_flush(L, 2);
     bind_region_writable(L, region);
     uint8_t *bytes = bind_region_at(L, region, 3, n);
-    int error = os_stream_read(fd, bytes, n, deadline, &got);
+    if (!error)
+        error = os_stream_read(fd, bytes, n, deadline, &got);
     if (error)
         return bind_fail(L, error, "region.recv");
     lua_pushinteger(L, (lua_Integer)got);
@@ -141,7 +144,8 @@ static int region_receive(lua_State *L)
 }
 
 /***
-Sends bytes of the region straight to a socket, pipe or file, all of them.
+Sends bytes of the region straight to a socket, pipe or file, all of them, behind what a
+file of io's has in its buffer.
 @function send
 @tparam int|file|shm.process.channel fd whatever has a descriptor
 @int offset where from, in bytes from 0
@@ -162,9 +166,11 @@ static int region_send(lua_State *L)
     bind_arity(L, 5);
     size_t n = bind_count(L, 4, "n"), sent;
     int64_t deadline = bind_deadline(L, 5);
-    int fd = bind_fd(L, 2, "fd");
+    int fd = bind_fd(L, 2, "fd"), error = bind_fd_flush(L, 2);
     const uint8_t *bytes = bind_region_at(L, region, 3, n);
-    int error = os_stream_write(fd, bytes, n, deadline, &sent);
+    sent = 0;
+    if (!error)
+        error = os_stream_write(fd, bytes, n, deadline, &sent);
     if (error)
         bind_fail(L, error, "region.send");
     lua_pushinteger(L, (lua_Integer)sent);

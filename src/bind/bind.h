@@ -41,6 +41,7 @@ typedef struct bind_descriptor {
 
 bind_descriptor *bind_descriptor_push(lua_State *L);
 int bind_fd(lua_State *L, int arg, const char *what);
+int bind_fd_flush(lua_State *L, int arg);
 void bind_descriptor_register(lua_State *L);
 
 /* result.c: how a function answers */

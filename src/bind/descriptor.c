@@ -34,7 +34,8 @@ static bool ask(lua_State *L, int arg, const char *what, const char *name,
         lua_pushvalue(L, arg);
         if (lua_pcall(L, 1, 1, 0)) { /* it is closed, as likely as not */
             luaL_tolstring(L, arg, NULL);
-            bind_misuse(L, arg, what, "%s has no descriptor", lua_tostring(L, -1));
+            bind_misuse(L, arg, what, "%s has no descriptor: %s", lua_tostring(L, -1),
+                        luaL_tolstring(L, -2, NULL));
         }
         *fd = lua_tointegerx(L, -1, &whole);
     }
@@ -64,10 +65,8 @@ int bind_fd(lua_State *L, int arg, const char *what)
     const luaL_Stream *file = luaL_testudata(L, arg, LUA_FILEHANDLE);
     if (file && !file->closef)
         bind_misuse(L, arg, what, "file is closed");
-    if (file) {
-        fflush(file->f); /* what was written comes first; what was read ahead, again */
+    if (file)
         return fileno(file->f);
-    }
     lua_Integer fd = -1;
     for (size_t i = 0; i < sizeof methods / sizeof *methods && has_methods(L, arg); i++) {
         if (ask(L, arg, what, methods[i], &fd))
@@ -75,6 +74,22 @@ int bind_fd(lua_State *L, int arg, const char *what)
     }
     return bind_misuse(L, arg, what, "descriptor expected, got %s",
                        luaL_typename(L, arg));
+}
+
+/*
+ * What a file of io's has in its buffer goes first, or is to be read again. The write may
+ * wait, as io's do.
+ */
+int bind_fd_flush(lua_State *L, int arg)
+{
+    const luaL_Stream *file = luaL_testudata(L, arg, LUA_FILEHANDLE);
+    if (!file || !file->closef)
+        return 0;
+    os_hush hush;
+    os_signal_hush(&hush);
+    int error = fflush(file->f) ? -errno : 0;
+    os_signal_unhush(&hush, error == -EPIPE ? SIGPIPE : error == -EFBIG ? SIGXFSZ : 0);
+    return error == -ESPIPE ? 0 : error; /* there is no going back in a pipe */
 }
 
 /***

@@ -115,11 +115,13 @@ static void push_long(lua_State *L, const bind_region *region, size_t offset, si
         uint32_t times = mapping->fault.times;
         lua_pushlstring(L, (const char *)region->base + offset, n);
         bind_region_check(L, region);
-        if (region->mapping != mapping || !mem_inside(region->size, offset, n))
-            luaL_argerror(L, 1, "region was closed or resized by a finalizer");
+        if (region->mapping != mapping)
+            luaL_argerror(L, 1, "a finalizer closed or resized the region");
         if (mapping->fault.times == times)
             return;
         lua_pop(L, 1);
+        if (!mem_inside(region->size, offset, n))
+            luaL_argerror(L, 1, "a finalizer resized the region");
     }
 }
 

@@ -166,8 +166,8 @@ static void put_back(mem_fault *fault)
 
 void mem_fault_forget(mem_mapping *mapping)
 {
-    put_back(&mapping->fault);
     lock();
+    put_back(&mapping->fault);
     mem_mapping *previous = mapping->fault.previous, *next = mapping->fault.next;
     if (previous)
         previous->fault.next = next;
@@ -194,10 +194,13 @@ int mem_fault_end(mem_mapping *mapping)
     for (mem_mapping *one = first; one; one = one->fault.next) {
         if (signo && overlap(one, mapping)) {
             put_back(&one->fault);
-            one->fault.signo = one->fault.gone ? one->fault.signo : 0;
+            mapping->fault.gone |= one->fault.gone;
         }
-        hint |= one->fault.signo != 0;
     }
+    if (signo && !mapping->fault.gone)
+        mapping->fault.signo = 0; /* others of the same pages have marks of their own */
+    for (const mem_mapping *one = first; one; one = one->fault.next)
+        hint |= one->fault.signo != 0;
     mem_fault_hint = hint;
     unlock();
     return signo;

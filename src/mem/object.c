@@ -162,13 +162,12 @@ int mem_object_open(const char *name, size_t size, const mem_object_options *opt
 /* Reserves what lies between the file's end and the size. */
 int mem_object_extend(int fd, off_t size)
 {
-    size_t present, page = os_map_page();
+    size_t present;
     int error = size_of(fd, 0, &present);
     if (error || (off_t)present >= size)
         return error;
-    /* Who had more mapped may have written into the last page, behind its end. */
-    if (present % page)
-        os_file_zero(fd, (off_t)present, (off_t)(page - present % page));
+    if (os_file_unlimited(fd) && (uint64_t)size > os_map_memory())
+        return -ENOMEM; /* the kernel would try, and kill for it */
     return os_file_reserve(fd, (off_t)present, size - (off_t)present);
 }
 

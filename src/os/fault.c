@@ -75,14 +75,38 @@ int os_fault_catch(os_fault_listener handler)
 }
 
 /*
+ * An address range for pages to be moved to, which lies as the pages' size asks for and
+ * no better. Of a mapping of huge pages the kernel would move a whole one for a small
+ * size, if only the addresses allowed it, and over whatever lies behind.
+ */
+static void *reserve(size_t size)
+{
+    const size_t units[] = {(size_t)sysconf(_SC_PAGESIZE), (size_t)1 << 21,
+                            (size_t)1 << 30};
+    int which = size % units[2] == 0 ? 2 : size % units[1] == 0 ? 1 : 0;
+    size_t unit = units[which], whole = size + 2 * unit;
+    uint8_t *room =
+        mmap(NULL, whole, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (room == MAP_FAILED)
+        return MAP_FAILED;
+    uint8_t *place = room + (unit - (uintptr_t)room % unit) % unit;
+    if (which < 2 && (uintptr_t)place % units[which + 1] == 0)
+        place += unit;
+    if (place > room)
+        munmap(room, (size_t)(place - room));
+    if (place + size < room + whole)
+        munmap(place + size, (size_t)(room + whole - place - size));
+    return place;
+}
+
+/*
  * Moves the pages at base out of the way, whatever they are, and puts empty ones in their
  * place, so that the access which faulted can end. Where the kernel can, the old pages'
  * place is never free in between, when another thread could be given it.
  */
 int os_fault_cover(void *base, size_t size, void **aside)
 {
-    void *room =
-        mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *room = reserve(size);
     if (room == MAP_FAILED)
         return -errno;
     void *moved =

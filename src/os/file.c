@@ -5,6 +5,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 int os_file_open(const char *path, int flags, mode_t mode, int *fd)
@@ -55,11 +57,12 @@ int os_file_seals(int fd)
     return seals < 0 ? -errno : seals;
 }
 
-/* Zeros n bytes at offset, also such as lie beyond the end but in its last page. */
-int os_file_zero(int fd, off_t offset, off_t n)
+/* Whether it is memory that no file system's size limits: a memfd's. */
+bool os_file_unlimited(int fd)
 {
-    return fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, n) ? -errno
-                                                                                : 0;
+    struct statfs system;
+    return fstatfs(fd, &system) == 0 && system.f_type == TMPFS_MAGIC &&
+           system.f_blocks == 0;
 }
 
 int os_file_chmod(int fd, mode_t mode)

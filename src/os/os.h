@@ -111,7 +111,7 @@ int os_file_duplicate(int fd, int *other);
 int os_file_stat(int fd, struct stat *stat);
 int os_file_truncate(int fd, off_t size);
 int os_file_reserve(int fd, off_t offset, off_t n);
-int os_file_zero(int fd, off_t offset, off_t n);
+bool os_file_unlimited(int fd);
 int os_file_seal(int fd, int seals);
 int os_file_seals(int fd);
 int os_file_chmod(int fd, mode_t mode);

@@ -45,9 +45,9 @@ static struct timespec soon(int64_t deadline)
 {
     struct timespec until;
     int64_t left = deadline - os_clock_now();
-    clock_gettime(CLOCK_REALTIME, &until);
     if (left <= 0)
         return (struct timespec){0};
+    clock_gettime(CLOCK_REALTIME, &until);
     until.tv_nsec += left < SECOND ? left : SECOND;
     until.tv_sec += until.tv_nsec / SECOND;
     until.tv_nsec %= SECOND;
@@ -57,13 +57,12 @@ static struct timespec soon(int64_t deadline)
 int os_posixmq_send(mqd_t queue, const void *data, size_t size, unsigned priority,
                     int64_t deadline)
 {
+    bool bounded = deadline != OS_CLOCK_FOREVER;
     for (;;) {
-        struct timespec until, *timeout = NULL;
-        if (deadline != OS_CLOCK_FOREVER) {
-            until = soon(deadline);
-            timeout = &until;
-        }
-        if (mq_timedsend(queue, data, size, priority, timeout) == 0)
+        struct timespec until = soon(deadline);
+        int result = bounded ? mq_timedsend(queue, data, size, priority, &until)
+                             : mq_send(queue, data, size, priority);
+        if (result == 0)
             return 0;
         if (errno != ETIMEDOUT || os_clock_now() >= deadline)
             return -errno;
@@ -73,13 +72,11 @@ int os_posixmq_send(mqd_t queue, const void *data, size_t size, unsigned priorit
 int os_posixmq_receive(mqd_t queue, void *data, size_t size, unsigned *priority,
                        int64_t deadline, size_t *got)
 {
+    bool bounded = deadline != OS_CLOCK_FOREVER;
     for (;;) {
-        struct timespec until, *timeout = NULL;
-        if (deadline != OS_CLOCK_FOREVER) {
-            until = soon(deadline);
-            timeout = &until;
-        }
-        ssize_t n = mq_timedreceive(queue, data, size, priority, timeout);
+        struct timespec until = soon(deadline);
+        ssize_t n = bounded ? mq_timedreceive(queue, data, size, priority, &until)
+                            : mq_receive(queue, data, size, priority);
         if (n >= 0) {
             *got = (size_t)n;
             return 0;

@@ -94,31 +94,28 @@ int os_sysvsem_set_all(int id, unsigned short *values)
  * Sets the values of a set that nobody has used yet, and leaves the mark that says so.
  * Who comes between the two with a semop has left it himself; with a semctl, he has not.
  */
-static int fill(int id, size_t count, unsigned short *values)
+static int fill(int id, unsigned short *values)
 {
-    struct semid_ds stat;
-    int error = os_sysvsem_stat(id, IPC_STAT, &stat);
-    if (error >= 0 && stat.sem_nsems != count)
-        error = -EINVAL;
-    if (error >= 0)
-        error = os_sysvsem_set_all(id, values);
-    while (error >= 0) {
-        int value = os_sysvsem_query(id, 0, GETVAL);
+    int error = os_sysvsem_set_all(id, values);
+    for (int value = values[0]; error >= 0; value = error) {
         short first = value > 0 ? -1 : 1;
         struct sembuf mark[] = {{0, first, IPC_NOWAIT}, {0, (short)-first, IPC_NOWAIT}};
-        if (value >= 0 && semop(id, mark, 2) == 0)
+        if (semop(id, mark, 2) == 0)
             return 0;
-        if (value < 0 || errno != EAGAIN)
-            return value < 0 ? value : -errno;
+        if (errno != EAGAIN)
+            return -errno;
+        struct semid_ds stat;
         error = os_sysvsem_stat(id, IPC_STAT, &stat);
         if (error >= 0 && stat.sem_otime)
             return 0;
+        if (error >= 0)
+            error = os_sysvsem_query(id, 0, GETVAL);
     }
     return error;
 }
 
 /* Waits until another program's maker has left the mark; -EAGAIN if it does not. */
-static int wait_for_mark(int id, int64_t deadline)
+static int wait_for_mark(int id, size_t count, int64_t deadline)
 {
     struct semid_ds stat;
     int64_t grace = os_clock_now() + MAKERS_GRACE, nap = 0;
@@ -127,7 +124,8 @@ static int wait_for_mark(int id, int64_t deadline)
         if (error < 0 || stat.sem_otime)
             return error < 0 ? error : 0;
         if (os_clock_now() >= grace)
-            return -EAGAIN;
+            return stat.sem_nsems == count ? -EAGAIN
+                                           : -EINVAL; /* one could not fill it */
         error = os_clock_nap(deadline, &nap);
         if (error)
             return error;
@@ -140,7 +138,7 @@ static int make(key_t key, size_t count, int flags, unsigned short *values,
     int error = os_sysvsem_get(key, count, flags | IPC_CREAT | IPC_EXCL, id);
     *made = error == 0;
     if (*made) {
-        error = fill(*id, count, values);
+        error = fill(*id, values);
         if (error)
             os_sysvsem_remove(*id);
         return error;
@@ -150,9 +148,9 @@ static int make(key_t key, size_t count, int flags, unsigned short *values,
     error = os_sysvsem_get(key, count, flags & ~IPC_CREAT, id);
     if (error)
         return error == -ENOENT ? -EAGAIN : error;
-    error = wait_for_mark(*id, deadline);
+    error = wait_for_mark(*id, count, deadline);
     *made = error == -EAGAIN;
-    return *made ? fill(*id, count, values) : error;
+    return *made ? fill(*id, values) : error;
 }
 
 /*

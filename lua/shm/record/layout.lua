@@ -144,7 +144,7 @@ end
 
 --- Gives a record the layout of a list of fields. Errors point at the caller of the caller.
 function M.new(record, fields)
-  local level = 2
+  local level = 3
   if type(fields) ~= "table" then
     fail(level, "list of fields expected, got %s", type(fields))
   end
