@@ -1,3 +1,4 @@
+local support = require "spec.support"
 local sysv = require "shm.sysv"
 
 local SIZE = 256
@@ -446,6 +447,30 @@ describe("a region", function()
     assert.same({"exit", 0}, {buffered:wait(10)})
     os.remove(path .. ".gone")
     os.remove(path)
+  end)
+
+  it("unpacks strings whose length another process changes meanwhile", function()
+    local process, shm = require "shm.process", require "shm"
+    local shared <close> = assert(shm.anonymous(4096))
+    local child = process.fork(function()
+      for i = 0, math.maxinteger do
+        local n = i % 60
+        shared:set_u8(n + 1, 0) -- there is always an end to it
+        shared:set_u8(n, 65)
+        shared:set_u8(1000, n)
+        if n == 59 then
+          shared:set_u8(0, 0)
+        end
+      end
+    end)
+    local seen = {}
+    for _ = 1, support.rounds(50000) do
+      seen[#shared:unpack(0, "z")] = true
+      assert(#shared:unpack(1000, "s1") < 60)
+    end
+    child:kill "KILL"
+    child:wait()
+    assert.is_true(next(seen) ~= nil)
   end)
 
   it("has accessors that are bound to one place", function()

@@ -12,6 +12,8 @@
 /* Up to here Lua interns strings: it hashes the bytes first and copies them later. */
 #define LONGEST_INTERNED 40
 
+#define MOST_TRIES 1000 /* to read what others change meanwhile */
+
 /* Pushes a closed region. The caller fills it in; __gc undoes what is filled in by then.
  */
 bind_region *bind_region_push(lua_State *L)
@@ -244,6 +246,32 @@ static int region_pack(lua_State *L)
     return 1;
 }
 
+/*
+ * Pushes the bytes that string.unpack will read for the format. Another process may write
+ * between the look at how far that goes and the copy, so that a string's end is no longer
+ * there: then it is looked at again.
+ */
+static void push_reach(lua_State *L, bind_region *region, const char *format)
+{
+    for (int tries = 1; tries <= MOST_TRIES; tries++) {
+        const uint8_t *bytes = bind_region_at(L, region, 2, 0);
+        size_t left = region->size - (size_t)(bytes - region->base), n, reach;
+        bool inside = bind_format_reach(format, bytes, left, &n);
+        bind_region_check(L, region);
+        if (!inside)
+            bind_misuse(L, 2, "offset",
+                        "what '%s' reads at %I is not within the %I bytes of %s", format,
+                        lua_tointeger(L, 2), (lua_Integer)region->size,
+                        region->mapping->label);
+        push_bytes(L, region, bytes, n);
+        const uint8_t *copy = (const uint8_t *)lua_tostring(L, -1);
+        if (bind_format_reach(format, copy, n, &reach))
+            return;
+        lua_pop(L, 1);
+    }
+    luaL_argerror(L, 1, "the bytes do not stop changing");
+}
+
 /***
 Reads values in a format of string.unpack, whose alignment counts from offset. No more is
 looked at than the values take.
@@ -262,18 +290,9 @@ static int region_unpack(lua_State *L)
     lua_pushvalue(L, 3);
     if (region->mapping) /* first: it may be shorter by now */
         bind_region_follow(region);
-    const uint8_t *bytes = bind_region_at(L, region, 2, 0);
-    size_t offset = (size_t)(bytes - region->base), n;
-    bool inside = bind_format_reach(format, bytes, region->size - offset, &n);
-    bind_region_check(L, region);
-    if (!inside)
-        bind_misuse(L, 2, "offset",
-                    "what '%s' reads at %I is not within the %I bytes of %s", format,
-                    (lua_Integer)offset, (lua_Integer)region->size,
-                    region->mapping->label);
-    push_bytes(L, region, bytes, n);
+    push_reach(L, region, format);
     lua_call(L, 2, LUA_MULTRET);
-    lua_pushinteger(L, (lua_Integer)offset + lua_tointeger(L, -1) - 1);
+    lua_pushinteger(L, lua_tointeger(L, 2) + lua_tointeger(L, -1) - 1);
     lua_replace(L, -2);
     return lua_gettop(L) - 3;
 }

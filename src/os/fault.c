@@ -94,8 +94,9 @@ static void *reserve(size_t size)
         place += unit;
     if (place > room)
         munmap(room, (size_t)(place - room));
-    if (place + size < room + whole)
-        munmap(place + size, (size_t)(room + whole - place - size));
+    size_t behind = whole - size - (size_t)(place - room);
+    if (behind)
+        munmap(place + size, behind);
     return place;
 }
 
