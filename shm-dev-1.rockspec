@@ -62,6 +62,7 @@ build = {
             "src/bind/lock.c",
             "src/bind/map.c",
             "src/bind/object.c",
+            "src/bind/pack.c",
             "src/bind/pollable.c",
             "src/bind/posix.c",
             "src/bind/posixmq.c",

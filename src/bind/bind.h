@@ -138,12 +138,15 @@ int bind_region_close(lua_State *L, bind_region *region);
 bind_region *bind_region_open(lua_State *L, int arg, const char *name);
 LSHM_RARE uint8_t *bind_region_beyond(lua_State *L, bind_region *region, int arg,
                                       const char *name, lua_Integer offset, size_t n);
+void bind_region_push_bytes(lua_State *L, const bind_region *region, const uint8_t *bytes,
+                            size_t n);
 void bind_region_follow(bind_region *region);
 LSHM_RARE void bind_region_faulted(lua_State *L, const bind_region *region);
 LSHM_RARE void bind_region_faulted_both(lua_State *L, const bind_region *region,
                                         const bind_region *other);
 int bind_region_refuses(lua_State *L, const bind_region *region);
 void bind_region_register(lua_State *L);
+void bind_pack_register(lua_State *L);
 void bind_scalar_register(lua_State *L);
 void bind_word_register(lua_State *L);
 void bind_getter_register(lua_State *L);

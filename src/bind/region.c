@@ -6,13 +6,10 @@
  */
 #include "bind/bind.h"
 
-#include <lualib.h>
 #include <string.h>
 
 /* Up to here Lua interns strings: it hashes the bytes first and copies them later. */
 #define LONGEST_INTERNED 40
-
-#define MOST_TRIES 1000 /* to read what others change meanwhile */
 
 /* Pushes a closed region. The caller fills it in; __gc undoes what is filled in by then.
  */
@@ -129,8 +126,8 @@ static void push_long(lua_State *L, const bind_region *region, size_t offset, si
 
 /* Another process may write meanwhile, and a torn string would stay interned: a short one
  * is copied first. */
-static void push_bytes(lua_State *L, const bind_region *region, const uint8_t *bytes,
-                       size_t n)
+void bind_region_push_bytes(lua_State *L, const bind_region *region, const uint8_t *bytes,
+                            size_t n)
 {
     if (n > LONGEST_INTERNED) {
         push_long(L, region, (size_t)(bytes - region->base), n);
@@ -155,7 +152,7 @@ static int region_read(lua_State *L)
     bind_region *region = bind_region_self(L);
     bind_arity(L, 3);
     size_t n = bind_count(L, 3, "n");
-    push_bytes(L, region, bind_region_at(L, region, 2, n), n);
+    bind_region_push_bytes(L, region, bind_region_at(L, region, 2, n), n);
     return 1;
 }
 
@@ -217,84 +214,6 @@ static int region_copy(lua_State *L)
     memmove(bind_region_at(L, region, 2, n), source->base + from, n);
     bind_region_check_both(L, region, source);
     return 0;
-}
-
-/***
-Writes values in a format of string.pack, whose alignment counts from offset.
-@function pack
-@int offset where to, in bytes from 0
-@string format as for string.pack
-@param ... the values
-@treturn int the offset behind what was written
-@raise when the values do not fit the format or reach outside the region
-*/
-static int region_pack(lua_State *L)
-{
-    bind_region *region = writable_self(L);
-    bind_region_at(L, region, 2, 0);
-    bind_string(L, 3, "format", NULL);
-    lua_pushvalue(L, lua_upvalueindex(2));
-    lua_insert(L, 3);
-    if (lua_pcall(L, lua_gettop(L) - 3, 1, 0)) /* its errors do not say where */
-        return luaL_error(L, "region.pack: %s", lua_tostring(L, -1));
-    size_t n;
-    const char *data = lua_tolstring(L, 3, &n);
-    uint8_t *bytes = bind_region_at(L, region, 2, n);
-    memcpy(bytes, data, n);
-    bind_region_check(L, region);
-    lua_pushinteger(L, bytes - region->base + (lua_Integer)n);
-    return 1;
-}
-
-/*
- * Pushes the bytes that string.unpack will read for the format. Another process may write
- * between the look at how far that goes and the copy, so that a string's end is no longer
- * there: then it is looked at again.
- */
-static void push_reach(lua_State *L, bind_region *region, const char *format)
-{
-    for (int tries = 1; tries <= MOST_TRIES; tries++) {
-        const uint8_t *bytes = bind_region_at(L, region, 2, 0);
-        size_t left = region->size - (size_t)(bytes - region->base), n, reach;
-        bool inside = bind_format_reach(format, bytes, left, &n);
-        bind_region_check(L, region);
-        if (!inside)
-            bind_misuse(L, 2, "offset",
-                        "what '%s' reads at %I is not within the %I bytes of %s", format,
-                        lua_tointeger(L, 2), (lua_Integer)region->size,
-                        region->mapping->label);
-        push_bytes(L, region, bytes, n);
-        const uint8_t *copy = (const uint8_t *)lua_tostring(L, -1);
-        if (bind_format_reach(format, copy, n, &reach))
-            return;
-        lua_pop(L, 1);
-    }
-    luaL_argerror(L, 1, "the bytes do not stop changing");
-}
-
-/***
-Reads values in a format of string.unpack, whose alignment counts from offset. No more is
-looked at than the values take.
-@function unpack
-@int offset where from, in bytes from 0
-@string format as for string.unpack
-@return the values, and then the offset behind them
-@raise when the format is none, or the values reach outside the region
-*/
-static int region_unpack(lua_State *L)
-{
-    bind_region *region = bind_region_self(L);
-    bind_arity(L, 3);
-    const char *format = bind_word(L, 3, "format");
-    lua_pushvalue(L, lua_upvalueindex(2));
-    lua_pushvalue(L, 3);
-    if (region->mapping) /* first: it may be shorter by now */
-        bind_region_follow(region);
-    push_reach(L, region, format);
-    lua_call(L, 2, LUA_MULTRET);
-    lua_pushinteger(L, lua_tointeger(L, 2) + lua_tointeger(L, -1) - 1);
-    lua_replace(L, -2);
-    return lua_gettop(L) - 3;
 }
 
 /***
@@ -394,19 +313,7 @@ void bind_region_register(lua_State *L)
     };
     bind_handle_type(L, BIND_REGION, metamethods, methods);
 
-    /* These call string.pack and string.unpack as they were when the module was opened.
-     */
-    static const luaL_Reg packers[] = {{"pack", region_pack}, {"unpack", region_unpack}};
-    luaL_getmetatable(L, BIND_REGION);
-    lua_getfield(L, -1, "__index");
-    luaL_requiref(L, LUA_STRLIBNAME, luaopen_string, 0);
-    for (size_t i = 0; i < sizeof packers / sizeof *packers; i++) {
-        lua_pushvalue(L, -3);
-        lua_getfield(L, -2, packers[i].name);
-        lua_pushcclosure(L, packers[i].func, 2);
-        lua_setfield(L, -3, packers[i].name);
-    }
-    lua_pop(L, 3);
+    bind_pack_register(L);
     bind_scalar_register(L);
     bind_word_register(L);
     bind_getter_register(L);
