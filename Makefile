@@ -158,6 +158,9 @@ check-sanitizers: check-deps
 	 $(call lua_env,build/asan) $(BOUND) $(LUA) spec/run.lua --output=plainTerminal
 	@! cat build/sanitizer.* 2>/dev/null
 
+# What a fault leaves off goes on where it was, for which valgrind has to keep all registers.
+VALGRIND := valgrind -q --error-exitcode=99 --vex-iropt-register-updates=allregs-at-mem-access
+
 # Valgrind 3.19 knows no pidfd: this is also the suite over what takes its place. Lines with
 # == are reports. A child's exit counts what it inherited as lost: leaks are looked for where
 # nothing forks.
@@ -165,9 +168,9 @@ check-valgrind: check-deps build
 	@echo 'the suite under valgrind'
 	@rm -rf build/valgrind && mkdir -p build/valgrind
 	@SHM_SPEC_SHARE=100 SHM_SPEC_PATIENCE=6 $(call lua_env,$(TREE)) \
-	 $(BOUND) valgrind -q --error-exitcode=99 --log-file=$(CURDIR)/build/valgrind/%p \
+	 $(BOUND) $(VALGRIND) --log-file=$(CURDIR)/build/valgrind/%p \
 	 $(LUA) spec/run.lua --output=plainTerminal
-	@$(call lua_env,$(TREE)) $(BOUND) valgrind -q --error-exitcode=99 --log-file=$(CURDIR)/build/valgrind/%p \
+	@$(call lua_env,$(TREE)) $(BOUND) $(VALGRIND) --log-file=$(CURDIR)/build/valgrind/%p \
 	 --leak-check=full --errors-for-leak-kinds=definite \
 	 $(LUA) spec/run.lua --output=plainTerminal spec/region_spec.lua
 	@! grep -rh '^==' build/valgrind

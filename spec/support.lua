@@ -40,6 +40,9 @@ end
 --- Whether AddressSanitizer is in this process: it handles signals and mlock itself.
 M.asan = (os.getenv "LD_PRELOAD" or ""):match "libasan" ~= nil
 
+--- Whether valgrind runs this process: it knows no huge pages.
+M.valgrind = (os.getenv "LD_PRELOAD" or ""):match "vgpreload" ~= nil
+
 --- What a shell command prints.
 function M.shell(command)
   local pipe <close> = assert(io.popen(command))

@@ -124,7 +124,7 @@ static int msg_receive(lua_State *L)
 /* By id, or by index; then the id is a field. */
 static int push_stat(lua_State *L, int id, int command)
 {
-    struct msqid_ds stat;
+    struct msqid_ds stat = {0};
     int found = os_sysvmsg_stat(id, command, &stat);
     if (found < 0)
         return failed(L, found, "msgctl", id);
@@ -148,7 +148,7 @@ static int push_stat(lua_State *L, int id, int command)
 
 static int push_info(lua_State *L, int command)
 {
-    struct msginfo info;
+    struct msginfo info = {0};
     int highest = os_sysvmsg_info(command, &info);
     if (highest < 0)
         return bind_fail(L, highest, "sysv.msgctl");

@@ -185,7 +185,7 @@ static int sem_op(lua_State *L)
 /* By id, or by index; then the id is a field. */
 static int push_stat(lua_State *L, int id, int command)
 {
-    struct semid_ds stat;
+    struct semid_ds stat = {0};
     int found = os_sysvsem_stat(id, command, &stat);
     if (found < 0)
         return failed(L, found, "semctl", id);
@@ -204,7 +204,7 @@ static int push_stat(lua_State *L, int id, int command)
 
 static int push_info(lua_State *L, int command)
 {
-    struct seminfo info;
+    struct seminfo info = {0};
     int highest = os_sysvsem_info(command, &info);
     if (highest < 0)
         return bind_fail(L, highest, "sysv.semctl");
@@ -236,7 +236,7 @@ static int set_stat(lua_State *L, int id, int values)
 
 static int push_all(lua_State *L, int id)
 {
-    struct semid_ds stat;
+    struct semid_ds stat = {0};
     int error = os_sysvsem_stat(id, IPC_STAT, &stat);
     if (error)
         return failed(L, error, "semctl", id);
@@ -255,7 +255,7 @@ static int push_all(lua_State *L, int id)
 static int set_all(lua_State *L, int id, int list)
 {
     size_t count = list_length(L, list);
-    struct semid_ds stat;
+    struct semid_ds stat = {0};
     int error = os_sysvsem_stat(id, IPC_STAT, &stat);
     if (error)
         return failed(L, error, "semctl", id);

@@ -125,7 +125,7 @@ static int shm_detach(lua_State *L)
 /* By id, or by index; then the id is a field. */
 static int push_stat(lua_State *L, int id, int command)
 {
-    struct shmid_ds stat;
+    struct shmid_ds stat = {0};
     int found = os_sysvshm_stat(id, command, &stat);
     if (found < 0)
         return bind_fail(L, found, "sysv.shmctl %d", id);
@@ -154,7 +154,7 @@ static lua_Integer clipped(unsigned long value)
 
 static int push_limits(lua_State *L)
 {
-    struct shminfo info;
+    struct shminfo info = {0};
     int highest = os_sysvshm_limits(&info);
     if (highest < 0)
         return bind_fail(L, highest, "sysv.shmctl");
@@ -173,7 +173,7 @@ static int push_limits(lua_State *L)
 
 static int push_usage(lua_State *L)
 {
-    struct shm_info info;
+    struct shm_info info = {0};
     int highest = os_sysvshm_usage(&info);
     if (highest < 0)
         return bind_fail(L, highest, "sysv.shmctl");
