@@ -170,9 +170,9 @@ check-valgrind: check-deps build
 	@SHM_SPEC_SHARE=100 SHM_SPEC_PATIENCE=6 $(call lua_env,$(TREE)) \
 	 $(BOUND) $(VALGRIND) --log-file=$(CURDIR)/build/valgrind/%p \
 	 $(LUA) spec/run.lua --output=plainTerminal
-	@$(call lua_env,$(TREE)) $(BOUND) $(VALGRIND) --log-file=$(CURDIR)/build/valgrind/%p \
+	@SHM_SPEC_SHARE=100 $(call lua_env,$(TREE)) $(BOUND) $(VALGRIND) --log-file=$(CURDIR)/build/valgrind/%p \
 	 --leak-check=full --errors-for-leak-kinds=definite \
-	 $(LUA) spec/run.lua --output=plainTerminal spec/region_spec.lua
+	 $(LUA) spec/run.lua --output=plainTerminal spec/random_spec.lua
 	@! grep -rh '^==' build/valgrind
 	@rm -rf build/valgrind
 
