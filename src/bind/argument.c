@@ -77,14 +77,11 @@ const char *bind_word(lua_State *L, int arg, const char *name)
     return path;
 }
 
-/* One of several words, by its place in the list; absent stands for the first if it may
- * be. */
-int bind_option(lua_State *L, int arg, const char *name, bool may_be_absent,
+/* The place of a given word in the list of those that may be given. */
+int bind_choice(lua_State *L, int arg, const char *name, const char *given,
                 const char *const words[])
 {
-    if (may_be_absent && lua_isnoneornil(L, arg))
-        return 0;
-    const char *given = bind_word(L, arg, name), *list = "";
+    const char *list = "";
     for (int i = 0; words[i]; i++) {
         if (strcmp(words[i], given) == 0)
             return i;
@@ -93,10 +90,21 @@ int bind_option(lua_State *L, int arg, const char *name, bool may_be_absent,
     return bind_misuse(L, arg, name, "'%s' is not %s", given, list);
 }
 
-/* A misspelt field would otherwise be a silent nothing. arg may count from the top. */
-void bind_only_fields(lua_State *L, int arg, const char *name, const char *const known[])
+/* One of several words, by its place in the list; absent stands for the first if it may
+ * be. */
+int bind_option(lua_State *L, int arg, const char *name, bool may_be_absent,
+                const char *const words[])
 {
-    int table = lua_absindex(L, arg);
+    if (may_be_absent && lua_isnoneornil(L, arg))
+        return 0;
+    return bind_choice(L, arg, name, bind_word(L, arg, name), words);
+}
+
+/* A misspelt field would otherwise be a silent nothing: the table's first one that is not
+ * known, on top of the stack then, or NULL. */
+const char *bind_unknown_field(lua_State *L, int table, const char *const known[])
+{
+    table = lua_absindex(L, table);
     for (lua_pushnil(L); lua_next(L, table); lua_pop(L, 1)) {
         const char *key =
             lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : luaL_typename(L, -2);
@@ -104,8 +112,9 @@ void bind_only_fields(lua_State *L, int arg, const char *name, const char *const
         while (known[i] && strcmp(known[i], key) != 0)
             i++;
         if (!known[i])
-            bind_misuse(L, table, name, "unknown field '%s'", key);
+            return key;
     }
+    return NULL;
 }
 
 lua_Number bind_seconds(lua_State *L, int arg, const char *name)

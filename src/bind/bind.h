@@ -63,7 +63,9 @@ const char *bind_word(lua_State *L, int arg, const char *name);
 int bind_option(lua_State *L, int arg, const char *name, bool may_be_absent,
                 const char *const words[]);
 lua_Number bind_seconds(lua_State *L, int arg, const char *name);
-void bind_only_fields(lua_State *L, int arg, const char *name, const char *const known[]);
+int bind_choice(lua_State *L, int arg, const char *name, const char *given,
+                const char *const words[]);
+const char *bind_unknown_field(lua_State *L, int table, const char *const known[]);
 int64_t bind_deadline(lua_State *L, int arg);
 int bind_signo(lua_State *L, int arg, const char *name);
 

@@ -105,7 +105,7 @@ static int channel_send(lua_State *L)
     if (size == 0) /* an empty message could not be told from the other end's close */
         bind_misuse(L, 2, "data", "at least one byte expected");
     int64_t deadline = bind_deadline(L, 3);
-    int error = os_channel_send(channel_open(L, self), data, size, deadline, &sent);
+    int error = os_stream_write(channel_open(L, self), data, size, deadline, &sent);
     if (!error)
         return bind_done(L, 0, "");
     int results = bind_fail(L, error, "channel.send");

@@ -5,8 +5,6 @@
  */
 #include "bind/bind.h"
 
-#include <string.h>
-
 /* Whether the field is there; then it is on top. */
 static bool push_field(lua_State *L, int table, const char *name)
 {
@@ -26,7 +24,9 @@ bool bind_fields(lua_State *L, int arg, const char *name, bool may_be_absent,
         return false;
     if (lua_type(L, arg) != LUA_TTABLE)
         bind_misuse(L, arg, name, "table expected, got %s", luaL_typename(L, arg));
-    bind_only_fields(L, arg, name, known);
+    const char *unknown = bind_unknown_field(L, arg, known);
+    if (unknown)
+        bind_misuse(L, arg, name, "unknown field '%s'", unknown);
     return true;
 }
 
@@ -66,15 +66,8 @@ bool bind_field_option(lua_State *L, int table, const char *name,
     if (lua_type(L, -1) != LUA_TSTRING)
         bind_misuse(L, lua_absindex(L, table), name, "string expected, got %s",
                     luaL_typename(L, -1));
-    const char *given = lua_tostring(L, -1), *list = "";
-    for (int i = 0; words[i]; i++) {
-        if (strcmp(words[i], given) == 0) {
-            *value = i;
-            lua_pop(L, 1);
-            return true;
-        }
-    }
-    for (int i = 0; words[i]; i++)
-        list = lua_pushfstring(L, "%s%s'%s'", list, i ? " or " : "", words[i]);
-    return bind_misuse(L, lua_absindex(L, table), name, "'%s' is not %s", given, list);
+    int depth = lua_gettop(L);
+    *value = bind_choice(L, lua_absindex(L, table), name, lua_tostring(L, -1), words);
+    lua_settop(L, depth - 1);
+    return true;
 }

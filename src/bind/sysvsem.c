@@ -111,15 +111,10 @@ static int sem_init_set(lua_State *L)
 /* Operation i, on top of the stack, has no field that is not known. */
 static void check_op(lua_State *L, size_t i, const char *const known[])
 {
-    for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
-        const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
-        int field = 0;
-        while (known[field] && strcmp(known[field], key) != 0)
-            field++;
-        if (!known[field])
-            bind_misuse(L, 2, "ops", "operation %I: unknown field '%s'", (lua_Integer)i,
-                        luaL_tolstring(L, -2, NULL));
-    }
+    const char *unknown = bind_unknown_field(L, -1, known);
+    if (unknown)
+        bind_misuse(L, 2, "ops", "operation %I: unknown field '%s'", (lua_Integer)i,
+                    unknown);
 }
 
 /* The field of operation i, on top of the stack. */

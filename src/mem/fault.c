@@ -6,12 +6,13 @@
  * place of the faulting ones, and marks the mapping. So the access ends, with zeros or
  * into nowhere, and whoever made it looks at the mark and gives an error instead of the
  * result. The pages that were there lie aside until then and are put back, because they
- * are only missing for now: a file may grow again, a protection may be lifted. If they
- * can not be kept, the mapping is gone for good, and every access says so.
+ * may be had again: a file may grow, a protection may be lifted. If they can not be kept,
+ * the mapping is gone for good, and every access says so.
  *
- * Threads: a mapping belongs to one thread. The list of mappings is all threads', and
- * its lock is held for a few instructions that touch no mapped memory; so a thread that
- * faults never holds it already. A child made by fork inherits list and handler.
+ * Threads: an access to a mapping is one thread's at a time. The list of mappings is all
+ * threads', and its lock is held while pages are moved, but never while mapped memory is
+ * touched; so a thread that faults does not hold it already. Two mappings may be of the
+ * same pages. A child made by fork inherits list and handler.
  */
 #include "mem/mem.h"
 #include "os/os.h"

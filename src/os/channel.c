@@ -38,49 +38,11 @@ int os_channel_shutdown(int fd)
     return shutdown(fd, SHUT_WR) ? -errno : 0;
 }
 
-static int would_block(int error)
-{
-    return error == EAGAIN || error == EWOULDBLOCK;
-}
-
-/* Sends all of it; *sent tells how far it came when it returns an error. */
-int os_channel_send(int fd, const void *data, size_t size, int64_t deadline, size_t *sent)
-{
-    const char *bytes = data;
-    *sent = 0;
-    do {
-        ssize_t n = send(fd, bytes + *sent, size - *sent, MSG_DONTWAIT | MSG_NOSIGNAL);
-        if (n >= 0) {
-            *sent += (size_t)n;
-            continue;
-        }
-        if (errno == ECONNRESET)
-            return -EPIPE;
-        if (!would_block(errno))
-            return -errno;
-        int error = os_fd_wait(fd, POLLOUT, deadline);
-        if (error)
-            return error;
-    } while (*sent < size);
-    return 0;
-}
-
+/* What there is, at least one byte: os_stream_read, to which an end is none. */
 int os_channel_receive(int fd, void *data, size_t size, int64_t deadline, size_t *got)
 {
-    for (;;) {
-        ssize_t n = recv(fd, data, size, MSG_DONTWAIT);
-        if (n > 0) {
-            *got = (size_t)n;
-            return 0;
-        }
-        if (n == 0 || errno == ECONNRESET)
-            return -EPIPE;
-        if (!would_block(errno))
-            return -errno;
-        int error = os_fd_wait(fd, POLLIN, deadline);
-        if (error)
-            return error;
-    }
+    int error = os_stream_read(fd, data, size, deadline, got);
+    return error == -ECONNRESET || (!error && *got == 0) ? -EPIPE : error;
 }
 
 /* A message of one byte with a descriptor beside it: what SCM_RIGHTS asks for. */
@@ -109,7 +71,7 @@ int os_channel_send_fd(int fd, int sent, int64_t deadline)
     header->cmsg_len = CMSG_LEN(sizeof sent);
     memcpy(CMSG_DATA(header), &sent, sizeof sent);
     while (sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
-        if (!would_block(errno))
+        if (errno != EAGAIN)
             return errno == ECONNRESET ? -EPIPE : -errno;
         int error = os_fd_wait(fd, POLLOUT, deadline);
         if (error)
@@ -140,7 +102,7 @@ int os_channel_receive_fd(int fd, int64_t deadline, int *received)
         }
         if (n == 0 || errno == ECONNRESET)
             return -EPIPE;
-        if (!would_block(errno))
+        if (errno != EAGAIN)
             return -errno;
         int error = os_fd_wait(fd, POLLIN, deadline);
         if (error)

@@ -48,8 +48,6 @@ int os_stream_read(int fd, void *data, size_t size, int64_t deadline, size_t *go
 int os_channel_pair(int type, int fd[2]);
 int os_channel_adopt(int fd, int *channel);
 int os_channel_shutdown(int fd);
-int os_channel_send(int fd, const void *data, size_t size, int64_t deadline,
-                    size_t *sent);
 int os_channel_receive(int fd, void *data, size_t size, int64_t deadline, size_t *got);
 int os_channel_send_fd(int fd, int sent, int64_t deadline);
 int os_channel_receive_fd(int fd, int64_t deadline, int *received);
