@@ -115,9 +115,11 @@ local MODULES = {
   ["shm.sysv"] = sysv, ["shm.process"] = process, ["shm"] = require "shm",
   ["shm.posix"] = posix,
   ["shm.peer.module"] = require "shm.peer", ["shm.chat"] = require "shm.chat",
+  ["shm.chaos"] = require "shm.chaos",
 }
 local LUA_SOURCES = {
   ["shm.peer.module"] = "lua/shm/peer.lua", ["shm.chat"] = "lua/shm/chat.lua",
+  ["shm.chaos"] = "lua/shm/chaos.lua",
   ["shm"] = "lua/shm/init.lua",
 }
 -- Lua's share of what is otherwise C.
@@ -198,7 +200,7 @@ describe("the interface", function()
       local before = {}
       for name in pairs(_G) do before[name] = true end
       for _, name in ipairs {"shm", "shm.sysv", "shm.posix", "shm.process", "shm.peer",
-                              "shm.chat"} do
+                              "shm.chat", "shm.chaos"} do
         require(name)
       end
       for name in pairs(_G) do

@@ -1,6 +1,8 @@
 -- Every argument of every function, with everything that it must refuse. The table below is
 -- compared with what is exported, so that no function is forgotten.
+local chaos = require "shm.chaos"
 local chat = require "shm.chat"
+local core = require "shm.core"
 local peer = require "shm.peer"
 local posix = require "shm.posix"
 local process = require "shm.process"
@@ -74,6 +76,8 @@ local WRONG = {
   protection = but(NO_INTEGER, -1, 8),
   priority = {true, "1", {}, 1.5, -1, 32768},
   anything_with_fd = {"NIL", true, "1", {}, print, 1.5, -1, 1 << 31, closed},
+  chaos = {true, 1, "x", {mode = "x"}, {mode = 1}, {rounds = 0}, {limit = -1}, {timeout = -1},
+           {timeout = NAN}, {prepare = 1}, {colour = "red"}},
   opts = {true, 1, "x", {colour = "red"}, {1}, {project = 0}, {project = "1"}, {port = -1}},
 }
 
@@ -249,10 +253,16 @@ local MODULES = {
     connect = {{"where", 1, "key"}, {"opts", {}, "peer%.connect"}},
   },
   ["shm.chat"] = {serve = {{"opts", {}, "chat%.serve"}}},
+  ["shm.chaos"] = {
+    kill_everywhere = {{"func", print, "operation"}, {"func", print, "verify"},
+                       {"chaos", {}, "chaos%.kill_everywhere"}},
+  },
+  ["shm.core.chaos"] = {arm = {{"region", nil, "tally"}, {"at_least_one", 1, "n"}}, disarm = {},
+                        kill_after = {{"seconds", 1}}},
 }
 local LOADED = {["shm"] = shm, ["shm.posix"] = posix, ["shm.sysv"] = sysv,
                 ["shm.process"] = process, ["shm.peer"] = peer,
-                ["shm.chat"] = chat}
+                ["shm.chat"] = chat, ["shm.chaos"] = chaos, ["shm.core.chaos"] = core.chaos}
 
 local function open_all()
   local id = assert(sysv.shmget(sysv.IPC_PRIVATE, SIZE, sysv.IPC_CREAT))

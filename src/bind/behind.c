@@ -135,8 +135,11 @@ static int region_receive(lua_State *L)
     int fd = bind_fd(L, 2, "fd"), error = bind_fd_flush(L, 2);
     bind_region_writable(L, region);
     uint8_t *bytes = bind_region_at(L, region, 3, n);
-    if (!error)
+    if (!error) {
+        mem_chaos_lift(true);
         error = os_stream_read(fd, bytes, n, deadline, &got);
+        mem_chaos_again();
+    }
     if (error)
         return bind_fail(L, error, "region.recv");
     lua_pushinteger(L, (lua_Integer)got);

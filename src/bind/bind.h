@@ -259,6 +259,7 @@ void bind_process_open(lua_State *L);
 void bind_posix_open(lua_State *L);
 void bind_object_open(lua_State *L);
 void bind_scalar_open(lua_State *L);
+void bind_chaos_open(lua_State *L);
 
 /* The rooms that these two consist of add to the table on top of the stack. */
 void bind_sysvshm_add(lua_State *L);

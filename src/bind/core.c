@@ -10,7 +10,7 @@ int luaopen_shm_core(lua_State *L)
 {
     bind_region_register(L);
     bind_descriptor_register(L);
-    lua_createtable(L, 0, 5);
+    lua_createtable(L, 0, 6);
     bind_sysv_open(L);
     lua_setfield(L, -2, "sysv");
     bind_posix_open(L);
@@ -21,5 +21,7 @@ int luaopen_shm_core(lua_State *L)
     lua_setfield(L, -2, "scalars");
     bind_process_open(L);
     lua_setfield(L, -2, "process");
+    bind_chaos_open(L);
+    lua_setfield(L, -2, "chaos");
     return 1;
 }

@@ -141,7 +141,9 @@ static int map_protect(lua_State *L)
     int protection = (int)bind_range(L, 2, "protection", 0, ALL_PROTECTIONS);
     size_t n;
     uint8_t *bytes = take_part(L, 3, &n);
+    mem_chaos_lift(false);
     int error = os_map_protect(bytes, n, protection);
+    mem_chaos_again();
     bind_region *region = lua_touserdata(L, 1);
     if (!error && n == region->size)
         region->readonly = !(protection & PROT_WRITE);
@@ -171,7 +173,10 @@ static int map_advise(lua_State *L)
         bind_misuse(L, 2, "advice", "a region is the child's as well");
     size_t n;
     uint8_t *bytes = take_part(L, 3, &n);
-    return bind_done(L, os_map_advise(bytes, n, advice), "posix.madvise");
+    mem_chaos_lift(advice == MADV_REMOVE);
+    int error = os_map_advise(bytes, n, advice);
+    mem_chaos_again();
+    return bind_done(L, error, "posix.madvise");
 }
 
 /***

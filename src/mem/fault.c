@@ -151,6 +151,7 @@ int mem_fault_watch(mem_mapping *mapping)
         first->fault.previous = mapping;
     first = mapping;
     unlock();
+    mem_chaos_again();
     return 0;
 }
 
@@ -177,11 +178,23 @@ void mem_fault_forget(mem_mapping *mapping)
     if (next)
         next->fault.previous = previous;
     unlock();
+    mem_chaos_again();
 }
 
 static bool overlap(const mem_mapping *one, const mem_mapping *other)
 {
     return one->base < other->base + other->size && other->base < one->base + one->size;
+}
+
+/* Whether any of the bytes are a mapping's whose faults are caught. */
+bool mem_fault_watches(const uint8_t *base, size_t size)
+{
+    bool found = false;
+    lock();
+    for (const mem_mapping *one = first; one && !found; one = one->fault.next)
+        found = one->base < base + size && base < one->base + one->size;
+    unlock();
+    return found;
 }
 
 /*
@@ -204,5 +217,6 @@ int mem_fault_end(mem_mapping *mapping)
         hint |= one->fault.signo != 0;
     mem_fault_hint = hint;
     unlock();
+    mem_chaos_again(); /* pages were moved */
     return signo;
 }

@@ -46,6 +46,7 @@ extern volatile sig_atomic_t mem_fault_hint;
 int mem_fault_watch(struct mem_mapping *mapping);
 void mem_fault_forget(struct mem_mapping *mapping);
 int mem_fault_end(struct mem_mapping *mapping);
+bool mem_fault_watches(const uint8_t *base, size_t size);
 
 /*
  * Whether any mapping had a fault: asked after each access, and no more than a flag. The
@@ -114,6 +115,12 @@ int mem_object_map(int fd, size_t *size, const mem_object_options *options,
                    const char *label, mem_mapping **mapping);
 size_t mem_object_size(const mem_mapping *mapping);
 int mem_object_resize(mem_mapping *mapping, size_t *size, mem_mapping **other);
+
+/* chaos.c: death before a store that is counted */
+int mem_chaos_arm(mem_mapping *mapping, uint64_t *word, uint64_t n);
+int mem_chaos_disarm(uint64_t *stores);
+void mem_chaos_lift(bool stores);
+void mem_chaos_again(void);
 
 /* word.c: a 32-bit word to sleep on */
 int mem_word_wait(const mem_mapping *mapping, const uint32_t *word, uint32_t expected,

@@ -40,7 +40,10 @@ static void caught(int signo, siginfo_t *info, void *context)
 {
     int saved = errno;
     size_t kind = signo == CAUGHT[0] ? 0 : 1;
-    if (info->si_code <= 0 || !listener(info->si_addr, signo))
+    bool taken =
+        info->si_code > 0 && ((signo == SIGSEGV && os_step_fault(info, context)) ||
+                              listener(info->si_addr, signo));
+    if (!taken)
         pass_on(kind, signo, info, context);
     errno = saved;
 }

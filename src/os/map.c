@@ -4,6 +4,8 @@
 #include "os/os.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
@@ -64,4 +66,38 @@ int os_map_lock(void *base, size_t size)
 int os_map_unlock(void *base, size_t size)
 {
     return munlock(base, size) ? -errno : 0;
+}
+
+/*
+ * Visits all ranges of this process's address space, from the lowest, until visit returns
+ * something other than 0. A range that could be told from its neighbours by nothing is
+ * one with them.
+ */
+int os_map_each(int (*visit)(void *context, const os_map_range *range), void *context)
+{
+    FILE *list = fopen("/proc/self/maps", "re");
+    if (!list)
+        return -errno;
+    char line[256], end = '\n', bits[5];
+    int error = 0;
+    while (!error && fgets(line, sizeof line, list)) {
+        bool begins = end == '\n'; /* else it goes on with a long name */
+        size_t from, to;
+        end = line[strlen(line) - 1];
+        if (!begins || sscanf(line, "%zx-%zx %4s", &from, &to, bits) != 3)
+            continue;
+        os_map_range range = {
+            .base = (uint8_t *)from,
+            .size = to - from,
+            .protection = (bits[0] == 'r' ? PROT_READ : 0) |
+                          (bits[1] == 'w' ? PROT_WRITE : 0) |
+                          (bits[2] == 'x' ? PROT_EXEC : 0),
+            .shared = bits[3] == 's',
+        };
+        error = visit(context, &range);
+    }
+    if (!error && ferror(list))
+        error = -EIO;
+    fclose(list);
+    return error;
 }

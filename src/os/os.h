@@ -75,6 +75,7 @@ int os_process_wait(const os_process *child, int64_t deadline, os_status *status
 int os_process_signal(const os_process *process, int signo);
 int os_process_kill(pid_t pid, int signo);
 int os_process_close_range(unsigned first, unsigned last);
+int os_process_end_after(int64_t time);
 _Noreturn void os_process_exit(int code);
 
 /* signal.c: signals that are read instead of handled */
@@ -176,6 +177,15 @@ int os_map_advise(void *base, size_t size, int advice);
 int os_map_lock(void *base, size_t size);
 int os_map_unlock(void *base, size_t size);
 
+typedef struct os_map_range {
+    uint8_t *base;
+    size_t size;
+    int protection;
+    bool shared;
+} os_map_range;
+
+int os_map_each(int (*visit)(void *context, const os_map_range *range), void *context);
+
 /* fault.c: the signals that memory sends */
 typedef bool (*os_fault_listener)(void *address, int signo);
 
@@ -183,6 +193,18 @@ int os_fault_catch(os_fault_listener listener);
 int os_fault_cover(void *base, size_t size, void **aside);
 int os_fault_uncover(void *base, size_t size, void *aside);
 int os_fault_replace(void *base, size_t size);
+
+/* step.c: stores to protected memory, one at a time */
+typedef struct os_step_watch {
+    /* A store faulted at the address: whether it is watched, and can run now. The same
+     * one may fault on several pages, and is the first time first. */
+    bool (*open)(void *address, bool first);
+    void (*close)(void); /* it has run */
+} os_step_watch;
+
+int os_step_begin(const os_step_watch *watch);
+void os_step_end(void);
+bool os_step_fault(const siginfo_t *info, void *context);
 
 /* sysv.c: what all System V objects share */
 int os_sysv_key(const char *path, int number, key_t *key);

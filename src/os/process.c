@@ -23,6 +23,7 @@
 #define GRACE                                                                            \
     20000000 /* nanoseconds between a child's closing its socket and its end             \
               */
+#define NANOSECONDS 1000000000LL
 
 /* In a child without pidfd: its end of the socket that tells the parent of its death. */
 static int life = -1;
@@ -209,6 +210,18 @@ int os_process_close_range(unsigned first, unsigned last)
         return close_range_of(first, last);
     int error = life > 0 ? close_range_of(first, (unsigned)life - 1) : 0;
     return error ? error : close_range_of((unsigned)life + 1, last);
+}
+
+/* The kernel kills this process, with -9, so many nanoseconds from now. */
+int os_process_end_after(int64_t time)
+{
+    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGKILL};
+    struct itimerspec when = {.it_value = {.tv_sec = time / NANOSECONDS,
+                                           .tv_nsec = time % NANOSECONDS + (time == 0)}};
+    timer_t timer;
+    if (timer_create(CLOCK_MONOTONIC, &event, &timer))
+        return -errno;
+    return timer_settime(timer, 0, &when, NULL) ? -errno : 0;
 }
 
 /* Writes out what the process has buffered, and runs nothing of its parent's. */
