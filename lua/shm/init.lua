@@ -1,7 +1,8 @@
 --- Memory that processes share.
 -- What creates and attaches is C; its documentation stands in src/bind/object.c.
 -- @module shm
-local object = require("shm.core").object
+local core = require "shm.core"
+local object, sync = core.object, core.sync
 
 local M = {}
 
@@ -28,6 +29,30 @@ M.map = object.map
 
 --- Describes a C struct, whose fields are then read and written in place: `record(fields)`.
 M.record = require "shm.record"
+
+--- Mutexes in regions, which outlive their holders: `create`, `attach`, `open`, `size`.
+M.mutex = sync.mutex
+
+--- Readers-writer locks.
+M.rwlock = sync.rwlock
+
+--- Semaphores.
+M.semaphore = sync.semaphore
+
+--- Events, with automatic or manual reset.
+M.event = sync.event
+
+--- Conditions, to be waited for with a mutex.
+M.condition = sync.condition
+
+--- Barriers.
+M.barrier = sync.barrier
+
+--- Counters that can be waited for.
+M.counter = sync.counter
+
+--- Waits for any of several mutexes, semaphores and events: `wait_any(objects, timeout)`.
+M.wait_any = sync.wait_any
 
 --- System V objects under the kernel's names.
 M.sysv = require "shm.sysv"

@@ -75,6 +75,8 @@ static int region_resize(lua_State *L)
     }
     if (region->part)
         return luaL_argerror(L, 1, "region is a view, and has the size it was made with");
+    if (region->mapping->journal)
+        return luaL_argerror(L, 1, "a transaction goes on in it");
     mem_mapping *longer;
     int error = mem_object_resize(region->mapping, &size, &longer);
     size_t max = region->mapping->size - region->mapping->slack;
@@ -84,7 +86,9 @@ static int region_resize(lua_State *L)
     if (error)
         return bind_fail(L, error, "region.resize %s", region->mapping->label);
     if (longer) {
-        mem_mapping_release(region->mapping);
+        mem_mapping *shorter = region->mapping;
+        bind_region_forget(region);
+        mem_mapping_release(shorter);
         bind_region_fill(region, longer, longer->slack, size);
     }
     region->size = size;
@@ -134,7 +138,7 @@ static int region_receive(lua_State *L)
     int64_t deadline = bind_deadline(L, 5);
     int fd = bind_fd(L, 2, "fd"), error = bind_fd_flush(L, 2);
     bind_region_writable(L, region);
-    uint8_t *bytes = bind_region_at(L, region, 3, n);
+    uint8_t *bytes = bind_region_change(L, region, 3, n);
     if (!error) {
         mem_chaos_lift(true);
         error = os_stream_read(fd, bytes, n, deadline, &got);

@@ -26,6 +26,7 @@
 
 #include "mem/mem.h"
 #include "os/os.h"
+#include "sync/sync.h"
 
 #pragma GCC visibility push(hidden)
 
@@ -128,10 +129,14 @@ void bind_pollable_methods(lua_State *L, const char *type);
 typedef struct bind_region {
     uint8_t *base;        /* NULL when closed */
     size_t size;          /* 0 when closed, so that the bounds check covers both */
-    bool readonly;        /* copied from the mapping, to have it in the same line */
+    uint8_t look;         /* before changing bytes: in the same line as the bounds */
     bool part;            /* a view: it does not grow with what it is part of */
     mem_mapping *mapping; /* this handle's share */
+    struct bind_region *previous, *next; /* of the same mapping */
 } bind_region;
+
+#define BIND_READONLY 1  /* in look: bytes may not be changed */
+#define BIND_JOURNALED 2 /* what they were is to be saved first */
 
 bind_region *bind_region_push(lua_State *L);
 void bind_region_fill(bind_region *region, mem_mapping *mapping, size_t offset,
@@ -147,6 +152,10 @@ LSHM_RARE void bind_region_faulted(lua_State *L, const bind_region *region);
 LSHM_RARE void bind_region_faulted_both(lua_State *L, const bind_region *region,
                                         const bind_region *other);
 int bind_region_refuses(lua_State *L, const bind_region *region);
+LSHM_RARE void bind_region_save(lua_State *L, const bind_region *region,
+                                const uint8_t *bytes, size_t n);
+void bind_region_forget(bind_region *region);
+void bind_transaction_register(lua_State *L);
 void bind_region_register(lua_State *L);
 void bind_pack_register(lua_State *L);
 void bind_scalar_register(lua_State *L);
@@ -204,8 +213,18 @@ static inline void bind_region_check_both(lua_State *L, const bind_region *regio
 
 static inline void bind_region_writable(lua_State *L, const bind_region *region)
 {
-    if (region->readonly)
+    if (__builtin_expect(region->look, 0) && region->look & BIND_READONLY)
         bind_region_refuses(L, region);
+}
+
+/* Where n bytes lie that the caller is about to change, having asked for writable. */
+static inline uint8_t *bind_region_change(lua_State *L, bind_region *region, int arg,
+                                          size_t n)
+{
+    uint8_t *bytes = bind_region_at(L, region, arg, n);
+    if (__builtin_expect(region->look, 0))
+        bind_region_save(L, region, bytes, n);
+    return bytes;
 }
 
 /* getter.c: accessors that are bound to one place of a region */
@@ -253,12 +272,72 @@ bind_ipcperm bind_ipcperm_read(lua_State *L, int arg, const char *more);
 bool bind_ipcperm_whole(const bind_ipcperm *values);
 void bind_ipcperm_apply(const bind_ipcperm *values, struct ipc_perm *perm);
 
+/* sync.c: objects to take turns by; their methods' upvalue is the metatable */
+typedef struct bind_sync {
+    sync_handle handle; /* its mapping is NULL when closed */
+} bind_sync;
+
+typedef struct bind_sync_kind {
+    sync_kind kind;
+    const char *type, *name; /* "shm.mutex", "mutex" */
+    /* The arguments from the third on: what the stamp says, and what it begins with. */
+    uint32_t (*arguments)(lua_State *L, int arg, uint64_t *value);
+    int most; /* arguments after the region and the offset */
+} bind_sync_kind;
+
+void bind_sync_type(lua_State *L, const bind_sync_kind *kind, const luaL_Reg *methods);
+bind_sync *bind_sync_argument(lua_State *L, int arg, const char *name, const char *type);
+LSHM_RARE void bind_sync_bad(lua_State *L, const bind_sync *self);
+LSHM_RARE void bind_sync_faulted(lua_State *L, const bind_sync *self);
+int bind_sync_answer(lua_State *L, const bind_sync *self, int result, const char *what,
+                     const sync_outcome *outcome);
+uint32_t bind_sync_room(lua_State *L, int table);
+
+/* The object that a method was called on, open. */
+static inline bind_sync *bind_sync_self(lua_State *L)
+{
+    bind_sync *self = bind_handle_self(L);
+    if (!self || !self->handle.mapping)
+        bind_sync_bad(L, self);
+    return self;
+}
+
+/* After each access to the object. */
+static inline void bind_sync_check(lua_State *L, const bind_sync *self)
+{
+    if (mem_fault_seen())
+        bind_sync_faulted(L, self);
+}
+
+/* hold.c: locks held for as long as a function runs, or a variable lives */
+typedef int (*bind_hold_take)(const sync_handle *handle, int64_t deadline,
+                              sync_outcome *outcome);
+
+int bind_hold_acquire(const sync_handle *handle, int64_t deadline, sync_outcome *outcome);
+int bind_hold_release(const sync_handle *handle);
+int bind_hold_lock(lua_State *L, bind_hold_take take, const char *what);
+int bind_hold_try(lua_State *L, bind_hold_take take, const char *what);
+int bind_hold_with(lua_State *L, bind_hold_take take, const char *what);
+int bind_hold_hold(lua_State *L, bind_hold_take take, const char *what);
+int bind_hold_unlock(lua_State *L);
+int bind_hold_holder(lua_State *L, uint64_t who, uint64_t since);
+void bind_hold_register(lua_State *L);
+
 /* One function per Lua module's share of shm.core; each leaves a table on the stack. */
 void bind_sysv_open(lua_State *L);
 void bind_process_open(lua_State *L);
 void bind_posix_open(lua_State *L);
 void bind_object_open(lua_State *L);
 void bind_scalar_open(lua_State *L);
+void bind_sync_open(lua_State *L);
+void bind_mutex_add(lua_State *L);
+void bind_rwlock_add(lua_State *L);
+void bind_semaphore_add(lua_State *L);
+void bind_event_add(lua_State *L);
+void bind_counter_add(lua_State *L);
+void bind_condition_add(lua_State *L);
+void bind_barrier_add(lua_State *L);
+void bind_several_add(lua_State *L);
 void bind_chaos_open(lua_State *L);
 
 /* The rooms that these two consist of add to the table on top of the stack. */

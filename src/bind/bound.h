@@ -22,6 +22,16 @@ static inline uint8_t *bind_bound_at(lua_State *L, const bind_bound *bound, size
     return region->base + bound->offset;
 }
 
+/* The same for one that changes what lies there. */
+static inline uint8_t *bind_bound_change(lua_State *L, const bind_bound *bound,
+                                         size_t size)
+{
+    uint8_t *bytes = bind_bound_at(L, bound, size);
+    if (__builtin_expect(bound->region->look, 0))
+        bind_region_save(L, bound->region, bytes, size);
+    return bytes;
+}
+
 /* After each access. It is told nothing, so that nothing has to be kept for it. */
 static inline void bind_bound_check(lua_State *L)
 {

@@ -39,7 +39,7 @@ static int bound_store(lua_State *L)
     const bind_bound *bound = bind_bound_self(L);
     bind_arity(L, 1);
     uint64_t value = (uint64_t)bind_integer(L, 1, "value");
-    mem_atomic_store64((void *)bind_bound_at(L, bound, sizeof value), value);
+    mem_atomic_store64((void *)bind_bound_change(L, bound, sizeof value), value);
     bind_bound_check(L);
     return 0;
 }
@@ -49,14 +49,14 @@ static int bound_add(lua_State *L)
     const bind_bound *bound = bind_bound_self(L);
     bind_arity(L, 1);
     uint64_t value = (uint64_t)bind_integer(L, 1, "value");
-    void *word = bind_bound_at(L, bound, sizeof value);
+    void *word = bind_bound_change(L, bound, sizeof value);
     return answer64(L, mem_atomic_add64(word, value));
 }
 
 static int bound_add_amount(lua_State *L)
 {
     const bind_bound *bound = bind_bound_self(L);
-    void *word = bind_bound_at(L, bound, sizeof(uint64_t));
+    void *word = bind_bound_change(L, bound, sizeof(uint64_t));
     return answer64(L, mem_atomic_add64(word, (uint64_t)bound->amount));
 }
 
@@ -120,7 +120,7 @@ static int bound_store32(lua_State *L)
     const bind_bound *bound = bind_bound_self(L);
     bind_arity(L, 1);
     uint32_t value = (uint32_t)value32(L, 1);
-    mem_atomic_store32((void *)bind_bound_at(L, bound, sizeof value), value);
+    mem_atomic_store32((void *)bind_bound_change(L, bound, sizeof value), value);
     bind_bound_check(L);
     return 0;
 }
@@ -130,14 +130,14 @@ static int bound_add32(lua_State *L)
     const bind_bound *bound = bind_bound_self(L);
     bind_arity(L, 1);
     uint32_t value = (uint32_t)value32(L, 1);
-    void *word = bind_bound_at(L, bound, sizeof value);
+    void *word = bind_bound_change(L, bound, sizeof value);
     return answer32(L, mem_atomic_add32(word, value));
 }
 
 static int bound_add_amount32(lua_State *L)
 {
     const bind_bound *bound = bind_bound_self(L);
-    void *word = bind_bound_at(L, bound, sizeof(uint32_t));
+    void *word = bind_bound_change(L, bound, sizeof(uint32_t));
     return answer32(L, mem_atomic_add32(word, (uint32_t)bound->amount));
 }
 

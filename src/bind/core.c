@@ -19,6 +19,8 @@ int luaopen_shm_core(lua_State *L)
     lua_setfield(L, -2, "object");
     bind_scalar_open(L);
     lua_setfield(L, -2, "scalars");
+    bind_sync_open(L);
+    lua_setfield(L, -2, "sync");
     bind_process_open(L);
     lua_setfield(L, -2, "process");
     bind_chaos_open(L);

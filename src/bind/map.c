@@ -146,7 +146,8 @@ static int map_protect(lua_State *L)
     mem_chaos_again();
     bind_region *region = lua_touserdata(L, 1);
     if (!error && n == region->size)
-        region->readonly = !(protection & PROT_WRITE);
+        region->look = (uint8_t)((region->look & BIND_JOURNALED) |
+                                 (protection & PROT_WRITE ? 0 : BIND_READONLY));
     return bind_done(L, error, "posix.mprotect");
 }
 

@@ -29,7 +29,7 @@ static int region_pack(lua_State *L)
         return luaL_error(L, "region.pack: %s", lua_tostring(L, -1));
     size_t n;
     const char *data = lua_tolstring(L, 3, &n);
-    uint8_t *bytes = bind_region_at(L, region, 2, n);
+    uint8_t *bytes = bind_region_change(L, region, 2, n);
     memcpy(bytes, data, n);
     bind_region_check(L, region);
     lua_pushinteger(L, bytes - region->base + (lua_Integer)n);

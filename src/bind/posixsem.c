@@ -117,7 +117,7 @@ static void place(lua_State *L, semaphore *self)
     if ((uintptr_t)bytes % _Alignof(sem_t))
         bind_misuse(L, 2, "offset", "%I is not a multiple of %d", lua_tointeger(L, 2),
                     (int)_Alignof(sem_t));
-    if (region->readonly)
+    if (region->look & BIND_READONLY)
         bind_misuse(L, 1, "region", "region is read-only");
     mem_mapping_retain(region->mapping);
     self->mapping = region->mapping;

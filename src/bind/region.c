@@ -29,7 +29,25 @@ void bind_region_fill(bind_region *region, mem_mapping *mapping, size_t offset,
     region->mapping = mapping;
     region->base = mapping->base + offset;
     region->size = size;
-    region->readonly = mapping->readonly;
+    region->look =
+        (mapping->readonly ? BIND_READONLY : 0) | (mapping->journal ? BIND_JOURNALED : 0);
+    region->previous = NULL;
+    region->next = mapping->regions;
+    if (region->next)
+        region->next->previous = region;
+    mapping->regions = region;
+}
+
+/* The handle is closed from here on; its share is the caller's. */
+void bind_region_forget(bind_region *region)
+{
+    if (region->previous)
+        region->previous->next = region->next;
+    else if (region->mapping)
+        region->mapping->regions = region->next;
+    if (region->next)
+        region->next->previous = region->previous;
+    memset(region, 0, sizeof *region);
 }
 
 /* A region that is an argument, and open. */
@@ -169,7 +187,7 @@ static int region_write(lua_State *L)
     bind_arity(L, 3);
     size_t n;
     const char *data = bind_string(L, 3, "data", &n);
-    memcpy(bind_region_at(L, region, 2, n), data, n);
+    memcpy(bind_region_change(L, region, 2, n), data, n);
     bind_region_check(L, region);
     return 0;
 }
@@ -188,7 +206,7 @@ static int region_fill(lua_State *L)
     bind_arity(L, 4);
     size_t n = bind_count(L, 3, "n");
     int byte = (int)bind_opt_range(L, 4, "byte", 0, 0, UINT8_MAX);
-    memset(bind_region_at(L, region, 2, n), byte, n);
+    memset(bind_region_change(L, region, 2, n), byte, n);
     bind_region_check(L, region);
     return 0;
 }
@@ -211,7 +229,7 @@ static int region_copy(lua_State *L)
     size_t n = bind_count(L, 5, "n");
     if (!mem_inside(source->size, (uint64_t)from, n))
         bind_region_beyond(L, source, 4, "source_offset", from, n);
-    memmove(bind_region_at(L, region, 2, n), source->base + from, n);
+    memmove(bind_region_change(L, region, 2, n), source->base + from, n);
     bind_region_check_both(L, region, source);
     return 0;
 }
@@ -260,6 +278,7 @@ Lets the memory go; what it shows remains for others. Closing twice is harmless.
 @treturn[2] nil
 @treturn[2] string message
 @treturn[2] int errno
+@raise when this thread holds a lock that lies in it
 @see shmdt(2)
 */
 static int region_close(lua_State *L)
@@ -267,10 +286,23 @@ static int region_close(lua_State *L)
     return bind_region_close(L, bind_region_self(L));
 }
 
+/* A lock that is held there keeps the memory, by its handle or until the process ends. */
+static int region_collect(lua_State *L)
+{
+    bind_region *region = bind_region_self(L);
+    mem_mapping *mapping = region->mapping;
+    bind_region_forget(region);
+    if (mapping)
+        mem_mapping_release(mapping);
+    return 0;
+}
+
 int bind_region_close(lua_State *L, bind_region *region)
 {
     mem_mapping *mapping = region->mapping;
-    memset(region, 0, sizeof *region);
+    if (mapping && sync_mapping_held(mapping))
+        luaL_argerror(L, 1, "a lock in it is held by this thread: unlock it first");
+    bind_region_forget(region);
     return bind_done(L, mapping ? mem_mapping_release(mapping) : 0, "region.close");
 }
 
@@ -299,7 +331,7 @@ static int region_tostring(lua_State *L)
 void bind_region_register(lua_State *L)
 {
     static const luaL_Reg metamethods[] = {
-        {"__gc", region_close},
+        {"__gc", region_collect},
         {"__close", region_close},
         {"__len", region_length},
         {"__tostring", region_tostring},
@@ -321,4 +353,5 @@ void bind_region_register(lua_State *L)
     bind_boundword_register(L);
     bind_search_register(L);
     bind_behind_register(L);
+    bind_transaction_register(L);
 }

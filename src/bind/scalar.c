@@ -25,7 +25,8 @@ LSHM_SPECIALISED int set(lua_State *L, bind_scalar kind)
     bind_region *region = bind_region_exactly(L, 3);
     bind_region_writable(L, region);
     bind_scalar_value value = bind_scalar_take(L, 3, kind);
-    bind_scalar_store(bind_region_at(L, region, 2, bind_scalar_size(kind)), &value, kind);
+    bind_scalar_store(bind_region_change(L, region, 2, bind_scalar_size(kind)), &value,
+                      kind);
     if (mem_fault_seen())
         faulted(L);
     return 0;

@@ -9,7 +9,7 @@ LSHM_SPECIALISED int bound_set(lua_State *L, bind_scalar kind)
     const bind_bound *bound = bind_bound_self(L);
     bind_arity(L, 1);
     bind_scalar_value value = bind_scalar_take(L, 1, kind);
-    bind_scalar_store(bind_bound_at(L, bound, bind_scalar_size(kind)), &value, kind);
+    bind_scalar_store(bind_bound_change(L, bound, bind_scalar_size(kind)), &value, kind);
     bind_bound_check(L);
     return 0;
 }

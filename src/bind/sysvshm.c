@@ -65,8 +65,9 @@ static int attach_over(lua_State *L, int id, int flags)
     int error = os_sysvshm_replace(id, flags, base, place->mapping->size, &size);
     if (error)
         return bind_fail(L, error, "sysv.shmat %d", id);
-    mem_mapping_yield(place->mapping, size);
-    *place = (bind_region){0};
+    mem_mapping *replaced = place->mapping;
+    bind_region_forget(place);
+    mem_mapping_yield(replaced, size);
     return attached(L, region, base, size, id, flags);
 }
 

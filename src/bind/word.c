@@ -29,7 +29,10 @@ static void *changeable(lua_State *L, int arity, size_t size)
 {
     bind_region *region = bind_region_exactly(L, arity);
     bind_region_writable(L, region);
-    return aligned(L, region, size);
+    void *word = aligned(L, region, size);
+    if (__builtin_expect(region->look, 0))
+        bind_region_save(L, region, word, size);
+    return word;
 }
 
 static uint64_t value64(lua_State *L, int arg, const char *name)

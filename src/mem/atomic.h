@@ -103,6 +103,25 @@ static inline void mem_atomic_order_signal(void)
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 
+/* What was written before is written when this is: who finds the value finds that, too.
+ * What comes after in the program comes after. */
+static inline void mem_atomic_publish64(uint64_t *word, uint64_t value)
+{
+    __atomic_store_n(word, value, __ATOMIC_RELEASE);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
+/* A number for people, or a hint: no other memory depends on it. */
+static inline void mem_atomic_note32(uint32_t *word, uint32_t value)
+{
+    __atomic_store_n(word, value, __ATOMIC_RELAXED);
+}
+
+static inline void mem_atomic_note64(uint64_t *word, uint64_t value)
+{
+    __atomic_store_n(word, value, __ATOMIC_RELAXED);
+}
+
 /* A lock of this process, for a few instructions. The swap's acquire pairs with the
  * release of whoever held it before. */
 static inline void mem_atomic_spin_lock(uint32_t *word)

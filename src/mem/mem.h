@@ -70,11 +70,15 @@ typedef struct mem_mapping {
     bool grows; /* within the range, by others too: who needs more asks for its size */
     uint32_t users;
     mem_mapping_free free;
-    bool window;  /* there is more behind it, which resizing does not cut off */
-    bool own;     /* what is written stays this process's */
-    int fd;       /* of the object behind, to go with the mapping; or -1 */
-    off_t offset; /* in that object, of the first page */
-    size_t slack; /* how far into that page the bytes that were asked for begin */
+    bool window;   /* there is more behind it, which resizing does not cut off */
+    bool own;      /* what is written stays this process's */
+    int fd;        /* of the object behind, to go with the mapping; or -1 */
+    off_t offset;  /* in that object, of the first page */
+    size_t slack;  /* how far into that page the bytes that were asked for begin */
+    void *regions; /* the handles that show it, if somebody keeps a list of them */
+    struct mem_journal *journal; /* of the transaction that goes on, and its room */
+    size_t room;
+    uint64_t journalist; /* whose transaction it is */
     mem_fault fault;
     char label[MEM_MAPPING_LABEL]; /* for people: "sysv 32769" */
 } mem_mapping;
@@ -115,6 +119,51 @@ int mem_object_map(int fd, size_t *size, const mem_object_options *options,
                    const char *label, mem_mapping **mapping);
 size_t mem_object_size(const mem_mapping *mapping);
 int mem_object_resize(mem_mapping *mapping, size_t *size, mem_mapping **other);
+
+/* stamp.c: what an object in shared memory begins with */
+typedef struct mem_stamp {
+    uint64_t mark; /* what it is, or who is making it */
+    uint64_t home;
+    uint32_t size; /* of the object, in bytes */
+    uint32_t extra;
+} mem_stamp;
+
+_Static_assert(sizeof(mem_stamp) == 24, "a layout in shared memory");
+
+int mem_stamp_claim(mem_stamp *stamp, uint16_t kind, uint16_t version, int64_t deadline);
+void mem_stamp_finish(mem_stamp *stamp, uint16_t kind, uint16_t version, uint32_t size,
+                      uint32_t extra);
+int mem_stamp_check(const mem_stamp *stamp, uint16_t kind, uint16_t version,
+                    int64_t deadline);
+bool mem_stamp_is(const mem_stamp *stamp, uint16_t kind, uint16_t version);
+void mem_stamp_erase(mem_stamp *stamp);
+
+/* journal.c: what bytes were before they were changed */
+typedef struct mem_journal {
+    uint64_t used; /* bytes of entries that count */
+    uint8_t entries[];
+} mem_journal;
+
+int mem_journal_save(mem_journal *journal, size_t room, const void *at, size_t n);
+bool mem_journal_undo(mem_journal *journal, size_t room, uint8_t *base, size_t size);
+void mem_journal_clear(mem_journal *journal);
+
+/* guard.c: a lock that the kernel releases, with a journal */
+#define MEM_GUARD_ROOM 104
+
+typedef struct mem_guard {
+    uint32_t word;
+    uint32_t unused;
+    uint64_t used;
+    uint8_t entries[MEM_GUARD_ROOM];
+    uint64_t spare;
+} mem_guard;
+
+_Static_assert(sizeof(mem_guard) == 128, "a layout in shared memory");
+
+int mem_guard_enter(mem_guard *guard, const mem_mapping *mapping, pid_t *holder);
+int mem_guard_save(mem_guard *guard, const void *at, size_t n);
+void mem_guard_leave(mem_guard *guard);
 
 /* chaos.c: death before a store that is counted */
 int mem_chaos_arm(mem_mapping *mapping, uint64_t *word, uint64_t n);

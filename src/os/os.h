@@ -69,6 +69,7 @@ typedef struct os_status {
 
 int os_process_fork(os_process *child);
 int os_process_open(pid_t pid, os_process *process);
+int os_process_started(pid_t pid, uint64_t *started);
 void os_process_close(os_process *process);
 bool os_process_alive(const os_process *process);
 int os_process_wait(const os_process *child, int64_t deadline, os_status *status);
@@ -101,8 +102,56 @@ void os_signal_hush(os_hush *hush);
 void os_signal_unhush(const os_hush *hush, int signo);
 
 /* futex.c: sleeping on a 32-bit word that processes share */
+#define OS_FUTEX_MOST 64 /* words that can be waited for at once */
+
+typedef struct os_futex_place {
+    const uint32_t *word;
+    uint32_t expected;
+} os_futex_place;
+
 int os_futex_wait(const uint32_t *word, uint32_t expected, int64_t deadline);
+int os_futex_wait_any(const os_futex_place *places, size_t n, int64_t deadline);
 int os_futex_wake(const uint32_t *word, int count);
+
+/* thread.c: who a thread is, also to other processes and after its end */
+#define OS_THREAD_TID 0x3fffffu   /* the bits of an identity that are the thread's id */
+#define OS_THREAD_CPU 0xffc00000u /* and those that are left for other use */
+
+extern _Thread_local uint64_t os_thread_identity
+    __attribute__((tls_model("initial-exec")));
+
+uint64_t os_thread_identify(void);
+bool os_thread_alive(uint64_t thread);
+pid_t os_thread_process(uint64_t thread);
+uint64_t os_thread_namespace(void);
+
+static inline uint64_t os_thread_self(void)
+{
+    uint64_t self = os_thread_identity;
+    return __builtin_expect(self != 0, 1) ? self : os_thread_identify();
+}
+
+/* robust.c: words that the kernel marks when the thread dies */
+#define OS_ROBUST_WAITERS 0x80000000u
+#define OS_ROBUST_DIED 0x40000000u
+#define OS_ROBUST_TID 0x3fffffffu
+
+int os_robust_begin(uint32_t *word);
+void os_robust_end(void);
+
+/* wait.c: spinning, where it pays, before sleeping */
+unsigned os_wait_cpu(void);
+bool os_wait_pays(unsigned waker);
+void os_wait_look(void);
+
+static inline void os_wait_pause(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
 
 /* file.c: files, and what is one to the kernel */
 int os_file_open(const char *path, int flags, mode_t mode, int *fd);

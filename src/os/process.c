@@ -38,27 +38,37 @@ static bool lacks_pidfd(int error)
     return error == ENOSYS || error == EPERM;
 }
 
-/* When a process started, in clock ticks since boot; 0 if it has ended or never was. */
-static uint64_t start_time(pid_t pid)
+/*
+ * When a process or thread started, in clock ticks since boot. -ESRCH if it has ended,
+ * -ENOENT if it never was, or is hidden from us.
+ */
+int os_process_started(pid_t pid, uint64_t *started)
 {
     char path[32], text[1024];
     snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return 0;
+        return -errno;
     ssize_t n = read(fd, text, sizeof text - 1);
     close(fd);
     text[n > 0 ? n : 0] = '\0';
     /* The command's name, field 2, may hold anything: count from its last parenthesis. */
     const char *field = strrchr(text, ')');
     char state;
-    unsigned long long started;
+    unsigned long long ticks;
     if (!field || sscanf(field,
                          ") %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d "
                          "%*d %*d %*d %*d %llu",
-                         &state, &started) != 2)
-        return 0;
-    return state == 'Z' || state == 'X' ? 0 : started;
+                         &state, &ticks) != 2)
+        return -ESRCH;
+    *started = ticks;
+    return state == 'Z' || state == 'X' ? -ESRCH : 0;
+}
+
+static uint64_t start_time(pid_t pid)
+{
+    uint64_t started;
+    return os_process_started(pid, &started) ? 0 : started;
 }
 
 /* Not a pipe: at the other end's close a socket is readable, a pipe only hung up. */

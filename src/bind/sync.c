@@ -1,0 +1,359 @@
+/*
+ * Objects to take turns by, as Lua sees them: what all kinds share.
+ *
+ * Each kind is a module with create, attach, open and size, and a type with methods of
+ * its own beside close, remove and waiters. A handle has a share of the region's mapping:
+ * the region may be closed before it. While a thread holds a lock, the lock's handle can
+ * not be closed, nor the region; if they are collected, the memory stays until the
+ * process ends.
+ */
+#include "bind/bind.h"
+
+#include <errno.h>
+
+#define PATIENCE 1.0 /* seconds for another process that is just making the object */
+
+static const bind_sync_kind *kind_of(lua_State *L)
+{
+    return lua_touserdata(L, lua_upvalueindex(1));
+}
+
+/* Pushes a closed handle. */
+static bind_sync *push(lua_State *L, const bind_sync_kind *kind)
+{
+    bind_sync *self = lua_newuserdatauv(L, sizeof *self, 1);
+    *self = (bind_sync){.handle.mapping = NULL};
+    luaL_setmetatable(L, kind->type);
+    return self;
+}
+
+void bind_sync_bad(lua_State *L, const bind_sync *self)
+{
+    bind_handle_bad(L, 1, self ? "it is closed" : "handle of another kind, or none");
+}
+
+void bind_sync_faulted(lua_State *L, const bind_sync *self)
+{
+    if (mem_fault_end(self->handle.mapping))
+        luaL_error(L, "memory behind this object is gone, or protected");
+}
+
+static lua_Integer offset_of(const bind_sync *self)
+{
+    return (uint8_t *)self->handle.at - self->handle.mapping->base -
+           (lua_Integer)self->handle.mapping->slack;
+}
+
+static void push_path(lua_State *L, const sync_path *path)
+{
+    luaL_Buffer words;
+    luaL_buffinit(L, &words);
+    lua_pushfstring(L, "deadlock: %d", (int)os_thread_process(os_thread_self()));
+    luaL_addvalue(&words);
+    for (int i = 0; i < path->n; i++) {
+        lua_pushfstring(L, " -> %d", (int)os_thread_process(path->step[i].who));
+        luaL_addvalue(&words);
+    }
+    luaL_pushresult(&words);
+}
+
+/* What a wait answers: true; true, "recovered", pid; or nil, message, errno. */
+int bind_sync_answer(lua_State *L, const bind_sync *self, int result, const char *what,
+                     const sync_outcome *outcome)
+{
+    bind_sync_check(L, self);
+    if (result == 0)
+        return bind_done(L, 0, "");
+    if (result == 1) {
+        lua_pushboolean(L, 1);
+        lua_pushliteral(L, "recovered");
+        lua_pushinteger(L, (lua_Integer)(outcome->dead & OS_THREAD_TID));
+        return 3;
+    }
+    if (result == -EDEADLK) {
+        lua_pushnil(L);
+        push_path(L, &outcome->path);
+        lua_pushinteger(L, EDEADLK);
+        return 3;
+    }
+    if (result == -EBUSY)
+        return bind_fail(L, result, "%s at %I: its guard is held by %d", what,
+                         offset_of(self), (int)outcome->holder);
+    return bind_fail(L, result, "%s at %I", what, offset_of(self));
+}
+
+/* The field journal of a lock's options: bytes, as many as all that a transaction
+ * changes. */
+uint32_t bind_sync_room(lua_State *L, int table)
+{
+    lua_Integer room = 0;
+    bind_field_integer(L, table, "journal", 0, INT32_MAX - 7, &room);
+    return (uint32_t)((room + 7) / 8 * 8);
+}
+
+typedef struct place {
+    bind_region *region;
+    uint8_t *at;
+    size_t room; /* to the region's end */
+} place;
+
+/* The region at 1 and the offset at 2, with room for so much. */
+static place place_of(lua_State *L, size_t size)
+{
+    place found = {.region = bind_region_open(L, 1, "region")};
+    if (mem_inside(found.region->size, (uint64_t)bind_integer(L, 2, "offset"), size))
+        found.at = found.region->base + lua_tointeger(L, 2);
+    else
+        found.at =
+            bind_region_beyond(L, found.region, 2, "offset", lua_tointeger(L, 2), size);
+    if (found.region->look & BIND_READONLY)
+        bind_misuse(L, 1, "region", "region is read-only");
+    if ((uintptr_t)found.at % 8)
+        bind_misuse(L, 2, "offset", "%I is not a multiple of 8", lua_tointeger(L, 2));
+    found.room = found.region->size - (size_t)(found.at - found.region->base);
+    return found;
+}
+
+static int refused(lua_State *L, const bind_sync_kind *kind, const char *verb, int error)
+{
+    const char *why = error == -ENOENT      ? "there is none, "
+                      : error == -ENOTEMPTY ? "there is something else, "
+                      : error == -EPROTO    ? "it is another version's, "
+                      : error == -EXDEV     ? "it is another pid namespace's, "
+                                              "where thread ids mean others, "
+                                            : "";
+    bind_fail(L, error, "%s.%s at %I", kind->name, verb, lua_tointeger(L, 2));
+    if (*why) {
+        lua_pop(L, 2);
+        lua_pushfstring(L, "%s.%s at %I: %sso it is refused", kind->name, verb,
+                        lua_tointeger(L, 2), why);
+        lua_pushinteger(L, -error);
+    }
+    return 3;
+}
+
+static void faulted_at(lua_State *L, const place *where)
+{
+    bind_region_check(L, where->region);
+}
+
+/* Makes or finds it: EEXIST is an answer where either will do. */
+static int obtain(lua_State *L, bool create, bool attach, const char *verb)
+{
+    const bind_sync_kind *kind = kind_of(L);
+    bind_arity(L, 2 + (create ? kind->most : 0));
+    uint64_t value = 0;
+    uint32_t extra = create ? kind->arguments(L, 3, &value) : 0;
+    bind_sync *self = push(L, kind);
+    int64_t deadline = os_clock_deadline(PATIENCE);
+    place where =
+        place_of(L, create ? sync_size(kind->kind, extra) : sizeof(sync_object));
+    mem_mapping *mapping = where.region->mapping;
+    int error = create ? sync_handle_create(&self->handle, mapping, where.at, kind->kind,
+                                            extra, value, deadline)
+                       : -EEXIST;
+    bool made = !error;
+    if (error == -EEXIST && attach)
+        error = sync_handle_attach(&self->handle, mapping, where.at, where.room,
+                                   kind->kind, deadline);
+    faulted_at(L, &where);
+    if (error)
+        return refused(L, kind, verb, error);
+    if (create && attach) {
+        lua_pushboolean(L, made);
+        return 2;
+    }
+    return 1;
+}
+
+/***
+Makes the object in a region, where there must be none: see create of its kind.
+@function create
+*/
+static int sync_create(lua_State *L)
+{
+    return obtain(L, true, false, "create");
+}
+
+/***
+Finds the object that another process or handle made.
+@function attach
+@tparam shm.region region where it lies
+@int offset where in the region, in bytes from 0, a multiple of 8
+@treturn userdata the object
+@treturn[2] nil
+@treturn[2] string message
+@treturn[2] int ENOENT (there is none), EPROTO (another version's), EXDEV (another pid
+namespace's), ETIMEDOUT (somebody is making it, and was stopped)
+@raise when offset is misaligned or reaches outside, or the region is read-only
+*/
+static int sync_attach(lua_State *L)
+{
+    return obtain(L, false, true, "attach");
+}
+
+/***
+Finds the object or else makes it, with the arguments of create, which count only then.
+@function open
+@treturn userdata the object
+@treturn boolean whether it was made
+*/
+static int sync_open(lua_State *L)
+{
+    return obtain(L, true, true, "open");
+}
+
+/***
+How many bytes the object takes.
+@function size
+@param ... what create takes behind the offset
+@treturn int bytes
+*/
+static int sync_size_of(lua_State *L)
+{
+    const bind_sync_kind *kind = kind_of(L);
+    uint64_t value;
+    bind_arity(L, kind->most);
+    lua_pushinteger(L, (lua_Integer)sync_size(kind->kind, kind->arguments(L, 1, &value)));
+    return 1;
+}
+
+/***
+Lets go of the object, which stays in the region. Closing twice is harmless.
+@function close
+@treturn boolean true
+@raise when this thread holds it
+*/
+static int sync_close(lua_State *L)
+{
+    bind_sync *self = bind_handle_self(L);
+    if (!self)
+        bind_sync_bad(L, self);
+    else if (self->handle.mapping && sync_handle_held(&self->handle))
+        bind_handle_bad(L, 1, "it is held by this thread: unlock it first");
+    else
+        sync_handle_close(&self->handle);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+/* What is held by nobody's handle any more stays held, and so does its memory. */
+static int sync_collect(lua_State *L)
+{
+    bind_sync *self = bind_handle_self(L);
+    if (self && self->handle.mapping) {
+        if (sync_handle_held(&self->handle))
+            mem_mapping_retain(self->handle.mapping);
+        sync_handle_close(&self->handle);
+    }
+    return 0;
+}
+
+/***
+Removes the object from the region, for good: who has it must not use it any more, and
+another one can be made there. The handle is closed.
+@function remove
+@treturn boolean true
+@raise when this thread holds it
+*/
+static int sync_remove(lua_State *L)
+{
+    bind_sync *self = bind_sync_self(L);
+    bind_arity(L, 1);
+    if (sync_handle_held(&self->handle))
+        bind_handle_bad(L, 1, "it is held by this thread: unlock it first");
+    sync_handle_remove(&self->handle);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+/***
+Who sleeps there. One that spins does not count yet.
+@function waiters
+@treturn int how many there are
+@treturn table their pids, in no order; of the first 31 at most
+*/
+static int sync_waiting(lua_State *L)
+{
+    bind_sync *self = bind_sync_self(L);
+    bind_arity(L, 1);
+    uint64_t who[SYNC_SLOTS];
+    uint32_t more;
+    int n = sync_waiters_list(&self->handle.object->waiters, who, &more);
+    bind_sync_check(L, self);
+    lua_pushinteger(L, n + (lua_Integer)more);
+    lua_createtable(L, n, 0);
+    for (int i = 0; i < n; i++) {
+        lua_pushinteger(L, os_thread_process(who[i]));
+        lua_rawseti(L, -2, i + 1);
+    }
+    return 2;
+}
+
+static int sync_tostring(lua_State *L)
+{
+    const bind_sync *self = bind_handle_self(L);
+    if (!self)
+        bind_sync_bad(L, self);
+    luaL_getmetafield(L, 1, "__name");
+    if (self && self->handle.mapping)
+        lua_pushfstring(L, "%s (%s at %I)", lua_tostring(L, -1),
+                        self->handle.mapping->label, offset_of(self));
+    else
+        lua_pushfstring(L, "%s (closed)", lua_tostring(L, -1));
+    return 1;
+}
+
+bind_sync *bind_sync_argument(lua_State *L, int arg, const char *name, const char *type)
+{
+    bind_sync *self = luaL_testudata(L, arg, type);
+    if (!self)
+        bind_misuse(L, arg, name, "%s expected, got %s", type, luaL_typename(L, arg));
+    else if (!self->handle.mapping)
+        bind_misuse(L, arg, name, "it is closed");
+    return self;
+}
+
+/* Adds the kind's type, and its module to the table on top of the stack. */
+void bind_sync_type(lua_State *L, const bind_sync_kind *kind, const luaL_Reg *methods)
+{
+    static const luaL_Reg metamethods[] = {
+        {"__gc", sync_collect},
+        {"__close", sync_close},
+        {"__tostring", sync_tostring},
+        {NULL, NULL},
+    };
+    static const luaL_Reg shared[] = {
+        {"close", sync_close},
+        {"remove", sync_remove},
+        {"waiters", sync_waiting},
+        {NULL, NULL},
+    };
+    static const luaL_Reg functions[] = {
+        {"create", sync_create},
+        {"attach", sync_attach},
+        {"open", sync_open},
+        {"size", sync_size_of},
+        {NULL, NULL},
+    };
+    bind_handle_type(L, kind->type, metamethods, methods);
+    bind_handle_methods(L, kind->type, shared);
+    lua_newtable(L);
+    lua_pushlightuserdata(L, (void *)kind);
+    luaL_setfuncs(L, functions, 1);
+    lua_setfield(L, -2, kind->name);
+}
+
+void bind_sync_open(lua_State *L)
+{
+    bind_hold_register(L);
+    lua_newtable(L);
+    bind_mutex_add(L);
+    bind_rwlock_add(L);
+    bind_semaphore_add(L);
+    bind_event_add(L);
+    bind_counter_add(L);
+    bind_condition_add(L);
+    bind_barrier_add(L);
+    bind_several_add(L);
+}

@@ -1,0 +1,69 @@
+/*
+ * An undo journal: what bytes were before they were changed.
+ *
+ * Layout: how many bytes of entries count, and the entries. Each is the old bytes, padded
+ * to eight, and behind them where they were, from the journal's own address, and how
+ * many. So the newest one is found from the end.
+ *
+ * An entry is written first, then counted, and only then the bytes may change. Who dies
+ * before it is counted has changed nothing; who dies later leaves an entry to be undone.
+ * Undoing changes nothing in the journal until it is done, and so may die and be
+ * repeated. Whoever holds the lock that the journal belongs to may call.
+ *
+ * What is in the journal may be anybody's scribble: a place outside of the mapping ends
+ * the undoing.
+ */
+#include "mem/mem.h"
+
+#include <errno.h>
+#include <string.h>
+
+typedef struct tail {
+    int64_t distance; /* of the bytes from the journal */
+    uint64_t n;
+} tail;
+
+static size_t padded(size_t n)
+{
+    return (n + 7) / 8 * 8;
+}
+
+/* -ENOSPC when the journal has no room for them. */
+int mem_journal_save(mem_journal *journal, size_t room, const void *at, size_t n)
+{
+    uint64_t used = journal->used;
+    if (used > room || n > room || padded(n) + sizeof(tail) > room - used)
+        return -ENOSPC;
+    tail end = {.distance = (const uint8_t *)at - (uint8_t *)journal, .n = n};
+    memcpy(journal->entries + used, at, n);
+    used += padded(n);
+    memcpy(journal->entries + used, &end, sizeof end);
+    mem_atomic_publish64(&journal->used, used + sizeof end);
+    return 0;
+}
+
+/* Whether there was anything to undo. The base and size are of all that may be changed.
+ */
+bool mem_journal_undo(mem_journal *journal, size_t room, uint8_t *base, size_t size)
+{
+    uint64_t used = mem_atomic_load64(&journal->used);
+    bool found = used > 0;
+    while (used >= sizeof(tail) && used <= room) {
+        tail end;
+        used -= sizeof end;
+        memcpy(&end, journal->entries + used, sizeof end);
+        uint64_t at =
+            (uint64_t)((uintptr_t)journal - (uintptr_t)base) + (uint64_t)end.distance;
+        if (end.n > used || padded(end.n) > used || !mem_inside(size, at, end.n))
+            break;
+        used -= padded(end.n);
+        memcpy(base + at, journal->entries + used, end.n);
+    }
+    mem_journal_clear(journal);
+    return found;
+}
+
+void mem_journal_clear(mem_journal *journal)
+{
+    mem_atomic_publish64(&journal->used, 0);
+}

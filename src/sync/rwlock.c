@@ -1,0 +1,214 @@
+/*
+ * A readers-writer lock. Writers do not starve: from the moment that one waits, new
+ * readers wait until it has been inside. A thread that reads already may read again.
+ *
+ * Layout: a record for the writer, who is inside or waits for the last readers to leave;
+ * records of those who read; and a word that changes when it is worth while to look.
+ *
+ * Invariant: the writer is inside only when no reader's record was there after its own
+ * was; a reader is inside only when no writer's record was there after its own was. Each
+ * writes its own record first and then looks at the others', both sequentially
+ * consistent, so not both find nothing.
+ *
+ * Death: a dead reader's record is cleared by the writer that waits for it. A dead
+ * writer's is taken over, by one of those who wait; if it had been inside, what it had
+ * begun is undone, and that one is told, also if it came to read.
+ */
+#include "sync/sync.h"
+
+#include <errno.h>
+#include <limits.h>
+
+static void let_look(sync_rwlock *rwlock)
+{
+    if (mem_atomic_load32(&rwlock->waiters.sleeping)) {
+        mem_atomic_add32(&rwlock->turn, 1);
+        sync_wake(&rwlock->waiters, &rwlock->turn, INT_MAX);
+    }
+}
+
+static uint64_t reader(const sync_rwlock *rwlock, int i)
+{
+    return sync_who(mem_atomic_load64(&rwlock->reader[i].who));
+}
+
+/* Whether others read; thorough clears the records of those who died. */
+static bool is_read(sync_rwlock *rwlock, uint64_t me, bool thorough)
+{
+    bool found = false;
+    for (int i = 0; i < SYNC_READERS; i++) {
+        uint64_t held = mem_atomic_load64(&rwlock->reader[i].who);
+        if (held == 0 || sync_who(held) == me)
+            continue;
+        if (thorough && !os_thread_alive(sync_who(held)))
+            mem_atomic_cas64(&rwlock->reader[i].who, &held, 0);
+        else
+            found = true;
+    }
+    return found;
+}
+
+/* The writer's record becomes this thread's. 1 if a dead one had been inside. */
+static int claim(sync_wait *wait, bool thorough)
+{
+    sync_rwlock *rwlock = wait->handle->rwlock;
+    uint64_t held = mem_atomic_load64(&rwlock->writer.who);
+    if (held && (!thorough || os_thread_alive(sync_who(held))))
+        return -EAGAIN;
+    if (!mem_atomic_cas64(&rwlock->writer.who, &held, sync_me()))
+        return -EAGAIN;
+    if (held == 0 || !rwlock->inside)
+        return 0;
+    wait->outcome->dead = held;
+    return 1;
+}
+
+static void undo(const sync_handle *handle)
+{
+    size_t room;
+    mem_journal *journal = sync_handle_journal(handle, &room);
+    if (journal)
+        mem_journal_undo(journal, room, handle->mapping->base, handle->mapping->size);
+}
+
+static int attempt_write(sync_wait *wait, bool thorough)
+{
+    sync_rwlock *rwlock = wait->handle->rwlock;
+    if (!wait->claimed) {
+        int result = claim(wait, thorough);
+        if (result == -EAGAIN && thorough &&
+            sync_deadlock(wait->handle, &wait->outcome->path))
+            return -EDEADLK;
+        if (result < 0)
+            return result;
+        wait->claimed = true;
+        wait->value = (uint64_t)result;
+    }
+    if (is_read(rwlock, 0, thorough)) {
+        if (thorough && sync_deadlock(wait->handle, &wait->outcome->path))
+            return -EDEADLK;
+        return -EAGAIN;
+    }
+    mem_atomic_store32(&rwlock->inside, 1);
+    mem_atomic_note64(&rwlock->since, (uint64_t)os_clock_now());
+    undo(wait->handle);
+    return (int)wait->value;
+}
+
+static void leave_write(sync_rwlock *rwlock)
+{
+    mem_atomic_store32(&rwlock->inside, 0);
+    mem_atomic_store64(&rwlock->writer.who, 0);
+    let_look(rwlock);
+}
+
+/*
+ * A dead writer in the way of a reader: takes its place, and undoes what it had begun. No
+ * other reads then, or it would not have been inside.
+ */
+static int succeed(sync_wait *wait)
+{
+    sync_rwlock *rwlock = wait->handle->rwlock;
+    int result = claim(wait, true);
+    if (result == 1)
+        undo(wait->handle);
+    if (result >= 0)
+        leave_write(rwlock);
+    return result;
+}
+
+static int attempt_read(sync_wait *wait, bool thorough)
+{
+    sync_rwlock *rwlock = wait->handle->rwlock;
+    uint64_t me = os_thread_self();
+    bool again = false;
+    int empty = -1;
+    for (int i = 0; i < SYNC_READERS; i++) {
+        uint64_t who = reader(rwlock, i);
+        again = again || who == me;
+        if (who == 0 && empty < 0)
+            empty = i;
+    }
+    uint64_t nobody = 0;
+    if (empty >= 0 && (again || mem_atomic_load64(&rwlock->writer.who) == 0) &&
+        mem_atomic_cas64(&rwlock->reader[empty].who, &nobody, sync_me())) {
+        if (again || mem_atomic_load64(&rwlock->writer.who) == 0)
+            return (int)wait->value;
+        mem_atomic_store64(&rwlock->reader[empty].who, 0);
+        let_look(rwlock);
+    }
+    if (!thorough)
+        return -EAGAIN;
+    if (empty < 0)
+        is_read(rwlock, me, true);
+    int result = succeed(wait);
+    if (result == 1)
+        wait->value = 1; /* to be told once it reads */
+    if (result >= 0)
+        return attempt_read(wait, false);
+    return sync_deadlock(wait->handle, &wait->outcome->path) ? -EDEADLK : -EAGAIN;
+}
+
+static unsigned waker(const sync_wait *wait)
+{
+    return sync_cpu(mem_atomic_load64(&wait->handle->rwlock->writer.who));
+}
+
+static sync_wait waiting(const sync_handle *handle, int64_t deadline,
+                         sync_outcome *outcome)
+{
+    return (sync_wait){.handle = handle,
+                       .word = &handle->rwlock->turn,
+                       .waker = waker,
+                       .deadline = deadline,
+                       .outcome = outcome};
+}
+
+/* For writing. A thread that holds it, in whatever way, would wait for itself. */
+int sync_rwlock_write(const sync_handle *handle, int64_t deadline, sync_outcome *outcome)
+{
+    if (sync_handle_held(handle)) {
+        outcome->path.n = 1;
+        outcome->path.step[0].who = os_thread_self();
+        return -EDEADLK;
+    }
+    sync_wait wait = waiting(handle, deadline, outcome);
+    wait.attempt = attempt_write;
+    int result = sync_wait_for(&wait);
+    if (result < 0 && wait.claimed)
+        leave_write(handle->rwlock);
+    return result;
+}
+
+/* For reading; a thread that writes can not. */
+int sync_rwlock_read(const sync_handle *handle, int64_t deadline, sync_outcome *outcome)
+{
+    uint64_t me = os_thread_self();
+    if (sync_who(mem_atomic_load64(&handle->rwlock->writer.who)) == me) {
+        outcome->path.n = 1;
+        outcome->path.step[0].who = me;
+        return -EDEADLK;
+    }
+    sync_wait wait = waiting(handle, deadline, outcome);
+    wait.attempt = attempt_read;
+    return sync_wait_for(&wait);
+}
+
+/* -EPERM when this thread neither writes nor reads. */
+int sync_rwlock_leave(const sync_handle *handle)
+{
+    sync_rwlock *rwlock = handle->rwlock;
+    uint64_t me = os_thread_self();
+    if (sync_who(mem_atomic_load64(&rwlock->writer.who)) == me) {
+        leave_write(rwlock);
+        return 0;
+    }
+    for (int i = 0; i < SYNC_READERS; i++) {
+        if (reader(rwlock, i) == me) {
+            mem_atomic_store64(&rwlock->reader[i].who, 0);
+            let_look(rwlock);
+            return 0;
+        }
+    }
+    return -EPERM;
+}

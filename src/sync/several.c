@@ -1,0 +1,91 @@
+/*
+ * Waiting for any of several objects: mutexes, semaphores, events. The first that can be
+ * had is taken, and the others are left as they were.
+ */
+#include "sync/sync.h"
+
+#include <errno.h>
+
+#define SLICE 20000000LL /* nanoseconds */
+
+/* Where who waits for the object sleeps, or NULL for what can not be waited for so. */
+const uint32_t *sync_word(const sync_handle *handle)
+{
+    switch (handle->kind) {
+    case SYNC_MUTEX:
+        return (const uint32_t *)&handle->mutex->owner.who;
+    case SYNC_SEMAPHORE:
+        return &handle->semaphore->count;
+    case SYNC_EVENT:
+        return &handle->event->set;
+    default:
+        return NULL;
+    }
+}
+
+/* One attempt: 0 or 1 when it is had, else -EAGAIN. */
+int sync_attempt(const sync_handle *handle, bool thorough, sync_outcome *outcome)
+{
+    sync_wait wait = {.handle = handle, .outcome = outcome};
+    switch (handle->kind) {
+    case SYNC_MUTEX:
+        return sync_mutex_attempt(&wait, thorough);
+    case SYNC_SEMAPHORE:
+        return sync_semaphore_attempt(&wait, thorough);
+    default:
+        return sync_event_attempt(&wait, thorough);
+    }
+}
+
+static int attempt_each(const sync_handle *const handles[], size_t n, size_t *which,
+                        sync_outcome *outcome)
+{
+    int result = -EAGAIN;
+    for (size_t i = 0; i < n && (result == -EAGAIN || result == -EDEADLK); i++) {
+        *which = i;
+        result = sync_attempt(handles[i], true, outcome);
+    }
+    return result == -EDEADLK ? -EAGAIN : result; /* another one may come first */
+}
+
+static int sleep_once(const sync_handle *const handles[], size_t n, int64_t deadline,
+                      size_t *which, sync_outcome *outcome)
+{
+    os_futex_place places[OS_FUTEX_MOST];
+    for (size_t i = 0; i < n; i++) {
+        places[i].word = sync_word(handles[i]);
+        places[i].expected = mem_atomic_load32(places[i].word);
+        if (mem_fault_seen() && handles[i]->mapping->fault.signo)
+            return -EFAULT;
+    }
+    int result = attempt_each(handles, n, which, outcome);
+    if (result != -EAGAIN)
+        return result;
+    int64_t now = os_clock_now(), slice = now + SLICE;
+    if (now >= deadline)
+        return -ETIMEDOUT;
+    int error = os_futex_wait_any(places, n, slice < deadline ? slice : deadline);
+    return error && error != -ETIMEDOUT ? error : -EAGAIN;
+}
+
+/* As the objects' own waits; *which is the one that is had. At most OS_FUTEX_MOST. */
+int sync_several(const sync_handle *const handles[], size_t n, int64_t deadline,
+                 size_t *which, sync_outcome *outcome)
+{
+    int slots[OS_FUTEX_MOST], result = attempt_each(handles, n, which, outcome);
+    if (result != -EAGAIN)
+        return result;
+    if (os_clock_now() >= deadline)
+        return -ETIMEDOUT;
+    for (size_t i = 0; i < n; i++)
+        slots[i] = sync_waiters_enter(&handles[i]->object->waiters);
+    do
+        result = sleep_once(handles, n, deadline, which, outcome);
+    while (result == -EAGAIN);
+    for (size_t i = 0; i < n; i++) {
+        sync_waiters_leave(&handles[i]->object->waiters, slots[i]);
+        if (result < 0 || i != *which) /* it may have been woken in place of another */
+            sync_wake(&handles[i]->object->waiters, sync_word(handles[i]), 1);
+    }
+    return result;
+}

@@ -1,0 +1,164 @@
+/*
+ * Those who sleep at an object, and how they are woken.
+ *
+ * Layout: a mask with a bit for each slot, and slots with the identities of who sleeps.
+ * A sleeper takes a slot, sets its bit, and then looks once more before it sleeps; a
+ * waker changes the word that they sleep on, and then looks at the mask. Both are
+ * sequentially consistent, so one of them sees the other: no wake-up is lost, and no
+ * system call is made for nobody. More sleepers than slots share the last bit, and have
+ * no names.
+ *
+ * Death: a sleeper leaves its slot and bit behind, which cost wakers a call in vain,
+ * until one in some that were looks who of them lives. A waker that dies between its
+ * change and its call, or a sleeper that was woken and dies before it takes, would leave
+ * others asleep: so all sleep in slices, and look by themselves after each.
+ */
+#include "sync/sync.h"
+
+#include <errno.h>
+#include <limits.h>
+
+#define SLICE 20000000LL /* nanoseconds */
+#define SPIN 30000LL
+#define VAIN 64 /* wakes that woke nobody, between two looks at who lives */
+
+static void drop(sync_waiters *waiters, int slot, uint64_t who)
+{
+    mem_atomic_and32(&waiters->sleeping, ~(1u << slot));
+    mem_atomic_cas64(&waiters->slot[slot], &who, 0);
+}
+
+/* Empties the slots of the dead; gives the others, and how many they are. */
+static int sweep(sync_waiters *waiters, uint64_t alive[SYNC_SLOTS])
+{
+    int n = 0;
+    for (int slot = 0; slot < SYNC_SLOTS; slot++) {
+        uint64_t who = mem_atomic_load64(&waiters->slot[slot]);
+        if (who && !os_thread_alive(who))
+            drop(waiters, slot, who);
+        else if (who)
+            alive[n++] = who;
+    }
+    return n;
+}
+
+static int take_slot(sync_waiters *waiters)
+{
+    uint64_t me = os_thread_self();
+    for (int slot = 0; slot < SYNC_SLOTS; slot++) {
+        uint64_t nobody = 0;
+        if (mem_atomic_load64(&waiters->slot[slot]) == 0 &&
+            mem_atomic_cas64(&waiters->slot[slot], &nobody, me))
+            return slot;
+    }
+    return SYNC_SLOTS;
+}
+
+/* From here on wakers see that somebody sleeps. Returns the slot, for leaving. */
+int sync_waiters_enter(sync_waiters *waiters)
+{
+    uint64_t alive[SYNC_SLOTS];
+    int slot = take_slot(waiters);
+    if (slot == SYNC_SLOTS && sweep(waiters, alive) < SYNC_SLOTS)
+        slot = take_slot(waiters);
+    if (slot == SYNC_SLOTS)
+        mem_atomic_add32(&waiters->more, 1);
+    mem_atomic_or32(&waiters->sleeping, 1u << slot);
+    return slot;
+}
+
+void sync_waiters_leave(sync_waiters *waiters, int slot)
+{
+    if (slot < SYNC_SLOTS) {
+        drop(waiters, slot, os_thread_self());
+    } else if (mem_atomic_add32(&waiters->more, UINT32_MAX) == 1) {
+        mem_atomic_and32(&waiters->sleeping, ~SYNC_MORE);
+        if (mem_atomic_load32(&waiters->more) != 0) /* one came in between */
+            mem_atomic_or32(&waiters->sleeping, SYNC_MORE);
+    }
+}
+
+bool sync_waiters_has(const sync_waiters *waiters, uint64_t who)
+{
+    uint32_t sleeping = mem_atomic_load32(&waiters->sleeping);
+    for (int slot = 0; slot < SYNC_SLOTS; slot++) {
+        if (sleeping & 1u << slot && mem_atomic_load64(&waiters->slot[slot]) == who)
+            return true;
+    }
+    return false;
+}
+
+int sync_waiters_list(sync_waiters *waiters, uint64_t who[SYNC_SLOTS], uint32_t *more)
+{
+    *more = mem_atomic_load32(&waiters->more);
+    return sweep(waiters, who);
+}
+
+void sync_waiters_rouse(sync_waiters *waiters, const uint32_t *word, int n)
+{
+    static _Thread_local unsigned vain;
+    uint64_t alive[SYNC_SLOTS];
+    if (os_futex_wake(word, n) == 0 && ++vain % VAIN == 0)
+        sweep(waiters, alive);
+}
+
+/* Tries for as long as spinning pays. */
+static int spin(sync_wait *wait)
+{
+    int64_t end = 0;
+    for (unsigned i = 0;; i++) {
+        int result = wait->attempt(wait, false);
+        if (result != -EAGAIN)
+            return result;
+        if (i % 64 == 0) {
+            int64_t now = os_clock_now();
+            if (end == 0)
+                end = now + SPIN < wait->deadline ? now + SPIN : wait->deadline;
+            if (now >= end || !os_wait_pays(wait->waker(wait)))
+                return -EAGAIN;
+        }
+        os_wait_pause();
+    }
+}
+
+/* One slice of sleep, unless it is done before or after. */
+static int sleep_once(sync_wait *wait)
+{
+    uint32_t seen = mem_atomic_load32(wait->word);
+    int result = wait->attempt(wait, true);
+    if (result != -EAGAIN)
+        return result;
+    if (mem_fault_seen() && wait->handle->mapping->fault.signo)
+        return -EFAULT;
+    int64_t now = os_clock_now(), slice = now + SLICE;
+    if (now >= wait->deadline)
+        return -ETIMEDOUT;
+    os_wait_look();
+    int error =
+        os_futex_wait(wait->word, seen, slice < wait->deadline ? slice : wait->deadline);
+    return error && error != -ETIMEDOUT ? error : -EAGAIN;
+}
+
+/*
+ * Waits until the attempt succeeds. Who gives up may have been woken in place of another,
+ * and wakes that one.
+ */
+int sync_wait_for(sync_wait *wait)
+{
+    int result = spin(wait);
+    if (result != -EAGAIN)
+        return result;
+    if (os_clock_now() >= wait->deadline) {
+        result = wait->attempt(wait, true); /* and who does not sleep closes no circle */
+        return result == -EAGAIN || result == -EDEADLK ? -ETIMEDOUT : result;
+    }
+    sync_waiters *waiters = &wait->handle->object->waiters;
+    int slot = sync_waiters_enter(waiters);
+    do
+        result = sleep_once(wait);
+    while (result == -EAGAIN);
+    sync_waiters_leave(waiters, slot);
+    if (result < 0)
+        sync_wake(waiters, wait->word, 1);
+    return result;
+}
