@@ -36,6 +36,7 @@ TEST_DEPS  := $(DEMO_DEPS) \
               python3-sysv-ipc='python3 -c "import sysv_ipc" || /usr/bin/python3 -c "import sysv_ipc"'
 CHECK_DEPS := $(TEST_DEPS) \
               clang-format='command -v clang-format' \
+              spin='command -v spin' \
               valgrind='command -v valgrind'
 
 # Bounds a run that hangs, and lets Ctrl-C through. Where it is allowed, System V objects are
@@ -81,7 +82,7 @@ help:
 	@echo 'make build    build here; then: eval "$$(make -s env)" and lua5.4 finds the module'
 	@echo 'make env      print the LUA_PATH and LUA_CPATH for that'
 	@echo 'make install  put the rock into the LuaRocks tree PREFIX ($(PREFIX))'
-	@echo 'make check    the longer checks: compiler, linters, sanitizers, valgrind'
+	@echo 'make check    the longer checks: compiler, linters, models, sanitizers, valgrind'
 	@echo 'make clean    remove what was built'
 
 .PHONY: build
@@ -136,8 +137,8 @@ STRICT   := -std=c11 -D_GNU_SOURCE -Isrc -I/usr/include/lua5.4 -fsyntax-only -We
             -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes
 SANITIZE := -fsanitize=address,undefined -fno-omit-frame-pointer
 
-.PHONY: check check-source check-sanitizers check-valgrind
-check: check-source check-sanitizers check-valgrind
+.PHONY: check check-source check-model check-sanitizers check-valgrind
+check: check-source check-model check-sanitizers check-valgrind
 
 check-source: check-deps
 	@echo 'compiler, clang-format, luacheck, luarocks lint'
@@ -146,6 +147,10 @@ check-source: check-deps
 	@clang-format --dry-run --Werror src/*/*.[ch] bench/*.c
 	@luacheck --quiet .
 	@$(LUAROCKS) lint $(ROCKSPEC)
+
+check-model: check-deps
+	@echo 'the protocols of src/sync, as models that spin searches'
+	@sh spec/model/check.sh build/model
 
 check-sanitizers: check-deps
 	@echo 'the suite under AddressSanitizer and UndefinedBehaviorSanitizer'
