@@ -111,15 +111,15 @@ int sync_condition_wait(const sync_handle *handle, const sync_handle *mutex,
     sync_condition *condition = handle->condition;
     uint32_t depth = mutex->mutex->depth;
     *relocked = 0;
-    int slot = sync_waiters_enter(&condition->waiters);
-    if (slot == SYNC_SLOTS) {
-        sync_waiters_leave(&condition->waiters, slot);
+    int slot = sync_waiters_claim(&condition->waiters);
+    if (slot == SYNC_SLOTS)
         return -EUSERS;
-    }
     uint32_t *word = &condition->state[slot];
     mem_atomic_store32(&condition->ticket[slot],
                        mem_atomic_add32(&condition->arrivals, 1));
-    mem_atomic_store32(word, WAITING);
+    mem_atomic_store32(word,
+                       WAITING); /* shown only now: a dead one may have left it so */
+    sync_waiters_show(&condition->waiters, slot);
     let_go(mutex->mutex);
     int result = sleep_on(handle, word, deadline);
     mem_atomic_store32(word, IDLE);

@@ -64,6 +64,10 @@ static int sleep_once(const sync_handle *const handles[], size_t n, int64_t dead
     int64_t now = os_clock_now(), slice = now + SLICE;
     if (now >= deadline)
         return -ETIMEDOUT;
+    for (size_t i = 0; i < n; i++) {
+        if (!sync_may_sleep(handles[i]->kind, places[i].expected))
+            return -EAGAIN;
+    }
     int error = os_futex_wait_any(places, n, slice < deadline ? slice : deadline);
     return error && error != -ETIMEDOUT ? error : -EAGAIN;
 }

@@ -222,11 +222,24 @@ typedef struct sync_wait {
 } sync_wait;
 
 int sync_wait_for(sync_wait *wait);
+int sync_waiters_claim(sync_waiters *waiters);
+void sync_waiters_show(sync_waiters *waiters, int slot);
 int sync_waiters_enter(sync_waiters *waiters);
 void sync_waiters_leave(sync_waiters *waiters, int slot);
 bool sync_waiters_has(const sync_waiters *waiters, uint64_t who);
 int sync_waiters_list(sync_waiters *waiters, uint64_t who[SYNC_SLOTS], uint32_t *more);
 void sync_waiters_rouse(sync_waiters *waiters, const uint32_t *word, int n);
+
+/*
+ * Whether a waiter may sleep on what it saw in the word before its attempt failed. A word
+ * that says it could be had may say so again by now, and its wake-up be gone already.
+ */
+static inline bool sync_may_sleep(sync_kind kind, uint32_t seen)
+{
+    if (kind == SYNC_MUTEX)
+        return seen != 0;
+    return (kind != SYNC_SEMAPHORE && kind != SYNC_EVENT) || seen == 0;
+}
 
 /* No system call unless somebody sleeps. */
 static inline void sync_wake(sync_waiters *waiters, const uint32_t *word, int n)

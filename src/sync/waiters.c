@@ -54,16 +54,29 @@ static int take_slot(sync_waiters *waiters)
     return SYNC_SLOTS;
 }
 
-/* From here on wakers see that somebody sleeps. Returns the slot, for leaving. */
-int sync_waiters_enter(sync_waiters *waiters)
+/* A slot for this thread, or SYNC_SLOTS when all are in use. */
+int sync_waiters_claim(sync_waiters *waiters)
 {
     uint64_t alive[SYNC_SLOTS];
     int slot = take_slot(waiters);
     if (slot == SYNC_SLOTS && sweep(waiters, alive) < SYNC_SLOTS)
         slot = take_slot(waiters);
+    return slot;
+}
+
+/* From here on wakers see that somebody sleeps. */
+void sync_waiters_show(sync_waiters *waiters, int slot)
+{
     if (slot == SYNC_SLOTS)
         mem_atomic_add32(&waiters->more, 1);
     mem_atomic_or32(&waiters->sleeping, 1u << slot);
+}
+
+/* Both. Returns the slot, for leaving. */
+int sync_waiters_enter(sync_waiters *waiters)
+{
+    int slot = sync_waiters_claim(waiters);
+    sync_waiters_show(waiters, slot);
     return slot;
 }
 
@@ -133,6 +146,8 @@ static int sleep_once(sync_wait *wait)
     int64_t now = os_clock_now(), slice = now + SLICE;
     if (now >= wait->deadline)
         return -ETIMEDOUT;
+    if (!sync_may_sleep(wait->handle->kind, seen))
+        return -EAGAIN;
     os_wait_look();
     int error =
         os_futex_wait(wait->word, seen, slice < wait->deadline ? slice : wait->deadline);
