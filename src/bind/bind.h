@@ -274,7 +274,8 @@ void bind_ipcperm_apply(const bind_ipcperm *values, struct ipc_perm *perm);
 
 /* sync.c: objects to take turns by; their methods' upvalue is the metatable */
 typedef struct bind_sync {
-    sync_handle handle; /* its mapping is NULL when closed */
+    sync_handle handle;  /* its mapping is NULL when closed */
+    sync_notice *notice; /* the descriptor, if it was asked for */
 } bind_sync;
 
 typedef struct bind_sync_kind {
@@ -291,6 +292,7 @@ LSHM_RARE void bind_sync_bad(lua_State *L, const bind_sync *self);
 LSHM_RARE void bind_sync_faulted(lua_State *L, const bind_sync *self);
 int bind_sync_answer(lua_State *L, const bind_sync *self, int result, const char *what,
                      const sync_outcome *outcome);
+void bind_notice_methods(lua_State *L, const char *type);
 uint32_t bind_sync_room(lua_State *L, int table);
 
 /* The object that a method was called on, open. */

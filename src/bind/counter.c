@@ -47,6 +47,8 @@ static int counter_get(lua_State *L)
 {
     const bind_sync *self = bind_sync_self(L);
     bind_arity(L, 1);
+    if (self->notice)
+        sync_notice_ask(self->notice);
     uint64_t value = mem_atomic_load64(&self->handle.counter->value);
     bind_sync_check(L, self);
     lua_pushinteger(L, (lua_Integer)value);

@@ -22,7 +22,7 @@ static const bind_sync_kind *kind_of(lua_State *L)
 static bind_sync *push(lua_State *L, const bind_sync_kind *kind)
 {
     bind_sync *self = lua_newuserdatauv(L, sizeof *self, 1);
-    *self = (bind_sync){.handle.mapping = NULL};
+    *self = (bind_sync){.handle.mapping = NULL, .notice = NULL};
     luaL_setmetatable(L, kind->type);
     return self;
 }
@@ -76,6 +76,8 @@ int bind_sync_answer(lua_State *L, const bind_sync *self, int result, const char
         lua_pushinteger(L, EDEADLK);
         return 3;
     }
+    if (result == -ETIMEDOUT && self->notice)
+        sync_notice_ask(self->notice);
     if (result == -EBUSY)
         return bind_fail(L, result, "%s at %I: its guard is held by %d", what,
                          offset_of(self), (int)outcome->holder);
@@ -218,6 +220,13 @@ static int sync_size_of(lua_State *L)
     return 1;
 }
 
+static void close_notice(bind_sync *self)
+{
+    if (self->notice)
+        sync_notice_close(self->notice);
+    self->notice = NULL;
+}
+
 /***
 Lets go of the object, which stays in the region. Closing twice is harmless.
 @function close
@@ -231,8 +240,10 @@ static int sync_close(lua_State *L)
         bind_sync_bad(L, self);
     else if (self->handle.mapping && sync_handle_held(&self->handle))
         bind_handle_bad(L, 1, "it is held by this thread: unlock it first");
-    else
+    else {
+        close_notice(self);
         sync_handle_close(&self->handle);
+    }
     lua_pushboolean(L, 1);
     return 1;
 }
@@ -242,6 +253,7 @@ static int sync_collect(lua_State *L)
 {
     bind_sync *self = bind_handle_self(L);
     if (self && self->handle.mapping) {
+        close_notice(self);
         if (sync_handle_held(&self->handle))
             mem_mapping_retain(self->handle.mapping);
         sync_handle_close(&self->handle);
@@ -262,6 +274,7 @@ static int sync_remove(lua_State *L)
     bind_arity(L, 1);
     if (sync_handle_held(&self->handle))
         bind_handle_bad(L, 1, "it is held by this thread: unlock it first");
+    close_notice(self);
     sync_handle_remove(&self->handle);
     lua_pushboolean(L, 1);
     return 1;
@@ -338,6 +351,8 @@ void bind_sync_type(lua_State *L, const bind_sync_kind *kind, const luaL_Reg *me
     };
     bind_handle_type(L, kind->type, metamethods, methods);
     bind_handle_methods(L, kind->type, shared);
+    if (kind->kind != SYNC_BARRIER && kind->kind != SYNC_CONDITION)
+        bind_notice_methods(L, kind->type); /* those take part by waiting */
     lua_newtable(L);
     lua_pushlightuserdata(L, (void *)kind);
     luaL_setfuncs(L, functions, 1);

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -30,4 +31,24 @@ void os_fd_close(int *fd)
 int os_fd_setsockopt(int fd, int level, int name, int value)
 {
     return setsockopt(fd, level, name, &value, sizeof value) ? -errno : 0;
+}
+
+/* One that is readable from os_fd_notify to os_fd_forget. */
+int os_fd_event(int *fd)
+{
+    *fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    return *fd < 0 ? -errno : 0;
+}
+
+void os_fd_notify(int fd)
+{
+    while (eventfd_write(fd, 1) && errno == EINTR)
+        continue;
+}
+
+void os_fd_forget(int fd)
+{
+    eventfd_t times;
+    while (eventfd_read(fd, &times) && errno == EINTR)
+        continue;
 }

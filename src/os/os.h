@@ -37,6 +37,9 @@ int os_clock_nap(int64_t deadline, int64_t *nap);
 /* fd.c: what every descriptor can do */
 int os_fd_wait(int fd, short events, int64_t deadline);
 void os_fd_close(int *fd);
+int os_fd_event(int *fd);
+void os_fd_notify(int fd);
+void os_fd_forget(int fd);
 int os_fd_setsockopt(int fd, int level, int name, int value);
 
 /* stream.c: bytes to and from any descriptor */

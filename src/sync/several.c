@@ -8,7 +8,7 @@
 
 #define SLICE 20000000LL /* nanoseconds */
 
-/* Where who waits for the object sleeps, or NULL for what can not be waited for so. */
+/* Where who waits for the object sleeps, or NULL for what has no such word. */
 const uint32_t *sync_word(const sync_handle *handle)
 {
     switch (handle->kind) {
@@ -18,6 +18,10 @@ const uint32_t *sync_word(const sync_handle *handle)
         return &handle->semaphore->count;
     case SYNC_EVENT:
         return &handle->event->set;
+    case SYNC_RWLOCK:
+        return &handle->rwlock->turn;
+    case SYNC_COUNTER:
+        return &handle->counter->turn;
     default:
         return NULL;
     }

@@ -254,6 +254,14 @@ int sync_several(const sync_handle *const handles[], size_t n, int64_t deadline,
 int sync_attempt(const sync_handle *handle, bool thorough, sync_outcome *outcome);
 const uint32_t *sync_word(const sync_handle *handle);
 
+/* notice.c: a descriptor for event loops */
+typedef struct sync_notice sync_notice;
+
+int sync_notice_open(const sync_handle *handle, sync_notice **opened);
+int sync_notice_fd(const sync_notice *notice);
+void sync_notice_ask(sync_notice *notice);
+void sync_notice_close(sync_notice *notice);
+
 /* The objects, a file each. */
 int sync_mutex_wait(const sync_handle *handle, int64_t deadline, sync_outcome *outcome);
 int sync_mutex_leave(const sync_handle *handle);
