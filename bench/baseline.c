@@ -3,12 +3,18 @@
  *
  * empty is a method of a region that checks its handle and returns; closure(region) gives
  * a function that holds a region and returns. text and copy do what read and write can
- * not do without: make a Lua string of n bytes, and copy a string's bytes.
+ * not do without: make a Lua string of n bytes, and copy a string's bytes. locks takes
+ * and leaves a lock n times: one change of a word each, and one such pair is the least
+ * that a mutex can do. spin and sleep hand over to another process n times and are handed
+ * back to, by two words, without a system call or with two.
  */
 #include "bind/bind.h"
 
+#include <linux/futex.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #define MOST (1 << 20)
 
@@ -54,6 +60,75 @@ static int copy(lua_State *L)
     return 0;
 }
 
+static int locks(lua_State *L)
+{
+    static uint64_t word;
+    uint64_t *volatile shared = &word;
+    for (lua_Integer n = lua_tointeger(L, 1); n > 0; n--) {
+        uint64_t nobody = 0;
+        mem_atomic_cas64(shared, &nobody, 1);
+        mem_atomic_swap64(shared, 0);
+    }
+    return 0;
+}
+
+/* Of 0 and 1: a count that one side posts and the other takes. */
+static void post(uint32_t *word)
+{
+    mem_atomic_add32(word, 1);
+}
+
+static bool take(uint32_t *word)
+{
+    uint32_t one = 1;
+    return mem_atomic_load32(word) && mem_atomic_cas32(word, &one, 0);
+}
+
+static void take_spinning(uint32_t *word)
+{
+    while (!take(word))
+        os_wait_pause();
+}
+
+static void post_waking(uint32_t *word)
+{
+    post(word);
+    syscall(SYS_futex, word, FUTEX_WAKE, 1, NULL, NULL, 0);
+}
+
+static void take_sleeping(uint32_t *word)
+{
+    while (!take(word))
+        syscall(SYS_futex, word, FUTEX_WAIT, 0, NULL, NULL, 0);
+}
+
+/* The region, the words' offsets, how often, and whether this side begins. */
+static int hand_over(lua_State *L, void (*give)(uint32_t *), void (*get)(uint32_t *))
+{
+    bind_region *region = luaL_checkudata(L, 1, BIND_REGION);
+    uint32_t *one = (uint32_t *)(void *)(region->base + lua_tointeger(L, 2));
+    uint32_t *other = (uint32_t *)(void *)(region->base + lua_tointeger(L, 3));
+    bool begins = lua_toboolean(L, 5);
+    for (lua_Integer n = lua_tointeger(L, 4); n > 0; n--) {
+        if (begins)
+            give(one);
+        get(other);
+        if (!begins)
+            give(one);
+    }
+    return 0;
+}
+
+static int spin(lua_State *L)
+{
+    return hand_over(L, post, take_spinning);
+}
+
+static int sleep_and_wake(lua_State *L)
+{
+    return hand_over(L, post_waking, take_sleeping);
+}
+
 __attribute__((visibility("default"))) int luaopen_baseline(lua_State *L)
 {
     static const luaL_Reg methods[] = {
@@ -64,5 +139,11 @@ __attribute__((visibility("default"))) int luaopen_baseline(lua_State *L)
     luaL_setfuncs(L, methods, 1);
     lua_pushcfunction(L, closure);
     lua_setfield(L, -2, "closure");
+    lua_pushcfunction(L, locks);
+    lua_setfield(L, -2, "locks");
+    lua_pushcfunction(L, spin);
+    lua_setfield(L, -2, "spin");
+    lua_pushcfunction(L, sleep_and_wake);
+    lua_setfield(L, -2, "sleep");
     return 1;
 }

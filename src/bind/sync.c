@@ -110,6 +110,8 @@ static place place_of(lua_State *L, size_t size)
             bind_region_beyond(L, found.region, 2, "offset", lua_tointeger(L, 2), size);
     if (found.region->look & BIND_READONLY)
         bind_misuse(L, 1, "region", "region is read-only");
+    if (found.region->mapping->own)
+        bind_misuse(L, 1, "region", "what is written there stays this process's");
     if ((uintptr_t)found.at % 8)
         bind_misuse(L, 2, "offset", "%I is not a multiple of 8", lua_tointeger(L, 2));
     found.room = found.region->size - (size_t)(found.at - found.region->base);

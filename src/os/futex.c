@@ -14,8 +14,11 @@
 /* Returns 0 when woken, rightly or not, and when the word is not as expected. */
 int os_futex_wait(const uint32_t *word, uint32_t expected, int64_t deadline)
 {
-    struct timespec left, *timeout = os_clock_left(deadline, &left);
-    if (syscall(SYS_futex, word, FUTEX_WAIT, expected, timeout, NULL, 0) &&
+    struct timespec until = {.tv_sec = deadline / 1000000000,
+                             .tv_nsec = deadline % 1000000000};
+    if (syscall(SYS_futex, word, FUTEX_WAIT_BITSET, expected,
+                deadline == OS_CLOCK_FOREVER ? NULL : &until, NULL,
+                FUTEX_BITSET_MATCH_ANY) &&
         errno != EAGAIN)
         return -errno;
     return 0;

@@ -102,50 +102,69 @@ static void leave_write(sync_rwlock *rwlock)
     let_look(rwlock);
 }
 
+/* A record of its own for this thread, which reads from then on, if no writer does. */
+static bool take_record(sync_rwlock *rwlock, int *slot)
+{
+    for (*slot = 0; *slot < SYNC_READERS; (*slot)++) {
+        uint64_t nobody = 0;
+        if (mem_atomic_load64(&rwlock->reader[*slot].who) == 0 &&
+            mem_atomic_cas64(&rwlock->reader[*slot].who, &nobody, sync_me()))
+            return true;
+    }
+    return false;
+}
+
 /*
- * A dead writer in the way of a reader: takes its place, and undoes what it had begun. No
- * other reads then, or it would not have been inside.
+ * A dead writer in the way of a reader: takes its place, undoes what it had begun, and
+ * reads before another can write, or that one would not be told. 1 when it reads, 0 when
+ * the way is free and there was nothing to be told.
  */
 static int succeed(sync_wait *wait)
 {
     sync_rwlock *rwlock = wait->handle->rwlock;
-    int result = claim(wait, true);
-    if (result == 1)
+    int slot, result = claim(wait, true);
+    if (result == 1) {
         undo(wait->handle);
+        if (!take_record(rwlock, &slot)) { /* the next one shall see to it */
+            mem_atomic_store64(&rwlock->writer.who, wait->outcome->dead);
+            return -EAGAIN;
+        }
+    }
     if (result >= 0)
         leave_write(rwlock);
     return result;
 }
 
+static bool reads(const sync_rwlock *rwlock, uint64_t me)
+{
+    for (int i = 0; i < SYNC_READERS; i++) {
+        if (reader(rwlock, i) == me)
+            return true;
+    }
+    return false;
+}
+
 static int attempt_read(sync_wait *wait, bool thorough)
 {
     sync_rwlock *rwlock = wait->handle->rwlock;
-    uint64_t me = os_thread_self();
-    bool again = false;
-    int empty = -1;
-    for (int i = 0; i < SYNC_READERS; i++) {
-        uint64_t who = reader(rwlock, i);
-        again = again || who == me;
-        if (who == 0 && empty < 0)
-            empty = i;
-    }
-    uint64_t nobody = 0;
-    if (empty >= 0 && (again || mem_atomic_load64(&rwlock->writer.who) == 0) &&
-        mem_atomic_cas64(&rwlock->reader[empty].who, &nobody, sync_me())) {
-        if (again || mem_atomic_load64(&rwlock->writer.who) == 0)
-            return (int)wait->value;
-        mem_atomic_store64(&rwlock->reader[empty].who, 0);
-        let_look(rwlock);
+    int slot, result;
+    bool again = reads(rwlock, os_thread_self()), full = false;
+    if (again || mem_atomic_load64(&rwlock->writer.who) == 0) {
+        full = !take_record(rwlock, &slot);
+        if (!full && (again || mem_atomic_load64(&rwlock->writer.who) == 0))
+            return 0;
+        if (!full) {
+            mem_atomic_store64(&rwlock->reader[slot].who, 0);
+            let_look(rwlock);
+        }
     }
     if (!thorough)
         return -EAGAIN;
-    if (empty < 0)
-        is_read(rwlock, me, true);
-    int result = succeed(wait);
-    if (result == 1)
-        wait->value = 1; /* to be told once it reads */
-    if (result >= 0)
-        return attempt_read(wait, false);
+    if (full)
+        is_read(rwlock, os_thread_self(), true);
+    result = succeed(wait);
+    if (result != -EAGAIN)
+        return result == 1 ? 1 : attempt_read(wait, false);
     return sync_deadlock(wait->handle, &wait->outcome->path) ? -EDEADLK : -EAGAIN;
 }
 

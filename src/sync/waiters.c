@@ -124,10 +124,12 @@ static int spin(sync_wait *wait)
         if (result != -EAGAIN)
             return result;
         if (i % 64 == 0) {
+            if (!os_wait_pays(wait->waker(wait)))
+                return -EAGAIN;
             int64_t now = os_clock_now();
             if (end == 0)
                 end = now + SPIN < wait->deadline ? now + SPIN : wait->deadline;
-            if (now >= end || !os_wait_pays(wait->waker(wait)))
+            if (now >= end)
                 return -EAGAIN;
         }
         os_wait_pause();
@@ -148,7 +150,6 @@ static int sleep_once(sync_wait *wait)
         return -ETIMEDOUT;
     if (!sync_may_sleep(wait->handle->kind, seen))
         return -EAGAIN;
-    os_wait_look();
     int error =
         os_futex_wait(wait->word, seen, slice < wait->deadline ? slice : wait->deadline);
     return error && error != -ETIMEDOUT ? error : -EAGAIN;
@@ -163,7 +164,7 @@ int sync_wait_for(sync_wait *wait)
     int result = spin(wait);
     if (result != -EAGAIN)
         return result;
-    if (os_clock_now() >= wait->deadline) {
+    if (wait->deadline != OS_CLOCK_FOREVER && os_clock_now() >= wait->deadline) {
         result = wait->attempt(wait, true); /* and who does not sleep closes no circle */
         return result == -EAGAIN || result == -EDEADLK ? -ETIMEDOUT : result;
     }
