@@ -101,6 +101,7 @@ static const sync_object *follow(const search *s, const void *object,
     return sync_waiters_has(&next->waiters, s->who) ? next : NULL;
 }
 
+/* At the first lock this thread's own record says that it waits there to write. */
 static bool look(search *s, const void *object, sync_kind kind)
 {
     int depth = s->depth;
@@ -108,9 +109,9 @@ static bool look(search *s, const void *object, sync_kind kind)
     for (int i = 0; (holder = holders(object, kind, i)) && s->steps++ < STEPS; i++) {
         uint64_t who = sync_who(mem_atomic_load64(&holder->who));
         s->depth = depth;
-        if (who == s->me)
+        if (who == s->me && depth > 0)
             return finish(s, holder);
-        if (who == 0 || depth + 2 >= SYNC_PATH)
+        if (who == 0 || who == s->me || depth + 2 >= SYNC_PATH)
             continue;
         s->who = who;
         s->path->step[depth].holder = holder;
