@@ -6,7 +6,8 @@
  *
  * Invariant: an arrival counts when its generation is the barrier's. All is changed
  * inside the guard; each change is one word, by which it happens or not: an arrival's
- * generation, or the barrier's, which lets all of them go.
+ * generation, or the barrier's, which lets all of them go. Nothing is saved to be undone:
+ * who waits looks without the guard, and may have gone already.
  *
  * Death: who dies while it waits has not arrived any more, which the others see after
  * their slice, and somebody may come in its place. Who gives up takes its arrival back.
@@ -29,17 +30,10 @@ static int enter(const sync_handle *handle, sync_outcome *outcome)
     return error < 0 ? error : 0;
 }
 
-/* Changes a word inside the guard. */
-static void change(sync_barrier *barrier, uint32_t *word, uint32_t value)
-{
-    mem_guard_save(&barrier->guard, word, sizeof *word);
-    mem_atomic_store32(word, value);
-}
-
 static void withdraw(sync_barrier *barrier, uint32_t i)
 {
-    change(barrier, &barrier->arrival[i].generation,
-           mem_atomic_load32(&barrier->generation) - 1);
+    mem_atomic_store32(&barrier->arrival[i].generation,
+                       mem_atomic_load32(&barrier->generation) - 1);
 }
 
 /* Takes back the arrivals of the dead. Who lives is looked up outside of the guard. */
@@ -74,12 +68,11 @@ static bool arrive(const sync_handle *handle, uint32_t *mine)
     }
     if (arrived + 1 >= handle->extra) {
         mem_atomic_note32(&barrier->cpu, os_wait_cpu());
-        change(barrier, &barrier->generation, generation + 1);
+        mem_atomic_store32(&barrier->generation, generation + 1);
         return true;
     }
-    mem_guard_save(&barrier->guard, &barrier->arrival[*mine].who, sizeof(uint64_t));
     mem_atomic_store64(&barrier->arrival[*mine].who, os_thread_self());
-    change(barrier, &barrier->arrival[*mine].generation, generation);
+    mem_atomic_store32(&barrier->arrival[*mine].generation, generation);
     return false;
 }
 
