@@ -42,6 +42,8 @@ int mem_stamp_claim(mem_stamp *stamp, uint16_t kind, uint16_t version, int64_t d
         int error = settled(stamp, deadline, &mark);
         if (error)
             return error;
+        if ((uint32_t)mark == OTHER_BYTE_ORDER)
+            return -ENOTEMPTY;
         if (mark >> 32 == MAGIC)
             return mark == mark_of(kind, version) ? -EEXIST : -ENOTEMPTY;
     } while (!mem_atomic_cas64(&stamp->mark, &mark, mine));
