@@ -32,7 +32,7 @@ void bind_region_save(lua_State *L, const bind_region *region, const uint8_t *by
     bind_region_check(L, region);
 }
 
-static const sync_handle *lock_of(lua_State *L, int arg)
+static bind_sync *lock_of(lua_State *L, int arg)
 {
     bind_sync *lock = luaL_testudata(L, arg, "shm.mutex");
     if (!lock)
@@ -42,7 +42,7 @@ static const sync_handle *lock_of(lua_State *L, int arg)
                     luaL_typename(L, arg));
     else if (!lock->handle.mapping)
         bind_misuse(L, arg, "lock", "it is closed");
-    return &lock->handle;
+    return lock;
 }
 
 /***
@@ -66,22 +66,22 @@ static int region_transaction(lua_State *L)
     bind_region_writable(L, region);
     if (!region->mapping)
         return bind_region_refuses(L, region);
-    const sync_handle *lock = lock_of(L, 2);
+    const bind_sync *lock = lock_of(L, 2);
     luaL_argexpected(L, lua_isfunction(L, 3), 3, "f: function");
     mem_mapping *mapping = region->mapping;
     size_t room;
-    mem_journal *journal = sync_handle_journal(lock, &room);
-    if (lock->mapping != mapping)
+    mem_journal *journal = sync_handle_journal(&lock->handle, &room);
+    if (lock->handle.mapping != mapping)
         bind_misuse(L, 2, "lock", "it lies in other memory");
     if (!journal)
         bind_misuse(L, 2, "lock", "it was made without a journal");
     if (mapping->journal && mapping->journalist == os_thread_self())
         luaL_argerror(L, 1, "a transaction goes on in it already");
     sync_outcome outcome = {0};
-    int result = bind_hold_acquire(lock, OS_CLOCK_FOREVER, &outcome);
+    int result = bind_hold_acquire(&lock->handle, OS_CLOCK_FOREVER, &outcome);
     if (result < 0)
-        return bind_sync_answer(L, lua_touserdata(L, 2), result, "region.transaction",
-                                &outcome);
+        return bind_sync_answer(L, lock, result, "region.transaction", &outcome);
+    mem_mapping_retain(mapping); /* f may let go of the lock, and then close everything */
     mem_journal_clear(journal);
     mapping->journal = journal;
     mapping->room = room;
@@ -94,7 +94,9 @@ static int region_transaction(lua_State *L)
         mem_journal_undo(journal, room, mapping->base, mapping->size);
     else
         mem_journal_clear(journal);
-    bind_hold_release(lock);
+    if (lock->handle.mapping)
+        bind_hold_release(&lock->handle);
+    mem_mapping_release(mapping);
     if (status)
         return lua_error(L);
     return lua_gettop(L) - 2;
