@@ -300,7 +300,7 @@ static int region_collect(lua_State *L)
 int bind_region_close(lua_State *L, bind_region *region)
 {
     mem_mapping *mapping = region->mapping;
-    if (mapping && sync_mapping_held(mapping))
+    if (mapping && !region->part && sync_mapping_held(mapping))
         luaL_argerror(L, 1, "a lock in it is held by this thread: unlock it first");
     bind_region_forget(region);
     return bind_done(L, mapping ? mem_mapping_release(mapping) : 0, "region.close");
