@@ -48,6 +48,14 @@ static bool is_read(sync_rwlock *rwlock, uint64_t me, bool thorough)
     return found;
 }
 
+static void undo(const sync_handle *handle)
+{
+    size_t room;
+    mem_journal *journal = sync_handle_journal(handle, &room);
+    if (journal)
+        mem_journal_undo(journal, room, handle->mapping->base, handle->mapping->size);
+}
+
 /* The writer's record becomes this thread's. 1 if a dead one had been inside. */
 static int claim(sync_wait *wait, bool thorough)
 {
@@ -59,16 +67,16 @@ static int claim(sync_wait *wait, bool thorough)
         return -EAGAIN;
     if (held == 0 || !rwlock->inside)
         return 0;
+    undo(wait->handle); /* at once, as who claims may yet give up */
     wait->outcome->dead = held;
     return 1;
 }
 
-static void undo(const sync_handle *handle)
+/* Gives up after claim said 1: the next one shall be told. */
+static void hand_down(sync_wait *wait)
 {
-    size_t room;
-    mem_journal *journal = sync_handle_journal(handle, &room);
-    if (journal)
-        mem_journal_undo(journal, room, handle->mapping->base, handle->mapping->size);
+    mem_atomic_store64(&wait->handle->rwlock->writer.who, wait->outcome->dead);
+    let_look(wait->handle->rwlock);
 }
 
 static int attempt_write(sync_wait *wait, bool thorough)
@@ -91,7 +99,6 @@ static int attempt_write(sync_wait *wait, bool thorough)
     }
     mem_atomic_store32(&rwlock->inside, 1);
     mem_atomic_note64(&rwlock->since, (uint64_t)os_clock_now());
-    undo(wait->handle);
     return (int)wait->value;
 }
 
@@ -123,32 +130,29 @@ static int succeed(sync_wait *wait)
 {
     sync_rwlock *rwlock = wait->handle->rwlock;
     int slot, result = claim(wait, true);
-    if (result == 1) {
-        undo(wait->handle);
-        if (!take_record(rwlock, &slot)) { /* the next one shall see to it */
-            mem_atomic_store64(&rwlock->writer.who, wait->outcome->dead);
-            return -EAGAIN;
-        }
+    if (result == 1 && !take_record(rwlock, &slot)) {
+        hand_down(wait);
+        return -EAGAIN;
     }
     if (result >= 0)
         leave_write(rwlock);
     return result;
 }
 
-static bool reads(const sync_rwlock *rwlock, uint64_t me)
+/* How many of the records are this thread's. */
+static int readings(const sync_rwlock *rwlock, uint64_t me)
 {
-    for (int i = 0; i < SYNC_READERS; i++) {
-        if (reader(rwlock, i) == me)
-            return true;
-    }
-    return false;
+    int n = 0;
+    for (int i = 0; i < SYNC_READERS; i++)
+        n += reader(rwlock, i) == me;
+    return n;
 }
 
 static int attempt_read(sync_wait *wait, bool thorough)
 {
     sync_rwlock *rwlock = wait->handle->rwlock;
     int slot, result;
-    bool again = reads(rwlock, os_thread_self()), full = false;
+    bool again = readings(rwlock, os_thread_self()) > 0, full = false;
     if (again || mem_atomic_load64(&rwlock->writer.who) == 0) {
         full = !take_record(rwlock, &slot);
         if (!full && (again || mem_atomic_load64(&rwlock->writer.who) == 0))
@@ -194,16 +198,19 @@ int sync_rwlock_write(const sync_handle *handle, int64_t deadline, sync_outcome 
     sync_wait wait = waiting(handle, deadline, outcome);
     wait.attempt = attempt_write;
     int result = sync_wait_for(&wait);
-    if (result < 0 && wait.claimed)
+    if (result < 0 && wait.claimed && wait.value == 1)
+        hand_down(&wait);
+    else if (result < 0 && wait.claimed)
         leave_write(handle->rwlock);
     return result;
 }
 
-/* For reading; a thread that writes can not. */
+/* For reading; a thread that writes can not, nor one that has all the records. */
 int sync_rwlock_read(const sync_handle *handle, int64_t deadline, sync_outcome *outcome)
 {
     uint64_t me = os_thread_self();
-    if (sync_who(mem_atomic_load64(&handle->rwlock->writer.who)) == me) {
+    if (sync_who(mem_atomic_load64(&handle->rwlock->writer.who)) == me ||
+        readings(handle->rwlock, me) == SYNC_READERS) {
         outcome->path.n = 1;
         outcome->path.step[0].who = me;
         return -EDEADLK;
