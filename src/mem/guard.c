@@ -69,13 +69,16 @@ static int wait_for(mem_guard *guard, bool *recovered, pid_t *holder)
     for (int spins = 0;; spins++) {
         uint32_t held = mem_atomic_load32(&guard->word);
         *recovered = held & OS_ROBUST_DIED || (spins > SPINS && is_lost(held));
-        if ((*recovered || !(held & OS_ROBUST_TID)) && take(guard, held, bits))
+        bool free = *recovered || !(held & OS_ROBUST_TID);
+        if (free && take(guard, held, bits))
             return 0;
-        if (spins < SPINS) {
+        *holder = (pid_t)(held & OS_ROBUST_TID);
+        if (spins < SPINS || free) { /* who slept on a free word would not be woken */
+            if (free && os_clock_now() >= deadline)
+                return -EBUSY;
             os_wait_pause();
             continue;
         }
-        *holder = (pid_t)(held & OS_ROBUST_TID);
         bits = OS_ROBUST_WAITERS; /* others may have gone to sleep meanwhile */
         if (!sleep_for(guard, held, deadline))
             return -EBUSY;
