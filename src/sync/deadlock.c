@@ -101,7 +101,11 @@ static const sync_object *follow(const search *s, const void *object,
     return sync_waiters_has(&next->waiters, s->who) ? next : NULL;
 }
 
-/* At the first lock this thread's own record says that it waits there to write. */
+/*
+ * At the first lock this thread's own record says that it waits there to write. Who
+ * sleeps at the lock that its record is in does not hold it: a reader writes its record
+ * and takes it back when it finds a writer, and would wait for the one that waits for it.
+ */
 static bool look(search *s, const void *object, sync_kind kind)
 {
     int depth = s->depth;
@@ -116,7 +120,10 @@ static bool look(search *s, const void *object, sync_kind kind)
         s->who = who;
         s->path->step[depth].holder = holder;
         s->path->step[depth].who = who;
-        if (sync_handle_each(waits_for_me, s))
+        bool found = sync_handle_each(waits_for_me, s);
+        if (sync_waiters_has(&((const sync_object *)object)->waiters, who))
+            continue;
+        if (found)
             return true;
         sync_kind next_kind;
         const sync_object *next = follow(s, object, holder, &next_kind);
