@@ -166,7 +166,8 @@ static int attempt_read(sync_wait *wait, bool thorough)
         return -EAGAIN;
     if (full)
         is_read(rwlock, os_thread_self(), true);
-    result = succeed(wait);
+    /* Without a writer there is nobody to succeed, or it would wake itself for ever. */
+    result = mem_atomic_load64(&rwlock->writer.who) ? succeed(wait) : 0;
     if (result != -EAGAIN)
         return result == 1 ? 1 : attempt_read(wait, false);
     return sync_deadlock(wait->handle, &wait->outcome->path) ? -EDEADLK : -EAGAIN;
