@@ -7,6 +7,7 @@ TREE     := lua_modules
 PREFIX   ?= /usr/local
 HOST     ?= 127.0.0.1
 PORT     ?= 9523
+SOAK_SECONDS ?= 60
 
 SOURCES := $(ROCKSPEC) $(shell find src lua -name '*.[ch]' -o -name '*.lua')
 
@@ -77,6 +78,7 @@ endef
 help:
 	@echo 'make demo     install what is missing, build, and show the chat and the pid exchange'
 	@echo 'make test     install what is missing, build, and run every spec'
+	@echo 'make soak     kill and restart who takes turns, for SOAK_SECONDS ($(SOAK_SECONDS))'
 	@echo 'make bench    measure, each work beside what it is compared with; BENCH="words" picks'
 	@echo 'make chat     run the chat server on HOST ($(HOST)) and PORT ($(PORT))'
 	@echo 'make build    build here; then: eval "$$(make -s env)" and lua5.4 finds the module'
@@ -121,6 +123,10 @@ chat: demo-deps build
 .PHONY: test
 test: test-deps build
 	@$(call lua_env,$(TREE)) $(BOUND) $(LUA) spec/run.lua
+
+.PHONY: soak
+soak: build
+	@exec env $(call lua_env,$(TREE)) SOAK_SECONDS='$(SOAK_SECONDS)' $(LUA) spec/soak.lua
 
 # What is compared with is C, too, and built as the module is.
 .PHONY: bench

@@ -1,5 +1,6 @@
 -- Objects to take turns by, when who uses them is killed before each store of each operation.
 local chaos = require "shm.chaos"
+local posix = require "shm.posix"
 local process = require "shm.process"
 local shm = require "shm"
 local support = require "spec.support"
@@ -10,10 +11,20 @@ local PASSES = 3
 local SLEEPING = 56 -- where each object has its sleepers' mask
 local OTHER = 2048 -- a second object
 local PAIR = 3072 -- two numbers that a lock guards
-local HERE, GO, PASSED = 0, 8, 16 -- on the desk
+-- On the desk: how many are here; that the one is dead, and when that was seen; whether, and
+-- how often, a peer has passed; when the last peer had its turn.
+local HERE, GO, SEEN, PASSED, ONE, TWO, TURN = 0, 8, 16, 24, 32, 40, 48
 
 local kills, slowest = 0, 0
 local r, desk, peers, slow
+
+-- The lowest number that a descriptor can have: what is left open makes it higher.
+local function lowest()
+  collectgarbage()
+  collectgarbage()
+  local one <close> = assert(posix.open("/dev/null", posix.O_RDONLY))
+  return one:fileno()
+end
 
 -- Measures what a survivor does.
 local function quickly(f, ...)
@@ -24,7 +35,12 @@ local function quickly(f, ...)
   return table.unpack(results, 1, results.n)
 end
 
--- Who takes part beside the one that is killed. It has all of the machine's time until GO.
+-- A peer that has waited since then has its turn.
+local function had_turn()
+  desk:set_f64(TURN, process.monotonic())
+end
+
+-- Who takes part beside the one that is killed.
 local function peer(f)
   local child = assert(process.fork(f))
   peers[#peers + 1] = child
@@ -96,9 +112,11 @@ local function everywhere(given)
     local count
     count, how = chaos.kill_everywhere(given.operation, function(n, survived)
       slow = 0
+      desk:set_f64(SEEN, process.monotonic())
       desk:store(GO, 1)
       given.verify(survived)
       end_peers()
+      slow = math.max(slow, desk:get_f64(TURN) - desk:get_f64(SEEN))
       kills = kills + (survived and 0 or 1)
       if slow < QUICK then
         worst = math.max(worst, slow)
@@ -156,7 +174,7 @@ describe("who is killed before any of its stores", function()
   end
 
   before_each(function()
-    before = {support.children(), support.descriptors()}
+    before = {support.children(), lowest()}
     r = assert(shm.anonymous(4096))
     desk = assert(shm.anonymous(64))
     peers, open = {}, {}
@@ -170,7 +188,7 @@ describe("who is killed before any of its stores", function()
     open, peers = nil, nil
     r:close()
     desk:close()
-    assert.same(before, {support.children(), support.descriptors()})
+    assert.same(before, {support.children(), lowest()})
   end)
 
   teardown(function()
@@ -320,6 +338,7 @@ describe("who is killed before any of its stores", function()
               return desk:load(PASSED) == 1 or desk:load(GO) == 1
             end)
             survive(lock, unlock)
+            had_turn()
           end)
         end,
         operation = function()
@@ -342,6 +361,7 @@ describe("who is killed before any of its stores", function()
           peer(function()
             here()
             survive(lock, unlock)
+            had_turn()
           end)
           wait_for_peers()
         end,
@@ -537,6 +557,7 @@ describe("who is killed before any of its stores", function()
                 assert(take())
                 assert(is_pair())
                 unlock()
+                had_turn()
               end)
               wait_for_peers()
             end,
@@ -559,6 +580,7 @@ describe("who is killed before any of its stores", function()
               assert(takes[2]())
               assert(is_pair())
               unlock()
+              had_turn()
             end)
           end,
           operation = function()
@@ -712,7 +734,10 @@ describe("who is killed before any of its stores", function()
         prepare = function()
           prepare()
           for _ = 1, 2 do
-            peer(function() assert(s:wait(LONG)) end)
+            peer(function()
+              assert(s:wait(LONG))
+              had_turn()
+            end)
           end
           support.eventually(function() return s:waiters() == 2 end)
         end,
@@ -986,8 +1011,8 @@ describe("who is killed before any of its stores", function()
     end
 
     local function all_pass(parties)
-      for i = 1, parties - 1 do
-        party(1, 24)
+      for _ = 1, parties - 1 do
+        party(1, ONE)
       end
       quickly(b.wait, b, LONG)
       end_peers()
@@ -1039,18 +1064,18 @@ describe("who is killed before any of its stores", function()
       everywhere {
         prepare = function()
           prepare()
-          party(2, 24)
-          party(2, 32)
+          party(2, ONE)
+          party(2, TWO)
           support.eventually(function() return b:waiters() == 2 end)
         end,
         operation = function() assert(select(2, b:wait(LONG)) == "last") end,
         verify = function(survived)
           -- Each of the two waits in the same round, or will.
           support.eventually(function()
-            return b:arrived() == 2 and desk:load(24) == desk:load(32) and b:waiters() == 2
+            return b:arrived() == 2 and desk:load(ONE) == desk:load(TWO) and b:waiters() == 2
           end)
-          assert(not survived or desk:load(24) == 1)
-          for _ = desk:load(24), 1 do
+          assert(not survived or desk:load(ONE) == 1)
+          for _ = desk:load(ONE), 1 do
             quickly(b.wait, b, LONG)
           end
           end_peers()
