@@ -20,13 +20,33 @@ static uint64_t mark_of(uint16_t kind, uint16_t version)
     return (uint64_t)MAGIC << 32 | (uint32_t)kind << 16 | version;
 }
 
+/*
+ * Who makes an object, in the low half of the mark: the thread's id, and in the bits that
+ * are free beside it some of when it started, so that its pid's next owner is not it.
+ */
+static uint32_t maker_of(uint64_t thread)
+{
+    return (uint32_t)((thread & OS_THREAD_TID) | (thread >> 32 << 22 & OS_THREAD_CPU));
+}
+
+static bool maker_lives(uint32_t maker)
+{
+    uint64_t started;
+    pid_t tid = (pid_t)(maker & OS_THREAD_TID);
+    if (!os_thread_alive((uint64_t)tid))
+        return false;
+    if ((maker & OS_THREAD_CPU) == 0 || os_process_started(tid, &started))
+        return true;
+    return maker == maker_of(started << 32 | (uint64_t)tid);
+}
+
 /* Waits while a living thread is making an object there. *mark becomes what it is. */
 static int settled(const mem_stamp *stamp, int64_t deadline, uint64_t *mark)
 {
     int64_t nap = 0;
     for (;;) {
         *mark = mem_atomic_load64(&stamp->mark);
-        if (*mark >> 32 != MAKING || !os_thread_alive(*mark & OS_THREAD_TID))
+        if (*mark >> 32 != MAKING || !maker_lives((uint32_t)*mark))
             return 0;
         int error = os_clock_nap(deadline, &nap);
         if (error)
@@ -37,7 +57,7 @@ static int settled(const mem_stamp *stamp, int64_t deadline, uint64_t *mark)
 /* -EEXIST when there is an object already, of any kind. */
 int mem_stamp_claim(mem_stamp *stamp, uint16_t kind, uint16_t version, int64_t deadline)
 {
-    uint64_t mark, mine = (uint64_t)MAKING << 32 | (os_thread_self() & OS_THREAD_TID);
+    uint64_t mark, mine = (uint64_t)MAKING << 32 | maker_of(os_thread_self());
     do {
         int error = settled(stamp, deadline, &mark);
         if (error)
