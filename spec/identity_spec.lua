@@ -59,7 +59,8 @@ describe("a pid namespace", function()
     local r <close> = assert(shm.create(name, 16 * 1024))
     for i, kind in ipairs {"mutex", "rwlock", "semaphore", "event", "condition", "barrier",
                            "counter"} do
-      assert(shm[kind].create(r, 1024 * (i - 1), kind == "barrier" and 2 or nil)):close()
+      local parties = kind == "barrier" and {2} or {}
+      assert(shm[kind].create(r, 1024 * (i - 1), table.unpack(parties))):close()
     end
     local said = inside("foreign", name)
     shm.unlink(name)
@@ -265,6 +266,23 @@ describe("who is stopped", function()
     m:unlock()
     well(one)
     assert.equal(0, (c:waiters()))
+  end)
+
+  -- Who comes to read has a record, before it finds that somebody writes and takes it back.
+  it("when it has just come to read, closes no circle", function()
+    local READER, SLOT = 320, 64
+    assert.is_true(l:lock())
+    local one = sleeper(l, function()
+      assert(l:lock_shared(LONG))
+      l:unlock()
+    end)
+    r:store(1024 + READER, r:load(1024 + SLOT))
+    l:unlock()
+    refused(l:lock(0.1))
+    r:store(1024 + READER, 0)
+    assert.is_true(l:lock(LONG))
+    l:unlock()
+    well(one)
   end)
 
   it("while it waits to write, keeps readers out, and writes afterwards", function()
