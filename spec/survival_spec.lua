@@ -844,6 +844,42 @@ describe("who is killed before any of its stores", function()
     end)
   end)
 
+  it("leaves the slots of dead sleepers to be emptied by the next", function()
+    local s
+    everywhere {
+      prepare = function()
+        if s then
+          s:close()
+        end
+        s = keep(assert(shm.semaphore.create(r, 0)))
+        local sleepers = {}
+        for i = 1, 2 do
+          sleepers[i] = assert(process.fork(function() s:wait(LONG) end))
+        end
+        support.eventually(function() return s:waiters() == 2 end)
+        for _, child in ipairs(sleepers) do
+          child:kill "KILL"
+          child:wait()
+          child:close()
+        end
+        peer(function() assert(s:wait(LONG)) end)
+        support.eventually(function() return r:load32(SLEEPING) == 7 end)
+      end,
+      operation = function() s:waiters() end,
+      verify = function()
+        assert.equal(1, (s:waiters()))
+        assert.equal(4, r:load32(SLEEPING))
+        s:post()
+        end_peers()
+        nobody_waits(s)
+        assert.is_false(sleeps())
+        for i = 1, 31 do
+          assert.equal(0, r:load(SLEEPING + 8 * i))
+        end
+      end,
+    }
+  end)
+
   describe("with a condition", function()
     local c, m
 

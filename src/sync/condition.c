@@ -29,6 +29,8 @@ static bool signal_slot(sync_condition *condition, int slot)
         return false;
     if (os_futex_wake(&condition->state[slot], 1) > 0)
         return true;
+    if (who & SYNC_BURYING)
+        return false;
     return os_thread_alive(who); /* it does not sleep yet, or not any more */
 }
 

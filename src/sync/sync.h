@@ -19,10 +19,11 @@
 #pragma GCC visibility push(hidden)
 
 #define SYNC_VERSION 1
-#define SYNC_SLOTS 31   /* who can sleep at one object with their names on it */
-#define SYNC_READERS 31 /* who can read at once */
-#define SYNC_PARTIES 64 /* of a barrier */
-#define SYNC_PATH 16    /* threads in a circle */
+#define SYNC_SLOTS 31          /* who can sleep at one object with their names on it */
+#define SYNC_READERS 31        /* who can read at once */
+#define SYNC_PARTIES 64        /* of a barrier */
+#define SYNC_PATH 16           /* threads in a circle */
+#define SYNC_BURYING 0x400000u /* in a slot: a sweeper's, whose sleeper died */
 #define SYNC_MORE (1u << SYNC_SLOTS) /* in the mask: others sleep, too */
 
 typedef enum sync_kind {

@@ -28,6 +28,18 @@ static void drop(sync_waiters *waiters, int slot, uint64_t who)
     mem_atomic_cas64(&waiters->slot[slot], &who, 0);
 }
 
+/*
+ * Empties a dead one's slot, which is the sweeper's meanwhile: of two that sweep, the
+ * later would hide whoever has taken the slot in between. If the sweeper dies, its mark
+ * goes as any dead one's.
+ */
+static void bury(sync_waiters *waiters, int slot, uint64_t who)
+{
+    uint64_t mine = os_thread_self() | SYNC_BURYING;
+    if (mem_atomic_cas64(&waiters->slot[slot], &who, mine))
+        drop(waiters, slot, mine);
+}
+
 /* Empties the slots of the dead; gives the others, and how many they are. */
 static int sweep(sync_waiters *waiters, uint64_t alive[SYNC_SLOTS])
 {
@@ -35,8 +47,8 @@ static int sweep(sync_waiters *waiters, uint64_t alive[SYNC_SLOTS])
     for (int slot = 0; slot < SYNC_SLOTS; slot++) {
         uint64_t who = mem_atomic_load64(&waiters->slot[slot]);
         if (who && !os_thread_alive(who))
-            drop(waiters, slot, who);
-        else if (who)
+            bury(waiters, slot, who);
+        else if (who && !(who & SYNC_BURYING))
             alive[n++] = who;
     }
     return n;
