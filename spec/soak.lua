@@ -333,7 +333,8 @@ local function fail_of(world, index, how, code)
     :format(index, how, code, read_word(world.r, EACH * index + DOING, DOING), words), 0)
 end
 
--- What each kind of wait but the locks' needs from others.
+-- What each kind of wait but the locks' needs from others. Who holds the guard may have been
+-- stopped, and waits for this process to go on.
 local function encourage(world)
   world.event:set()
   if math.random(2) == 1 then
@@ -343,13 +344,18 @@ local function encourage(world)
   end
   world.counter:add(1)
   world.r:add(TURN, 1)
-  local ok, word, errno = world.guard:lock(LONG)
-  if not ok then
+  local ok, word, errno = world.guard:lock(PAUSE)
+  local now = process.monotonic()
+  if not ok and errno == ETIMEDOUT and now < (world.missed or now) + LONG then
+    world.missed = world.missed or now
+    return
+  elseif not ok then
     error(("the parent's guard: %s (%s)"):format(word, errno), 0)
   elseif word == "recovered" then
     world.recovered = world.recovered + 1
     world.r:set_i64(world.pairs.guard + 8, world.r:get_i64(world.pairs.guard))
   end
+  world.missed = nil
   world.condition:broadcast()
   world.guard:unlock()
 end
