@@ -64,6 +64,8 @@ static int end_with(lua_State *L, int status, lua_KContext context)
         bind_hold_release(&self->handle); /* or the function has left it already */
     if (status != LUA_OK && status != LUA_YIELD)
         return lua_error(L);
+    if (self->handle.mapping)
+        bind_sync_check(L, self);
     return lua_gettop(L) - 1;
 }
 
@@ -75,6 +77,7 @@ int bind_hold_with(lua_State *L, bind_hold_take take, const char *what)
     int result = take(&self->handle, OS_CLOCK_FOREVER, &outcome);
     if (result < 0)
         return bind_sync_answer(L, self, result, what, &outcome);
+    bind_sync_check(L, self); /* what was taken is no lock where the memory is gone */
     int status = lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 0, 0, end_with);
     return end_with(L, status, 0);
 }

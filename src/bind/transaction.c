@@ -81,6 +81,7 @@ static int region_transaction(lua_State *L)
     int result = bind_hold_acquire(&lock->handle, OS_CLOCK_FOREVER, &outcome);
     if (result < 0)
         return bind_sync_answer(L, lock, result, "region.transaction", &outcome);
+    bind_sync_check(L, lock);    /* as in hold.c */
     mem_mapping_retain(mapping); /* f may let go of the lock, and then close everything */
     mem_journal_clear(journal);
     mapping->journal = journal;
