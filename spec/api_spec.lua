@@ -103,6 +103,14 @@ local mq = assert(posix.mq_open(mq_name, posix.O_RDWR | posix.O_CREAT))
 posix.mq_unlink(mq_name)
 local notification = assert(mq:notify())
 local link = require("shm.peer").serve(support.key())
+local shm = require "shm"
+local places = assert(shm.anonymous(8192))
+local objects = {
+  mutex = shm.mutex.create(places, 0), rwlock = shm.rwlock.create(places, 1024),
+  semaphore = shm.semaphore.create(places, 2048), event = shm.event.create(places, 3072),
+  condition = shm.condition.create(places, 4096), barrier = shm.barrier.create(places, 5120, 2),
+  counter = shm.counter.create(places, 6144),
+}
 
 local HANDLES = {
   ["shm.region"] = region, ["shm.sysv.segment"] = id, ["shm.sysv.semaphores"] = sem,
@@ -122,6 +130,10 @@ local LUA_SOURCES = {
   ["shm.chaos"] = "lua/shm/chaos.lua",
   ["shm"] = "lua/shm/init.lua",
 }
+for kind, object in pairs(objects) do
+  HANDLES["shm." .. kind] = object
+  MODULES["shm." .. kind .. ".module"] = shm[kind]
+end
 -- Lua's share of what is otherwise C.
 local LUA_PARTS = {["shm.sysv"] = "lua/shm/sysv.lua"}
 
@@ -221,7 +233,10 @@ describe("the interface", function()
   end)
 
   lazy_teardown(function()
-    for _, object in pairs {region, one, other, signals, handle, link, semaphore,
+    for _, object in pairs(objects) do
+      object:close()
+    end
+    for _, object in pairs {places, region, one, other, signals, handle, link, semaphore,
                            notification, mq, descriptor} do
       object:close()
     end

@@ -71,6 +71,14 @@ local WRONG = {
   mapped = {true, 1, "x", {mode = "x"}, {mode = 1}, {offset = -1}, {size = 0}, {create = true},
             {create = true, mode = "rw"}, {max = 0}, {colour = 1}},
   values = {"NIL", true, 1, "x", {}, {-1}, {65536}, {1.5}, {"1"}, {1, {}}},
+  mutex_options = {true, 1, "x", {recursive = 1}, {journal = -1}, {journal = 1.5}, {x = 1}},
+  rwlock_options = {true, 1, "x", {recursive = true}, {journal = -1}, {journal = 1 << 31}},
+  event_options = {true, 1, "x", {manual = 1}, {x = 1}},
+  some = {true, "1", {}, 1.5, 0, -1, 1 << 31},
+  any_integer = {true, "1", {}, 1.5, NAN},
+  value31 = {true, "1", {}, 1.5, NAN, -1, 1 << 31},
+  parties = but(NO_INTEGER, 0, -1, 65),
+  objects = {"NIL", 1, "x", {}, {1}, {{}}, {io.stdout}},
   attributes = {true, 1, "x", {maxmsg = 1}, {msgsize = 1}, {maxmsg = 0, msgsize = 1}, {x = 1}},
   lock_kind = {"NIL", true, 1, {}, "", "exclusive"},
   protection = but(NO_INTEGER, -1, 8),
@@ -96,6 +104,7 @@ local function region_functions()
     unpack = {{"offset", 0}, {"path", "i2", "format"}},
     view = {{"offset", 0}, {"count", 2, "n"}},
     address = {}, close = {}, fileno = {},
+    transaction = {{"lock", nil}, {"func", nil, "f"}},
     compare = {{"offset", 0}, {"region", nil, "other", {"NIL", 1, {}, io.stdout}},
                {"offset", 0, "other_offset"}, {"count", 2, "n"}},
     find = {{"offset", 0, "offset", but(NO_INTEGER, -1, SIZE + 1)}, {"text", "x", "data"},
@@ -135,7 +144,36 @@ local function with_pollable(list)
   return list
 end
 
+-- Methods of locks, and what all objects in regions have.
+local function object(list)
+  list.close, list.remove, list.waiters = {}, {}, {}
+  return list
+end
+
+local function lockable(list, suffix)
+  list["lock" .. suffix], list["hold" .. suffix] = {{"timeout", 0}}, {{"timeout", 0}}
+  list["try" .. suffix], list["with" .. suffix] = {}, {{"func", nil, "f"}}
+  list.unlock, list.holder = {}, {}
+  return list
+end
+
+local function object_module(...)
+  local most = {{"region", nil}, {"offset", 0}, ...}
+  return {create = most, open = most, attach = {most[1], most[2]}, size = {...}}
+end
+
 local FUNCTIONS = {
+  ["shm.mutex"] = object(lockable({}, "")),
+  ["shm.rwlock"] = object(lockable(lockable({readers = {}}, ""), "_shared")),
+  ["shm.semaphore"] = object {wait = {{"timeout", 0}}, try = {}, post = {{"some", 1, "n"}},
+                              value = {}},
+  ["shm.event"] = object {wait = {{"timeout", 0}}, try = {}, set = {}, reset = {}, is_set = {}},
+  ["shm.condition"] = object {wait = {{"mutex", nil}, {"timeout", 0}}, signal = {},
+                              broadcast = {}},
+  ["shm.barrier"] = object {wait = {{"timeout", 0}}, arrived = {}, parties = {}},
+  ["shm.counter"] = object {add = {{"any_integer", 1, "n"}}, get = {},
+                            set = {{"integer", 1, "value"}},
+                            wait = {{"integer", 1, "least"}, {"timeout", 0}}},
   [R] = region_functions(),
   ["shm.sysv.segment"] = {stat = {}, remove = {}, close = {}},
   ["shm.sysv.semaphores"] = {stat = {}, remove = {}, close = {}},
@@ -190,8 +228,16 @@ local MODULES = {
     unlink = {{"name", "x"}},
     anonymous = {{"size", 1}, {"created", {}, "", {true, 1, {mode = 384}, {max = 0}}}},
     map = {{"path", ".", "", {"NIL", true, {}, "a\0b", 1.5, -1}}, {"mapped", {}, ""}},
+    wait_any = {{"objects", {}}, {"timeout", 0}},
     record = {{"fields", {}, "record", {"NIL", 1, "x", {}, {1}, {{"a"}}, {{"a", "x"}}}}},
   },
+  ["shm.mutex"] = object_module {"mutex_options", {}, ""},
+  ["shm.rwlock"] = object_module {"rwlock_options", {}, ""},
+  ["shm.semaphore"] = object_module {"value31", 0, "value"},
+  ["shm.event"] = object_module {"event_options", {}, ""},
+  ["shm.condition"] = object_module(),
+  ["shm.barrier"] = object_module {"parties", 2},
+  ["shm.counter"] = object_module {"any_integer", 0, "value"},
   ["shm.posix"] = {
     open = {{"path", "."}, {"fd", 0, "flags"}, {"optional", 0, "mode"}},
     shm_open = {{"path", "/x", "name"}, {"fd", 0, "flags"}, {"optional", 0, "mode"}},
@@ -263,6 +309,10 @@ local MODULES = {
 local LOADED = {["shm"] = shm, ["shm.posix"] = posix, ["shm.sysv"] = sysv,
                 ["shm.process"] = process, ["shm.peer"] = peer,
                 ["shm.chat"] = chat, ["shm.chaos"] = chaos, ["shm.core.chaos"] = core.chaos}
+local OBJECTS = {"mutex", "rwlock", "semaphore", "event", "condition", "barrier", "counter"}
+for _, kind in ipairs(OBJECTS) do
+  LOADED["shm." .. kind] = shm[kind]
+end
 
 local function open_all()
   local id = assert(sysv.shmget(sysv.IPC_PRIVATE, SIZE, sysv.IPC_CREAT))
@@ -281,6 +331,12 @@ local function open_all()
     ["shm.process.channel"] = (assert(process.socketpair())),
     ["shm.peer"] = assert(peer.serve(support.key())),
   }
+  local places <close> = assert(shm.anonymous(8192))
+  for i, kind in ipairs(OBJECTS) do
+    local parties = kind == "barrier" and {2} or {}
+    all["shm." .. kind] = assert(shm[kind].create(places, i * 1024 - 1024,
+                                                  table.unpack(parties)))
+  end
   queue:remove()
   id:remove()
   sem:remove()
@@ -288,7 +344,8 @@ local function open_all()
 end
 
 -- What stands for an open handle in the table.
-local OPEN = {region = R, semaphore = "shm.posix.semaphore", queue = "shm.posix.queue"}
+local OPEN = {region = R, semaphore = "shm.posix.semaphore", queue = "shm.posix.queue",
+              lock = "shm.mutex", mutex = "shm.mutex"}
 
 -- Calls f with sound arguments but for one.
 local function call_with(f, self, arguments, position, wrong)

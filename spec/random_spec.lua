@@ -430,7 +430,7 @@ describe("a region", function()
         models[i][at] = 0
       end
     end
-    local known = {close = true, fileno = true, address = true}
+    local known = {close = true, fileno = true, address = true, transaction = true}
     for name in pairs(debug.getmetatable(regions[1]).__index) do
       assert(methods[name] or known[name], "no model of " .. name)
     end

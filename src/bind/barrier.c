@@ -24,7 +24,7 @@ static uint32_t arguments(lua_State *L, int arg, uint64_t *value)
 /***
 Arrives, and waits until all parties have. One that gives up or dies while it waits has
 not arrived; another one can come in its place.
-@function shm.barrier:wait
+@function barrier:wait
 @number[opt] timeout in seconds, absent for ever
 @treturn boolean true
 @treturn ?string "last" for the one that came last
@@ -50,7 +50,7 @@ static int barrier_wait(lua_State *L)
 
 /***
 How many have arrived and wait, as it was just now.
-@function shm.barrier:arrived
+@function barrier:arrived
 @treturn int how many
 */
 static int barrier_arrived(lua_State *L)
@@ -65,7 +65,7 @@ static int barrier_arrived(lua_State *L)
 
 /***
 How many wait for each other.
-@function shm.barrier:parties
+@function barrier:parties
 @treturn int how many
 */
 static int barrier_parties(lua_State *L)

@@ -26,7 +26,7 @@ static uint32_t arguments(lua_State *L, int arg, uint64_t *value)
 /***
 Lets go of a mutex and waits to be signalled, then locks it again. What is waited for may
 have changed once more by then: ask for it in a loop.
-@function shm.condition:wait
+@function condition:wait
 @tparam shm.mutex mutex this thread holds it, and does again afterwards
 @number[opt] timeout in seconds, absent for ever
 @treturn boolean true
@@ -59,7 +59,7 @@ static int condition_wait(lua_State *L)
 
 /***
 Wakes the one that has waited longest, and lives.
-@function shm.condition:signal
+@function condition:signal
 @treturn boolean whether there was one
 */
 static int condition_signal(lua_State *L)
@@ -74,7 +74,7 @@ static int condition_signal(lua_State *L)
 
 /***
 Wakes all who wait.
-@function shm.condition:broadcast
+@function condition:broadcast
 @treturn int how many
 */
 static int condition_broadcast(lua_State *L)

@@ -23,7 +23,7 @@ static uint32_t arguments(lua_State *L, int arg, uint64_t *value)
 
 /***
 Adds to it in one step, and wakes who waits.
-@function shm.counter:add
+@function counter:add
 @int[opt=1] n how much
 @treturn int what it was before
 */
@@ -40,7 +40,7 @@ static int counter_add(lua_State *L)
 
 /***
 Its value.
-@function shm.counter:get
+@function counter:get
 @treturn int the value
 */
 static int counter_get(lua_State *L)
@@ -57,7 +57,7 @@ static int counter_get(lua_State *L)
 
 /***
 Gives it a value, and wakes who waits.
-@function shm.counter:set
+@function counter:set
 @int value the value
 */
 static int counter_set(lua_State *L)
@@ -72,7 +72,7 @@ static int counter_set(lua_State *L)
 
 /***
 Waits until it is at least so much.
-@function shm.counter:wait
+@function counter:wait
 @int least how much
 @number[opt] timeout in seconds, absent for ever
 @treturn boolean true

@@ -29,7 +29,7 @@ static uint32_t arguments(lua_State *L, int arg, uint64_t *value)
 
 /***
 Locks it: waits until nobody holds it.
-@function shm.mutex:lock
+@function mutex:lock
 @number[opt] timeout in seconds, absent for ever
 @treturn boolean true
 @treturn ?string "recovered" when its last holder died with it; what a transaction had
@@ -54,11 +54,11 @@ static int mutex_lock(lua_State *L)
 
 /***
 Locks it if nobody holds it: lock with a time-out of 0.
-@function shm.mutex:try
+@function mutex:try
 @treturn boolean true, and as lock
 @treturn[2] nil
 @treturn[2] string message
-@treturn[2] int ETIMEDOUT
+@treturn[2] int ETIMEDOUT; EDEADLK when this thread holds it and it is not recursive
 */
 static int mutex_try(lua_State *L)
 {
@@ -67,7 +67,7 @@ static int mutex_try(lua_State *L)
 
 /***
 Leaves it to the next one.
-@function shm.mutex:unlock
+@function mutex:unlock
 @raise when this thread does not hold it
 */
 static int mutex_unlock(lua_State *L)
@@ -81,8 +81,9 @@ static int mutex_unlock(lua_State *L)
 }
 
 /***
-Runs a function with the mutex locked, and unlocks it also when that throws.
-@function shm.mutex:with
+Runs a function with the mutex locked, and unlocks it also when that throws. Whether a
+holder had died before is not told: where that matters, use hold. The function may yield.
+@function mutex:with
 @func f what to run
 @param ... arguments for f
 @return what f returns
@@ -96,8 +97,9 @@ static int mutex_with(lua_State *L)
 }
 
 /***
-Locks it for as long as a variable lives: local held <close> = m:hold().
-@function shm.mutex:hold
+Locks it for as long as a variable lives: local held <close> = m:hold(). What is collected
+and was not closed stays locked.
+@function mutex:hold
 @number[opt] timeout in seconds, absent for ever
 @treturn shm.held what unlocks when it is closed
 @treturn ?string "recovered", as lock
@@ -113,7 +115,7 @@ static int mutex_hold(lua_State *L)
 
 /***
 Who holds it.
-@function shm.mutex:holder
+@function mutex:holder
 @treturn ?int the pid, or nothing when nobody does; it may be a dead one's
 @treturn ?number since when, on the clock of process.monotonic, to a few milliseconds
 */

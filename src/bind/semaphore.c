@@ -24,7 +24,7 @@ static uint32_t arguments(lua_State *L, int arg, uint64_t *value)
 /***
 Takes one of the count: waits until it is more than 0. What a process took and did not
 post is not given back when it dies.
-@function shm.semaphore:wait
+@function semaphore:wait
 @number[opt] timeout in seconds, absent for ever
 @treturn boolean true
 @treturn[2] nil
@@ -42,7 +42,7 @@ static int semaphore_wait(lua_State *L)
 
 /***
 wait with a time-out of 0.
-@function shm.semaphore:try
+@function semaphore:try
 */
 static int semaphore_try(lua_State *L)
 {
@@ -54,7 +54,7 @@ static int semaphore_try(lua_State *L)
 
 /***
 Adds to the count, and wakes as many.
-@function shm.semaphore:post
+@function semaphore:post
 @int[opt=1] n how much
 @treturn boolean true
 @treturn[2] nil
@@ -72,7 +72,7 @@ static int semaphore_post(lua_State *L)
 
 /***
 The count, as it was just now.
-@function shm.semaphore:value
+@function semaphore:value
 @treturn int the count
 */
 static int semaphore_value(lua_State *L)

@@ -29,7 +29,7 @@ static bind_sync *push(lua_State *L, const bind_sync_kind *kind)
 
 void bind_sync_bad(lua_State *L, const bind_sync *self)
 {
-    bind_handle_bad(L, 1, self ? "it is closed" : "handle of another kind, or none");
+    bind_handle_bad(L, 1, self ? "it is closed" : "handle of this kind expected");
 }
 
 void bind_sync_faulted(lua_State *L, const bind_sync *self)
@@ -254,7 +254,9 @@ static int sync_close(lua_State *L)
 static int sync_collect(lua_State *L)
 {
     bind_sync *self = bind_handle_self(L);
-    if (self && self->handle.mapping) {
+    if (!self)
+        bind_sync_bad(L, self);
+    else if (self->handle.mapping) {
         close_notice(self);
         if (sync_handle_held(&self->handle))
             mem_mapping_retain(self->handle.mapping);
