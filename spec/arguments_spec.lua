@@ -163,17 +163,18 @@ local function object_module(...)
 end
 
 local FUNCTIONS = {
-  ["shm.mutex"] = object(lockable({}, "")),
-  ["shm.rwlock"] = object(lockable(lockable({readers = {}}, ""), "_shared")),
-  ["shm.semaphore"] = object {wait = {{"timeout", 0}}, try = {}, post = {{"some", 1, "n"}},
-                              value = {}},
-  ["shm.event"] = object {wait = {{"timeout", 0}}, try = {}, set = {}, reset = {}, is_set = {}},
+  ["shm.mutex"] = with_pollable(object(lockable({}, ""))),
+  ["shm.rwlock"] = with_pollable(object(lockable(lockable({readers = {}}, ""), "_shared"))),
+  ["shm.semaphore"] = with_pollable(object {
+    wait = {{"timeout", 0}}, try = {}, post = {{"some", 1, "n"}}, value = {}}),
+  ["shm.event"] = with_pollable(object {
+    wait = {{"timeout", 0}}, try = {}, set = {}, reset = {}, is_set = {}}),
   ["shm.condition"] = object {wait = {{"mutex", nil}, {"timeout", 0}}, signal = {},
                               broadcast = {}},
   ["shm.barrier"] = object {wait = {{"timeout", 0}}, arrived = {}, parties = {}},
-  ["shm.counter"] = object {add = {{"any_integer", 1, "n"}}, get = {},
-                            set = {{"integer", 1, "value"}},
-                            wait = {{"integer", 1, "least"}, {"timeout", 0}}},
+  ["shm.counter"] = with_pollable(object {
+    add = {{"any_integer", 1, "n"}}, get = {}, set = {{"integer", 1, "value"}},
+    wait = {{"integer", 1, "least"}, {"timeout", 0}}}),
   [R] = region_functions(),
   ["shm.sysv.segment"] = {stat = {}, remove = {}, close = {}},
   ["shm.sysv.semaphores"] = {stat = {}, remove = {}, close = {}},

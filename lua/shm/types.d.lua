@@ -1300,8 +1300,31 @@ function object:remove() end
 ---@return integer[] pids of 31 of them at most
 function object:waiters() end
 
+---The same with a descriptor that is readable when the object may be had.
+---@class shm.waitable
+local waitable = {}
+---@return true
+function waitable:close() end
+---@return true
+function waitable:remove() end
+---@return integer sleepers
+---@return integer[] pids of 31 of them at most
+function waitable:waiters() end
+---@return integer|nil descriptor
+---@return string? message
+---@return integer? errno
+function waitable:fileno() end
+---@return integer|nil descriptor
+function waitable:getfd() end
+---@return integer|nil descriptor
+function waitable:pollfd() end
+---@return "r"
+function waitable:events() end
+---@return nil
+function waitable:timeout() end
+
 ---One at a time.
----@class shm.mutex: shm.object
+---@class shm.mutex: shm.waitable
 local mutex_object = {}
 ---@param timeout? number
 ---@return true|nil
@@ -1354,7 +1377,7 @@ function mutex.open(region, offset, options) end
 function mutex.size(options) end
 
 ---One that writes, or 31 that read.
----@class shm.rwlock: shm.object
+---@class shm.rwlock: shm.waitable
 local rwlock_object = {}
 ---@param timeout? number
 ---@return true|nil
@@ -1427,7 +1450,7 @@ function rwlock.open(region, offset, options) end
 function rwlock.size(options) end
 
 ---A count that is taken from.
----@class shm.semaphore: shm.object
+---@class shm.semaphore: shm.waitable
 local semaphore_object = {}
 ---@param timeout? number
 ---@return true|nil
@@ -1474,7 +1497,7 @@ function semaphore_module.open(region, offset, value) end
 function semaphore_module.size(value) end
 
 ---Set or not.
----@class shm.event: shm.object
+---@class shm.event: shm.waitable
 local event_object = {}
 ---@param timeout? number
 ---@return true|nil
@@ -1596,7 +1619,7 @@ function barrier.open(region, offset, parties) end
 function barrier.size(parties) end
 
 ---A number that can be waited for.
----@class shm.counter: shm.object
+---@class shm.counter: shm.waitable
 local counter_object = {}
 ---@param n? integer absent for 1
 ---@return integer before

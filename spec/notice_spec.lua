@@ -1,0 +1,190 @@
+-- Objects to take turns by in event loops: descriptors that tell when they may be had.
+local cqueues = require "cqueues"
+local process = require "shm.process"
+local shm = require "shm"
+local socket = require "socket"
+local support = require "spec.support"
+
+local LONG = 10 * support.patience
+local ETIMEDOUT = 110
+
+local function threads()
+  return select(2, support.shell("ls /proc/" .. process.pid() .. "/task"):gsub("%d+", ""))
+end
+
+describe("the descriptor of an object", function()
+  local r
+
+  before_each(function()
+    r = assert(shm.anonymous(1 << 16))
+  end)
+
+  after_each(function()
+    r:close()
+  end)
+
+  local function readable(object)
+    return #socket.select({object}, nil, 0) == 1
+  end
+
+  local function becomes_readable(object)
+    assert.equal(1, #socket.select({object}, nil, LONG))
+  end
+
+  it("is the same under all its names, and readable", function()
+    local s <close> = assert(shm.semaphore.create(r, 0))
+    local fd = s:fileno()
+    assert.equal(fd, s:getfd())
+    assert.equal(fd, s:pollfd())
+    assert.equal("r", s:events())
+    assert.is_nil(s:timeout())
+  end)
+
+  it("tells of a semaphore's count until nothing is left of it", function()
+    local s <close> = assert(shm.semaphore.create(r, 0, 2))
+    becomes_readable(s)
+    assert.is_true(s:try())
+    assert.is_true(s:try())
+    local _, _, errno = s:try()
+    assert.equal(ETIMEDOUT, errno)
+    assert.is_false(readable(s))
+    local child = process.fork(function() s:post() end)
+    becomes_readable(s)
+    assert.is_true(s:try())
+    child:wait(LONG)
+  end)
+
+  it("tells of an event, and is quiet after reset", function()
+    local e <close> = assert(shm.event.create(r, 0, {manual = true}))
+    e:fileno()
+    assert.is_false(readable(e))
+    e:set()
+    becomes_readable(e)
+    e:reset()
+    assert.is_nil(e:try())
+    assert.is_false(readable(e))
+  end)
+
+  it("tells of a mutex and a rwlock that were left, and of their holder's death", function()
+    for i, kind in ipairs {shm.mutex, shm.rwlock} do
+      local lock <close> = assert(kind.create(r, i * 2048))
+      local held <close> = assert(shm.event.create(r, i * 8192))
+      for _, dies in ipairs {false, true} do
+        local go <close> = assert(shm.event.open(r, i * 8192 + 512))
+        local child = process.fork(function()
+          lock:lock()
+          held:set()
+          go:wait()
+          if dies then
+            process.kill(process.pid(), "KILL")
+          end
+          lock:unlock()
+        end)
+        assert(held:wait(LONG))
+        assert.is_nil(lock:try())
+        lock:fileno()
+        assert.is_nil(lock:try())
+        assert.is_false(readable(lock))
+        go:set()
+        becomes_readable(lock)
+        local ok, how, pid = lock:lock(LONG)
+        assert.is_true(ok)
+        assert.equal(dies and "recovered" or nil, how)
+        assert.equal(dies and child.pid or nil, pid)
+        lock:unlock()
+        child:wait(LONG)
+      end
+    end
+  end)
+
+  it("tells that a counter changed since it was read", function()
+    local k <close> = assert(shm.counter.create(r, 0))
+    k:fileno()
+    assert.is_false(readable(k))
+    k:add(5)
+    becomes_readable(k)
+    assert.equal(5, k:get())
+    assert.is_false(readable(k))
+  end)
+
+  it("stands in cqueues beside others, and misses nothing", function()
+    local s <close> = assert(shm.semaphore.create(r, 0))
+    local m <close> = assert(shm.mutex.create(r, 512))
+    local k <close> = assert(shm.counter.create(r, 1024))
+    local held <close> = assert(shm.event.create(r, 2048))
+    local times = support.rounds(1000)
+    local child = process.fork(function()
+      m:lock()
+      held:set()
+      for i = 1, times do
+        s:post()
+        k:add()
+        if i % 10 == 0 then
+          process.sleep(0.0002)
+        end
+      end
+      process.kill(process.pid(), "KILL")
+    end)
+    assert(held:wait(LONG))
+    local loop, got, how, seen = cqueues.new(), 0, nil, 0
+    loop:wrap(function()
+      while got < times do
+        if s:try() then
+          got = got + 1
+        else
+          cqueues.poll(s)
+        end
+      end
+    end)
+    loop:wrap(function()
+      local ok
+      repeat
+        cqueues.poll(m)
+        ok, how = m:try()
+      until ok
+      m:unlock()
+    end)
+    loop:wrap(function()
+      repeat
+        seen = k:get()
+        if seen < times then
+          cqueues.poll(k)
+        end
+      until seen == times
+    end)
+    assert(loop:loop(LONG))
+    assert.equal(0, loop:count())
+    assert.same({times, "recovered", times}, {got, how, seen})
+    child:wait(LONG)
+    for _, one in ipairs {s, m, k} do
+      cqueues.cancel(one:fileno())
+    end
+  end)
+
+  it("is a child's own after fork", function()
+    local s <close> = assert(shm.semaphore.create(r, 0))
+    s:fileno()
+    local child = process.fork(function()
+      s:fileno()
+      becomes_readable(s)
+      process.exit(s:try() and 42 or 1)
+    end)
+    s:post()
+    assert.same({"exit", 42}, {child:wait(LONG)})
+  end)
+
+  it("takes a thread, which ends with the handle, and leaves nothing", function()
+    local before, descriptors = threads(), support.descriptors()
+    local s = assert(shm.semaphore.create(r, 0))
+    assert.equal(before, threads())
+    s:fileno()
+    assert.equal(before + 1, threads())
+    s:close()
+    local m = assert(shm.mutex.create(r, 512))
+    m:fileno()
+    m = nil -- luacheck: ignore 311
+    collectgarbage()
+    assert.equal(before, threads())
+    assert.equal(descriptors, support.descriptors())
+  end)
+end)
