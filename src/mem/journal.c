@@ -31,11 +31,11 @@ static size_t padded(size_t n)
 /* -ENOSPC when the journal has no room for them. */
 int mem_journal_save(mem_journal *journal, size_t room, const void *at, size_t n)
 {
-    uint64_t used = journal->used;
+    uint64_t used = mem_atomic_load64(&journal->used); /* once: it is anybody's */
     if (used > room || n > room || padded(n) + sizeof(tail) > room - used)
         return -ENOSPC;
     tail end = {.distance = (const uint8_t *)at - (uint8_t *)journal, .n = n};
-    memcpy(journal->entries + used, at, n);
+    memmove(journal->entries + used, at, n); /* whose place may overlap, as below */
     used += padded(n);
     memcpy(journal->entries + used, &end, sizeof end);
     mem_atomic_publish64(&journal->used, used + sizeof end);
@@ -57,7 +57,8 @@ bool mem_journal_undo(mem_journal *journal, size_t room, uint8_t *base, size_t s
         if (end.n > used || padded(end.n) > used || !mem_inside(size, at, end.n))
             break;
         used -= padded(end.n);
-        memcpy(base + at, journal->entries + used, end.n);
+        memmove(base + at, journal->entries + used,
+                end.n); /* into itself, if scribbled */
     }
     mem_journal_clear(journal);
     return found;

@@ -85,7 +85,8 @@ int sync_handle_attach(sync_handle *handle, mem_mapping *mapping, void *at, size
     int error = mem_stamp_check(&object->stamp, (uint16_t)kind, SYNC_VERSION, deadline);
     if (error)
         return error;
-    uint32_t extra = object->stamp.extra, size = object->stamp.size;
+    uint32_t extra = mem_atomic_load32(&object->stamp.extra);
+    uint32_t size = mem_atomic_load32(&object->stamp.size);
     bool parties = kind != SYNC_BARRIER || (extra > 0 && extra <= SYNC_PARTIES);
     if (!parties || size != sync_size(kind, extra) || size > room)
         return -ENOENT;
