@@ -85,6 +85,7 @@ help:
 	@echo 'make env      print the LUA_PATH and LUA_CPATH for that'
 	@echo 'make install  put the rock into the LuaRocks tree PREFIX ($(PREFIX))'
 	@echo 'make check    the longer checks: compiler, linters, models, sanitizers, valgrind'
+	@echo 'make fuzz     random bytes in shared memory for FUZZ_SECONDS ($(FUZZ_SECONDS)), and every operation on them'
 	@echo 'make clean    remove what was built'
 
 .PHONY: build
@@ -143,14 +144,15 @@ STRICT   := -std=c11 -D_GNU_SOURCE -Isrc -I/usr/include/lua5.4 -fsyntax-only -We
             -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes
 SANITIZE := -fsanitize=address,undefined -fno-omit-frame-pointer
 
-.PHONY: check check-source check-model check-sanitizers check-valgrind
-check: check-source check-model check-sanitizers check-valgrind
+.PHONY: check check-source check-model check-sanitizers check-threads check-handover fuzz check-valgrind
+check: check-source check-model check-sanitizers check-threads check-handover fuzz check-valgrind
 
 check-source: check-deps
 	@echo 'compiler, clang-format, luacheck, luarocks lint'
 	@gcc $(STRICT) -Wconversion $(wildcard src/os/*.c src/mem/*.c)
 	@gcc $(STRICT) src/bind/*.c bench/*.c
-	@clang-format --dry-run --Werror src/*/*.[ch] bench/*.c
+	@gcc $(STRICT) -Ispec/c spec/c/*.c
+	@clang-format --dry-run --Werror src/*/*.[ch] bench/*.c spec/c/*.[ch]
 	@luacheck --quiet .
 	@$(LUAROCKS) lint $(ROCKSPEC)
 
@@ -168,6 +170,32 @@ check-sanitizers: check-deps
 	 LD_PRELOAD=$$(gcc -print-file-name=libasan.so) \
 	 $(call lua_env,build/asan) $(BOUND) $(LUA) spec/run.lua --output=plainTerminal
 	@! cat build/sanitizer.* 2>/dev/null
+
+# Floors 0 to 2 without Lua: each of spec/c is a program.
+C_SOURCES = $(wildcard src/os/*.c src/mem/*.c src/sync/*.c)
+FUZZ_SECONDS ?= 60
+comma := ,
+c_spec = @mkdir -p build/c && gcc -std=c11 -D_GNU_SOURCE -Isrc -Ispec/c -g $(2) \
+         -o build/c/$(1) spec/c/$(1).c $(C_SOURCES) -pthread
+
+check-threads: check-deps
+	@echo 'threads that take turns, under ThreadSanitizer; kill -9 of processes that do'
+	$(call c_spec,threads,-O1 -fsanitize=thread)
+	@$(BOUND) build/c/threads
+	$(call c_spec,kills,-O2)
+	@$(BOUND) build/c/kills
+
+# The linker puts the program between the objects and the kernel's futexes.
+check-handover: check-deps
+	@echo 'ten million hand-overs'
+	$(call c_spec,handover,-O2 \
+	    -Wl$(comma)--wrap=os_futex_wait$(comma)--wrap=os_futex_wait_any$(comma)--wrap=os_futex_wake)
+	@$(BOUND) build/c/handover
+
+fuzz: check-deps
+	@echo 'anything in the memory, for $(FUZZ_SECONDS) s'
+	$(call c_spec,fuzz,-O1 $(SANITIZE) -fno-sanitize-recover=all)
+	@$(BOUND) build/c/fuzz $(FUZZ_SECONDS)
 
 # What a fault leaves off goes on where it was, for which valgrind has to keep all registers.
 VALGRIND := valgrind -q --error-exitcode=99 --vex-iropt-register-updates=allregs-at-mem-access
