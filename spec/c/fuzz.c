@@ -31,10 +31,13 @@ static volatile sig_atomic_t stop;
 static int64_t longest;
 static const char *longest_name = "none";
 
+static pid_t player;
+
 static void ended(int signo)
 {
-    (void)signo;
     stop = 1;
+    if (player > 0)
+        kill(player, signo);
 }
 
 static int keep(void *base, size_t size)
@@ -326,11 +329,11 @@ int main(int argc, char **argv)
     fflush(stdout);
     signal(SIGINT, ended);
     signal(SIGTERM, ended);
-    pid_t child = fork();
-    if (child == 0)
+    player = fork();
+    if (player == 0)
         fuzz(seconds);
     int status;
-    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+    while (waitpid(player, &status, 0) < 0 && errno == EINTR)
         continue;
     if (WIFEXITED(status) && WEXITSTATUS(status) <= 1)
         return WEXITSTATUS(status);
