@@ -125,6 +125,7 @@ local function everywhere(given)
       end
     end, {
       prepare = function()
+        end_peers "KILL" -- of a run that was not begun, as stores can not be found
         r:fill(0, #r)
         desk:fill(0, #desk)
         given.prepare()
