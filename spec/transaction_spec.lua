@@ -1,0 +1,167 @@
+-- region:transaction: all or nothing.
+local lock = require "spec.lock_support"
+local chaos = require "shm.chaos"
+local process = require "shm.process"
+local shm = require "shm"
+
+describe("a transaction", function()
+  local region, m
+
+  before_each(function()
+    region = assert(shm.anonymous(8192))
+    m = assert(shm.mutex.create(region, 0, {journal = 1024}))
+    region:write(4096, "before")
+  end)
+
+  after_each(function()
+    pcall(m.unlock, m)
+    m:close()
+    region:close()
+  end)
+
+  local function all_of()
+    return region:read(4096, 4096)
+  end
+
+  it("keeps what it wrote, and gives what the function gives", function()
+    assert.same({1, nil, 3}, {region:transaction(m, function(...)
+      assert.equal(process.pid(), m:holder())
+      region:write(4096, "behind")
+      return ...
+    end, 1, nil, 3)})
+    assert.equal("behind", region:read(4096, 6))
+    assert.is_nil(m:holder())
+  end)
+
+  it("undoes all that was written by whatever means when it throws", function()
+    local before = all_of()
+    local person = shm.record {{"name", "char[4]"}, {"age", "i32"}}
+    local view <close> = region:view(4096, 4096)
+    local set, store = region:setter_i64(5000), region:storer(5008)
+    local source <close> = assert(shm.anonymous(64))
+    local add = region:adder(5016)
+    local ok, message = pcall(region.transaction, region, m, function()
+      region:write(4096, "x")
+      region:write(4096, "yyyy")
+      region:fill(4200, 10, 7)
+      region:set_i8(4300, 1)
+      region:add(4400, 1)
+      region:cas32(4408, 0, 2)
+      region:pack(4500, "z", "text")
+      source:write(0, "copied")
+      region:copy(4600, source, 0, 6)
+      view:set_f64(8, 1.5)
+      set(5) store(6) add(7)
+      person:at(region, 6000).name = "b"
+      assert.not_equal(before, all_of())
+      error "on purpose"
+    end)
+    assert.is_false(ok)
+    assert.matches("on purpose", message)
+    assert.equal(before, all_of())
+    assert.is_nil(m:holder())
+  end)
+
+  it("is undone by the next holder when its process is killed", function()
+    local before = all_of()
+    for _, name in ipairs {"lock", "try"} do
+      local ready = lock.child(function()
+        region:transaction(m, function()
+          region:write(4096, "halfway")
+          region:store(7000, 1)
+          process.kill(process.pid(), "KILL")
+        end)
+      end)
+      assert.is_false(ready.ended())
+      assert.equal("halfway", region:read(4096, 7))
+      local ok, word, dead = m[name](m)
+      assert.same({true, "recovered", ready.pid}, {ok, word, dead})
+      assert.equal(before, all_of())
+      m:unlock()
+    end
+  end)
+
+  it("is whole wherever its process is killed", function()
+    local kills, how = chaos.kill_everywhere(function()
+      region:transaction(m, function()
+        region:store(4096, 1)
+        region:store(4104, 1)
+      end)
+    end, function()
+      assert(m:lock(lock.LONG))
+      local one, other = region:load(4096), region:load(4104)
+      m:unlock()
+      assert(one == other, one .. " and " .. other)
+    end, {prepare = function() region:fill(4096, 16) end, rounds = 20})
+    assert.is_true(kills > 5)
+    assert.is_string(how)
+  end)
+
+  it("works under a rwlock, also for readers that come next", function()
+    local w <close> = assert(shm.rwlock.create(region, 2048, {journal = 64}))
+    local child = lock.child(function()
+      region:transaction(w, function()
+        region:write(4096, "halfway")
+        process.kill(process.pid(), "KILL")
+      end)
+    end)
+    assert.is_false(child.ended())
+    assert.same({true, "recovered", child.pid}, {w:lock_shared()})
+    assert.equal("before", region:read(4096, 6))
+    w:unlock()
+    region:transaction(w, function() region:write(4096, "behind") end)
+    assert.equal("behind", region:read(4096, 6))
+  end)
+
+  it("is undone when the journal is full", function()
+    local before = all_of()
+    local function much()
+      region:write(4096, "some")
+      region:write(4200, ("x"):rep(1024))
+    end
+    assert.error_matches(function() region:transaction(m, much) end,
+                         "journal of 1024 bytes is full")
+    assert.equal(before, all_of())
+    region:transaction(m, function() region:write(4200, ("x"):rep(1008)) end)
+  end)
+
+  it("is one at a time in a region, does not yield, and leaves its size", function()
+    for said, f in pairs {
+      ["goes on in it already"] = function() region:transaction(m, print) end,
+      ["yield"] = coroutine.yield,
+      ["a transaction goes on in it"] = function() region:resize(8192) end,
+      ["unlock it first"] = function() region:close() end,
+    } do
+      local co = coroutine.wrap(function()
+        return pcall(region.transaction, region, m, function()
+          region:write(4096, "x")
+          f()
+        end)
+      end)
+      local ok, message = co()
+      assert.is_false(ok)
+      assert.matches(said, message)
+      assert.equal("before", region:read(4096, 6))
+    end
+  end)
+
+  it("needs a lock of the same memory with a journal, that is free", function()
+    local plain <close> = assert(shm.mutex.create(region, 2048))
+    local other <close> = assert(shm.anonymous(4096))
+    local far <close> = assert(shm.mutex.create(other, 0, {journal = 64}))
+    assert.error_matches(function() region:transaction(plain, print) end, "without a journal")
+    assert.error_matches(function() region:transaction(far, print) end, "other memory")
+    m:lock()
+    lock.refused(lock.EDEADLK, "^deadlock", region:transaction(m, error))
+    m:unlock()
+  end)
+
+  it("survives a function that lets go of everything", function()
+    region:transaction(m, function()
+      m:unlock()
+      m:close()
+      region:close()
+    end)
+    assert.matches("closed", tostring(m))
+  end)
+end)
