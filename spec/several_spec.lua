@@ -1,0 +1,76 @@
+-- shm.wait_any: whichever comes first.
+local lock = require "spec.lock_support"
+local process = require "shm.process"
+local shm = require "shm"
+local support = require "spec.support"
+
+local LONG = lock.LONG
+
+describe("wait_any", function()
+  local region, m, s, e
+
+  before_each(function()
+    region = assert(shm.anonymous(8192))
+    m, s = shm.mutex.create(region, 0), shm.semaphore.create(region, 1024)
+    e = shm.event.create(region, 2048)
+  end)
+
+  after_each(function()
+    pcall(m.unlock, m)
+    region:close()
+  end)
+
+  it("takes the first that can be had, and only that", function()
+    s:post()
+    e:set()
+    assert.equal(1, shm.wait_any {m, s, e})
+    assert.equal(process.pid(), m:holder())
+    assert.same({1, true}, {s:value(), e:is_set()})
+    assert.equal(1, shm.wait_any {s, e})
+    assert.same({0, true}, {s:value(), e:is_set()})
+    assert.equal(2, shm.wait_any({s, e}, 0))
+    assert.is_false(e:is_set())
+    lock.refused(lock.ETIMEDOUT, "^shm%.wait_any: ", shm.wait_any({s, e}, 0))
+    lock.refused(lock.ETIMEDOUT, "^shm%.wait_any: ", shm.wait_any({s, e}, 0.03))
+    assert.equal(0, s:waiters())
+  end)
+
+  it("sleeps until another process makes one of them ready", function()
+    for i, ready in ipairs {function() s:post() end, function() e:set() end} do
+      local child <close> = lock.child(function()
+        lock.sleepers(s, 1)
+        lock.sleepers(e, 1)
+        ready()
+      end)
+      assert.equal(i, shm.wait_any({s, e}, LONG))
+      assert.is_true(child.ended())
+    end
+  end)
+
+  it("tells when a mutex's holder had died", function()
+    local pid = lock.dead(function() m:lock() end)
+    assert.same({2, "recovered", pid}, {shm.wait_any({s, m}, LONG)})
+  end)
+
+  it("ends on Ctrl-C", function()
+    assert.is_true(support.interrupts(function()
+      local _, _, errno = shm.wait_any {s, e}
+      error(errno == lock.EINTR and "interrupted" or "?")
+    end))
+  end)
+
+  it("takes 1 to 64 open objects of the kinds that can be taken", function()
+    local many = {}
+    for i = 1, 64 do
+      many[i] = s
+    end
+    s:post()
+    assert.equal(1, shm.wait_any(many))
+    many[65] = s
+    for _, wrong in ipairs {many, {}, {s, region}, {s, shm.counter.create(region, 4096)}} do
+      assert.error_matches(function() shm.wait_any(wrong, 0) end, "objects")
+    end
+    e:close()
+    assert.error_matches(function() shm.wait_any({s, e}, 0) end, "item 2 is closed")
+  end)
+end)
