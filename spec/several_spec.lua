@@ -59,6 +59,32 @@ describe("wait_any", function()
     end))
   end)
 
+  it("works where the kernel has no call for it", function()
+    if support.asan or support.valgrind then
+      pending "another library is preloaded"
+      return
+    end
+    local library = support.compile("spec/textbook/nowaitv.c", "-shared -fPIC")
+    local path = os.tmpname()
+    local file = assert(io.open(path, "w"))
+    file:write [[
+      local shm = require "shm"
+      local r = shm.anonymous(4096)
+      local s, e = shm.semaphore.create(r, 0), shm.event.create(r, 1024)
+      local child = shm.process.fork(function()
+        repeat until s:waiters() == 1 and e:waiters() == 1
+        e:set()
+      end)
+      print(shm.wait_any({s, e}, 10))
+      print(child:wait(10))
+      print(select(3, shm.wait_any({s, e}, 0.05)))]]
+    file:close()
+    local said = support.shell(("LD_PRELOAD=%s lua5.4 %s 2>&1"):format(library, path))
+    os.remove(library)
+    os.remove(path)
+    assert.equal("2\nexit\t0\n110\n", said)
+  end)
+
   it("takes 1 to 64 open objects of the kinds that can be taken", function()
     local many = {}
     for i = 1, 64 do
