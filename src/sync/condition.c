@@ -113,7 +113,7 @@ int sync_condition_wait(const sync_handle *handle, const sync_handle *mutex,
     sync_condition *condition = handle->condition;
     uint32_t depth = mutex->mutex->depth;
     *relocked = 0;
-    int slot = sync_waiters_claim(&condition->waiters);
+    int slot = sync_waiters_claim(&condition->waiters, os_thread_self());
     if (slot == SYNC_SLOTS)
         return -EUSERS;
     uint32_t *word = &condition->state[slot];
@@ -125,7 +125,7 @@ int sync_condition_wait(const sync_handle *handle, const sync_handle *mutex,
     let_go(mutex->mutex);
     int result = sleep_on(handle, word, deadline);
     mem_atomic_store32(word, IDLE);
-    sync_waiters_leave(&condition->waiters, slot);
+    sync_waiters_leave(&condition->waiters, slot, os_thread_self());
     do {
         *relocked = sync_mutex_take(mutex->mutex)
                         ? 0

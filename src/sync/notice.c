@@ -58,7 +58,8 @@ static void watch(sync_notice *notice)
 {
     const sync_handle *handle = &notice->handle;
     const uint32_t *word = sync_word(handle);
-    int slot = sync_waiters_enter(&handle->object->waiters);
+    uint64_t name = os_thread_self() | SYNC_ANY;
+    int slot = sync_waiters_enter(&handle->object->waiters, name);
     while (mem_atomic_load32(&notice->state) == ASKED) {
         os_futex_place places[] = {{word, mem_atomic_load32(word)},
                                    {&notice->state, ASKED}};
@@ -69,7 +70,7 @@ static void watch(sync_notice *notice)
         } else if (sync_may_sleep(handle->kind, places[0].expected))
             os_futex_wait_any(places, 2, os_clock_now() + SLICE);
     }
-    sync_waiters_leave(&handle->object->waiters, slot);
+    sync_waiters_leave(&handle->object->waiters, slot, name);
     sync_wake(&handle->object->waiters, word, 1); /* it may have been woken for another */
 }
 

@@ -80,18 +80,19 @@ static int sleep_once(const sync_handle *const handles[], size_t n, int64_t dead
 int sync_several(const sync_handle *const handles[], size_t n, int64_t deadline,
                  size_t *which, sync_outcome *outcome)
 {
+    uint64_t name = os_thread_self() | SYNC_ANY;
     int slots[OS_FUTEX_MOST], result = attempt_each(handles, n, which, outcome);
     if (result != -EAGAIN)
         return result;
     if (os_clock_now() >= deadline)
         return -ETIMEDOUT;
     for (size_t i = 0; i < n; i++)
-        slots[i] = sync_waiters_enter(&handles[i]->object->waiters);
+        slots[i] = sync_waiters_enter(&handles[i]->object->waiters, name);
     do
         result = sleep_once(handles, n, deadline, which, outcome);
     while (result == -EAGAIN);
     for (size_t i = 0; i < n; i++) {
-        sync_waiters_leave(&handles[i]->object->waiters, slots[i]);
+        sync_waiters_leave(&handles[i]->object->waiters, slots[i], name);
         if (result < 0 || i != *which) /* it may have been woken in place of another */
             sync_wake(&handles[i]->object->waiters, sync_word(handles[i]), 1);
     }

@@ -24,6 +24,7 @@
 #define SYNC_PARTIES 64        /* of a barrier */
 #define SYNC_PATH 16           /* threads in a circle */
 #define SYNC_BURYING 0x400000u /* in a slot: a sweeper's, whose sleeper died */
+#define SYNC_ANY 0x800000u     /* in a slot: one that may go on by another object, too */
 #define SYNC_MORE (1u << SYNC_SLOTS) /* in the mask: others sleep, too */
 
 typedef enum sync_kind {
@@ -223,10 +224,10 @@ typedef struct sync_wait {
 } sync_wait;
 
 int sync_wait_for(sync_wait *wait);
-int sync_waiters_claim(sync_waiters *waiters);
+int sync_waiters_claim(sync_waiters *waiters, uint64_t name);
 void sync_waiters_show(sync_waiters *waiters, int slot);
-int sync_waiters_enter(sync_waiters *waiters);
-void sync_waiters_leave(sync_waiters *waiters, int slot);
+int sync_waiters_enter(sync_waiters *waiters, uint64_t name);
+void sync_waiters_leave(sync_waiters *waiters, int slot, uint64_t name);
 bool sync_waiters_has(const sync_waiters *waiters, uint64_t who);
 int sync_waiters_list(sync_waiters *waiters, uint64_t who[SYNC_SLOTS], uint32_t *more);
 void sync_waiters_rouse(sync_waiters *waiters, const uint32_t *word, int n);

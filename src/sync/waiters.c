@@ -54,25 +54,27 @@ static int sweep(sync_waiters *waiters, uint64_t alive[SYNC_SLOTS])
     return n;
 }
 
-static int take_slot(sync_waiters *waiters)
+static int take_slot(sync_waiters *waiters, uint64_t name)
 {
-    uint64_t me = os_thread_self();
     for (int slot = 0; slot < SYNC_SLOTS; slot++) {
         uint64_t nobody = 0;
         if (mem_atomic_load64(&waiters->slot[slot]) == 0 &&
-            mem_atomic_cas64(&waiters->slot[slot], &nobody, me))
+            mem_atomic_cas64(&waiters->slot[slot], &nobody, name))
             return slot;
     }
     return SYNC_SLOTS;
 }
 
-/* A slot for this thread, or SYNC_SLOTS when all are in use. */
-int sync_waiters_claim(sync_waiters *waiters)
+/*
+ * A slot for this thread, or SYNC_SLOTS when all are in use. Its name is its identity,
+ * with SYNC_ANY where it is in nobody's circle.
+ */
+int sync_waiters_claim(sync_waiters *waiters, uint64_t name)
 {
     uint64_t alive[SYNC_SLOTS];
-    int slot = take_slot(waiters);
+    int slot = take_slot(waiters, name);
     if (slot == SYNC_SLOTS && sweep(waiters, alive) < SYNC_SLOTS)
-        slot = take_slot(waiters);
+        slot = take_slot(waiters, name);
     return slot;
 }
 
@@ -85,17 +87,17 @@ void sync_waiters_show(sync_waiters *waiters, int slot)
 }
 
 /* Both. Returns the slot, for leaving. */
-int sync_waiters_enter(sync_waiters *waiters)
+int sync_waiters_enter(sync_waiters *waiters, uint64_t name)
 {
-    int slot = sync_waiters_claim(waiters);
+    int slot = sync_waiters_claim(waiters, name);
     sync_waiters_show(waiters, slot);
     return slot;
 }
 
-void sync_waiters_leave(sync_waiters *waiters, int slot)
+void sync_waiters_leave(sync_waiters *waiters, int slot, uint64_t name)
 {
     if (slot < SYNC_SLOTS) {
-        drop(waiters, slot, os_thread_self());
+        drop(waiters, slot, name);
     } else if (mem_atomic_add32(&waiters->more, UINT32_MAX) == 1) {
         mem_atomic_and32(&waiters->sleeping, ~SYNC_MORE);
         if (mem_atomic_load32(&waiters->more) != 0) /* one came in between */
@@ -181,11 +183,11 @@ int sync_wait_for(sync_wait *wait)
         return result == -EAGAIN || result == -EDEADLK ? -ETIMEDOUT : result;
     }
     sync_waiters *waiters = &wait->handle->object->waiters;
-    int slot = sync_waiters_enter(waiters);
+    int slot = sync_waiters_enter(waiters, os_thread_self());
     do
         result = sleep_once(wait);
     while (result == -EAGAIN);
-    sync_waiters_leave(waiters, slot);
+    sync_waiters_leave(waiters, slot, os_thread_self());
     if (result < 0)
         sync_wake(waiters, wait->word, 1);
     return result;
