@@ -145,6 +145,7 @@ void os_robust_end(void);
 /* wait.c: spinning, where it pays, before sleeping */
 unsigned os_wait_cpu(void);
 bool os_wait_pays(unsigned waker);
+void os_wait_yield(void);
 
 static inline void os_wait_pause(void)
 {

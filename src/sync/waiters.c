@@ -20,7 +20,9 @@
 
 #define SLICE 20000000LL /* nanoseconds */
 #define SPIN 30000LL
-#define VAIN 64 /* wakes that woke nobody, between two looks at who lives */
+#define YIELDS 3
+#define WITHOUT 32 /* waits, after one that yielded in vain */
+#define VAIN 64    /* wakes that woke nobody, between two looks at who lives */
 
 static void drop(sync_waiters *waiters, int slot, uint64_t who)
 {
@@ -129,6 +131,29 @@ void sync_waiters_rouse(sync_waiters *waiters, const uint32_t *word, int n)
         sweep(waiters, alive);
 }
 
+/*
+ * The waker's cpu is this one: it is let run. Where others want the cpu as well that may
+ * take long, and sleeping is better; so after it was in vain, or took long, the next
+ * waits do without.
+ */
+static int yield_to(sync_wait *wait)
+{
+    static _Thread_local unsigned without;
+    int64_t began = without ? INT64_MAX : os_clock_now();
+    if (began >= wait->deadline) {
+        without -= without > 0;
+        return -EAGAIN;
+    }
+    int result = -EAGAIN;
+    for (int i = 0; i < YIELDS && result == -EAGAIN; i++) {
+        os_wait_yield();
+        result = wait->attempt(wait, false);
+    }
+    if (result == -EAGAIN || os_clock_now() - began > SPIN)
+        without = WITHOUT;
+    return result;
+}
+
 /* Tries for as long as spinning pays. */
 static int spin(sync_wait *wait)
 {
@@ -138,8 +163,9 @@ static int spin(sync_wait *wait)
         if (result != -EAGAIN)
             return result;
         if (i % 64 == 0) {
-            if (!os_wait_pays(wait->waker(wait)))
-                return -EAGAIN;
+            unsigned waker = wait->waker(wait);
+            if (!os_wait_pays(waker))
+                return waker == os_wait_cpu() ? yield_to(wait) : -EAGAIN;
             int64_t now = os_clock_now();
             if (end == 0)
                 end = now + SPIN < wait->deadline ? now + SPIN : wait->deadline;
