@@ -7,9 +7,9 @@ source = {
 description = {
    summary = "Memory that processes share, and everything to use it safely",
    detailed = [[
-System V shared memory and semaphores, regions with bounds, atomics and waiting,
-processes and signals as readable events, and protocols on top: the pid exchange
-and the group chat. Linux only.
+Regions of System V, POSIX and file memory with bounds, atomics and waiting; locks and
+transactions that survive the death of their holder; processes and signals as
+readable events; and protocols on top: the pid exchange and the group chat. Linux only.
 
 shm.chat needs cqueues and the command needs argparse. They are not listed as
 dependencies because the rest works without them; Debian has both as lua-cqueues
