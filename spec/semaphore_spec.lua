@@ -48,6 +48,23 @@ describe("a semaphore in a region", function()
     assert.is_true(s:wait(LONG))
   end)
 
+  it("forgets those who were killed while they slept, also the ones without names", function()
+    local children = {}
+    for i = 1, 33 do
+      children[i] = lock.child(function() s:wait() s:wait() s:wait() end)
+    end
+    support.eventually(function() return s:waiters() == 33 end)
+    for _, child in ipairs(children) do
+      lock.bury(child)
+    end
+    assert.equal(2, s:waiters())
+    for _ = 1, 64 do
+      s:post()
+    end
+    assert.equal(0, s:waiters())
+    assert.equal(0, region:load32(56), "nobody is in the mask")
+  end)
+
   it("ends its wait on Ctrl-C", function()
     assert(s:wait() and s:wait())
     assert.is_true(support.interrupts(function()

@@ -9,9 +9,9 @@
  * no names.
  *
  * Death: a sleeper leaves its slot and bit behind, which cost wakers a call in vain,
- * until one in some that were looks who of them lives. A waker that dies between its
- * change and its call, or a sleeper that was woken and dies before it takes, would leave
- * others asleep: so all sleep in slices, and look by themselves after each.
+ * until one in some that were looks who of them lives. A waker that dies between
+ * its change and its call, or a sleeper that was woken and dies before it takes, would
+ * leave others asleep: so all sleep in slices, and look by themselves after each.
  */
 #include "sync/sync.h"
 
@@ -100,7 +100,12 @@ void sync_waiters_leave(sync_waiters *waiters, int slot, uint64_t name)
 {
     if (slot < SYNC_SLOTS) {
         drop(waiters, slot, name);
-    } else if (mem_atomic_add32(&waiters->more, UINT32_MAX) == 1) {
+        return;
+    }
+    uint32_t more = mem_atomic_load32(&waiters->more);
+    while (more > 0 && !mem_atomic_cas32(&waiters->more, &more, more - 1))
+        continue;
+    if (more <= 1) {
         mem_atomic_and32(&waiters->sleeping, ~SYNC_MORE);
         if (mem_atomic_load32(&waiters->more) != 0) /* one came in between */
             mem_atomic_or32(&waiters->sleeping, SYNC_MORE);
@@ -127,8 +132,13 @@ void sync_waiters_rouse(sync_waiters *waiters, const uint32_t *word, int n)
 {
     static _Thread_local unsigned vain;
     uint64_t alive[SYNC_SLOTS];
-    if (os_futex_wake(word, n) == 0 && ++vain % VAIN == 0)
-        sweep(waiters, alive);
+    if (os_futex_wake(word, n) != 0 || ++vain % VAIN != 0)
+        return;
+    sweep(waiters, alive);
+    /* Nobody slept there just now, so those without names are dead; or one is just about
+     * to sleep, and looks after its slice. */
+    mem_atomic_and32(&waiters->sleeping, ~SYNC_MORE);
+    mem_atomic_store32(&waiters->more, 0);
 }
 
 /*
