@@ -33,6 +33,7 @@ TEST_DEPS  := $(DEMO_DEPS) \
               lua-busted='lua5.4 -lbusted -v' \
               lua-socket='lua5.4 -lsocket -v' \
               lua-check='command -v luacheck' \
+              strace='command -v strace' \
               python3='python3 -c "import multiprocessing.shared_memory"' \
               python3-sysv-ipc='python3 -c "import sysv_ipc" || /usr/bin/python3 -c "import sysv_ipc"'
 CHECK_DEPS := $(TEST_DEPS) \

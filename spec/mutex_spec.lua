@@ -386,7 +386,7 @@ describe("a mutex", function()
   it("makes no system call that wakes when nobody sleeps", function()
     if support.asan or support.valgrind
        or not support.shell("strace -V 2>&1"):match "version" then
-      pending "no strace here"
+      pending "strace is not here, or would trace a sanitizer or valgrind"
       return
     end
     local path, log = os.tmpname(), os.tmpname()
