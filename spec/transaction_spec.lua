@@ -156,12 +156,34 @@ describe("a transaction", function()
     m:unlock()
   end)
 
-  it("survives a function that lets go of everything", function()
-    region:transaction(m, function()
-      m:unlock()
-      m:close()
-      region:close()
+  it("keeps its lock until the end", function()
+    local again <close> = assert(shm.mutex.attach(region, 0))
+    local c <close> = assert(shm.condition.create(region, 2048))
+    for _, f in ipairs {
+      function() m:unlock() end,
+      function() again:unlock() end,
+      function() c:wait(m, 0) end,
+    } do
+      assert.error_matches(function()
+        region:transaction(m, function()
+          region:write(4096, "x")
+          f()
+        end)
+      end, "a transaction goes on under it")
+      assert.equal("before", region:read(4096, 6))
+      assert.is_nil(m:holder())
+    end
+  end)
+
+  it("lets a recursive lock be taken and left inside", function()
+    local r <close> = assert(shm.mutex.create(region, 2048, {journal = 64, recursive = true}))
+    region:transaction(r, function()
+      r:with(function() region:write(4096, "behind") end)
+      assert(r:lock())
+      r:unlock()
+      assert.error_matches(function() r:unlock() end, "a transaction goes on under it")
     end)
-    assert.matches("closed", tostring(m))
+    assert.equal("behind", region:read(4096, 6))
+    assert.is_nil(r:holder())
   end)
 end)

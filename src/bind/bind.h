@@ -317,6 +317,7 @@ typedef int (*bind_hold_take)(const sync_handle *handle, int64_t deadline,
 
 int bind_hold_acquire(const sync_handle *handle, int64_t deadline, sync_outcome *outcome);
 int bind_hold_release(const sync_handle *handle);
+bool bind_hold_journaled(const sync_handle *handle);
 int bind_hold_lock(lua_State *L, bind_hold_take take, const char *what);
 int bind_hold_try(lua_State *L, bind_hold_take take, const char *what);
 int bind_hold_with(lua_State *L, bind_hold_take take, const char *what);

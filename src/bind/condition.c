@@ -36,7 +36,7 @@ have changed once more by then: ask for it in a loop.
 @treturn[2] string message
 @treturn[2] int ETIMEDOUT, EINTR after a signal, EUSERS (31 wait already): the mutex is held
 again; EDEADLK when locking it would close a circle: it is not held then
-@raise when this thread does not hold the mutex
+@raise when this thread does not hold the mutex, or its transaction goes on under it
 */
 static int condition_wait(lua_State *L)
 {
@@ -46,6 +46,8 @@ static int condition_wait(lua_State *L)
     const bind_sync *mutex = bind_sync_argument(L, 2, "mutex", "shm.mutex");
     if (!sync_handle_held(&mutex->handle))
         bind_misuse(L, 2, "mutex", "it is not held by this thread");
+    if (bind_hold_journaled(&mutex->handle))
+        bind_misuse(L, 2, "mutex", "a transaction goes on under it");
     sync_outcome outcome = {0};
     int relocked, result = sync_condition_wait(&self->handle, &mutex->handle, deadline,
                                                &outcome, &relocked);

@@ -20,8 +20,24 @@ int bind_hold_acquire(const sync_handle *handle, int64_t deadline, sync_outcome 
     return sync_mutex_wait(handle, deadline, outcome);
 }
 
+/*
+ * Whether this thread's transaction goes on under the lock. Whoever got it meanwhile
+ * would see what may yet be undone, and find the journal in use.
+ */
+bool bind_hold_journaled(const sync_handle *handle)
+{
+    size_t room;
+    const mem_mapping *mapping = handle->mapping;
+    return mapping->journal && mapping->journalist == os_thread_self() &&
+           sync_handle_journal(handle, &room) == mapping->journal;
+}
+
+/* -EBUSY when a transaction needs it, -EPERM when this thread does not hold it. */
 int bind_hold_release(const sync_handle *handle)
 {
+    if (bind_hold_journaled(handle) &&
+        (handle->kind == SYNC_RWLOCK || handle->mutex->depth <= 1))
+        return -EBUSY;
     if (handle->kind == SYNC_RWLOCK)
         return sync_rwlock_leave(handle);
     return sync_mutex_give(handle->mutex) ? 0 : sync_mutex_leave(handle);
@@ -50,6 +66,8 @@ int bind_hold_unlock(lua_State *L)
     bind_arity(L, 1);
     int error = bind_hold_release(&self->handle);
     bind_sync_check(L, self);
+    if (error == -EBUSY)
+        bind_handle_bad(L, 1, "a transaction goes on under it");
     if (error)
         bind_handle_bad(L, 1, "it is not held by this thread");
     return 0;

@@ -68,12 +68,13 @@ static int mutex_try(lua_State *L)
 /***
 Leaves it to the next one.
 @function mutex:unlock
-@raise when this thread does not hold it
+@raise when this thread does not hold it, or its transaction goes on under it
 */
 static int mutex_unlock(lua_State *L)
 {
     const bind_sync *self = lua_gettop(L) == 1 ? bind_handle_self(L) : NULL;
-    if (self && self->handle.mapping && sync_mutex_give(self->handle.mutex)) {
+    if (self && self->handle.mapping && !self->handle.mapping->journal &&
+        sync_mutex_give(self->handle.mutex)) {
         bind_sync_check(L, self);
         return 0;
     }

@@ -73,7 +73,7 @@ static int rwlock_try_shared(lua_State *L)
 /***
 Leaves it, from writing or from reading, whichever this thread does.
 @function rwlock:unlock
-@raise when this thread does neither
+@raise when this thread does neither, or its transaction goes on under it
 */
 static int rwlock_unlock(lua_State *L)
 {

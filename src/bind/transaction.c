@@ -52,7 +52,7 @@ process dies before it has returned.
 @function transaction
 @tparam shm.mutex|shm.rwlock lock one that lies in the same memory, and was made with a
 journal: of the size of all that is written, and 16 bytes for each time
-@func f what to run; it must not yield
+@func f what to run; it must not yield, and can not let go of the lock
 @param ... arguments for f
 @return what f returns
 @treturn[2] nil
@@ -82,7 +82,7 @@ static int region_transaction(lua_State *L)
     if (result < 0)
         return bind_sync_answer(L, lock, result, "region.transaction", &outcome);
     bind_sync_check(L, lock);    /* as in hold.c */
-    mem_mapping_retain(mapping); /* f may let go of the lock, and then close everything */
+    mem_mapping_retain(mapping); /* f may close the region, where it is a view */
     mem_journal_clear(journal);
     mapping->journal = journal;
     mapping->room = room;
