@@ -30,7 +30,7 @@ local function circle(n, takes, wants)
   end
   local refused, pids = {}, {}
   for i = 1, n do
-    local said = assert(ours:recv(400, LONG))
+    local said = assert(ours:recv(2000, LONG))
     if said:match "^%d+ 35 " then
       refused[#refused + 1] = said
     else
@@ -63,9 +63,11 @@ describe("a circle", function()
   local region, m, w
 
   before_each(function()
-    region, m, w = assert(shm.anonymous(16384)), {}, {}
+    region, m, w = assert(shm.anonymous(32768)), {}, {}
+    for i = 1, 20 do
+      m[i] = assert(shm.mutex.create(region, 16384 + i * 512))
+    end
     for i = 1, 4 do
-      m[i] = assert(shm.mutex.create(region, i * 512))
       w[i] = assert(shm.rwlock.create(region, 4096 + i * 1024))
     end
   end)
@@ -74,7 +76,7 @@ describe("a circle", function()
     region:close()
   end)
 
-  for n = 1, 4 do
+  for _, n in ipairs {1, 2, 3, 4, 20} do
     it("of " .. n .. " processes and mutexes is refused, and named", function()
       check(n, circle(n, function(i, leave)
         if leave then m[i]:unlock() else assert(m[i]:lock(LONG)) end

@@ -64,6 +64,16 @@ describe("wait_any", function()
     end
   end)
 
+  it("takes a recursive mutex again", function()
+    local r <close> = assert(shm.mutex.create(region, 3584, {recursive = true}))
+    assert(r:lock())
+    assert.equal(1, shm.wait_any({r}, 1))
+    r:unlock()
+    assert(r:holder())
+    r:unlock()
+    assert.is_nil(r:holder())
+  end)
+
   it("tells when a mutex's holder had died", function()
     local pid = lock.dead(function() m:lock() end)
     assert.same({2, "recovered", pid}, {shm.wait_any({s, m}, LONG)})

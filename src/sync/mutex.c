@@ -55,16 +55,25 @@ static unsigned waker(const sync_wait *wait)
     return sync_cpu(mem_atomic_load64(&wait->handle->mutex->owner.who));
 }
 
+/* Whether this thread holds it, and could take it once more. */
+bool sync_mutex_again(const sync_handle *handle)
+{
+    sync_mutex *mutex = handle->mutex;
+    if (!(handle->extra & SYNC_RECURSIVE) || mutex->depth == UINT32_MAX ||
+        sync_who(mem_atomic_load64(&mutex->owner.who)) != os_thread_self())
+        return false;
+    mutex->depth++;
+    return true;
+}
+
 /* After sync_mutex_take said no. */
 int sync_mutex_wait(const sync_handle *handle, int64_t deadline, sync_outcome *outcome)
 {
     sync_mutex *mutex = handle->mutex;
     uint64_t me = os_thread_self();
+    if (sync_mutex_again(handle))
+        return 0;
     if (sync_who(mem_atomic_load64(&mutex->owner.who)) == me) {
-        if (handle->extra & SYNC_RECURSIVE && mutex->depth < UINT32_MAX) {
-            mutex->depth++;
-            return 0;
-        }
         outcome->path.n = 1;
         outcome->path.step[0].who = me;
         return -EDEADLK;

@@ -43,7 +43,8 @@ static bool is_ready(const sync_notice *notice, bool thorough)
         held = mem_atomic_load64(&handle->rwlock->writer.who);
         break;
     case SYNC_SEMAPHORE:
-        return mem_atomic_load32(&handle->semaphore->count) > 0;
+        held = mem_atomic_load32(&handle->semaphore->count);
+        return held > 0 && held <= INT32_MAX; /* more is scribble */
     case SYNC_EVENT:
         return mem_atomic_load32(&handle->event->set) != 0;
     default:

@@ -33,7 +33,7 @@ int sync_attempt(const sync_handle *handle, bool thorough, sync_outcome *outcome
     sync_wait wait = {.handle = handle, .outcome = outcome};
     switch (handle->kind) {
     case SYNC_MUTEX:
-        return sync_mutex_attempt(&wait, thorough);
+        return sync_mutex_again(handle) ? 0 : sync_mutex_attempt(&wait, thorough);
     case SYNC_SEMAPHORE:
         return sync_semaphore_attempt(&wait, thorough);
     default:

@@ -22,7 +22,7 @@
 #define SYNC_SLOTS 31          /* who can sleep at one object with their names on it */
 #define SYNC_READERS 31        /* who can read at once */
 #define SYNC_PARTIES 64        /* of a barrier */
-#define SYNC_PATH 16           /* threads in a circle */
+#define SYNC_PATH 64           /* threads in a circle */
 #define SYNC_BURYING 0x400000u /* in a slot: a sweeper's, whose sleeper died */
 #define SYNC_ANY 0x800000u     /* in a slot: one that may go on by another object, too */
 #define SYNC_MORE (1u << SYNC_SLOTS) /* in the mask: others sleep, too */
@@ -240,7 +240,9 @@ static inline bool sync_may_sleep(sync_kind kind, uint32_t seen)
 {
     if (kind == SYNC_MUTEX)
         return seen != 0;
-    return (kind != SYNC_SEMAPHORE && kind != SYNC_EVENT) || seen == 0;
+    if (kind == SYNC_SEMAPHORE)
+        return seen == 0 || seen > INT32_MAX; /* scribble, of which nothing is taken */
+    return kind != SYNC_EVENT || seen == 0;
 }
 
 /* No system call unless somebody sleeps. */
@@ -267,6 +269,7 @@ void sync_notice_close(sync_notice *notice);
 /* The objects, a file each. */
 int sync_mutex_wait(const sync_handle *handle, int64_t deadline, sync_outcome *outcome);
 int sync_mutex_leave(const sync_handle *handle);
+bool sync_mutex_again(const sync_handle *handle);
 int sync_mutex_attempt(sync_wait *wait, bool thorough);
 
 int sync_rwlock_write(const sync_handle *handle, int64_t deadline, sync_outcome *outcome);
