@@ -1,4 +1,5 @@
 -- Objects to take turns by in event loops: descriptors that tell when they may be had.
+local locks = require "spec.lock_support"
 local cqueues = require "cqueues"
 local process = require "shm.process"
 local shm = require "shm"
@@ -186,5 +187,18 @@ describe("the descriptor of an object", function()
     collectgarbage()
     assert.equal(before, threads())
     assert.equal(descriptors, support.descriptors())
+  end)
+
+  it("does not end its process when the memory goes away", function()
+    local child <close> = locks.child(function()
+      local gone <close> = assert(shm.create("notice_spec", 8192))
+      assert(shm.unlink "notice_spec")
+      local other <close> = assert(shm.semaphore.create(gone, 4096, 0))
+      assert(other:fileno())
+      assert(shm.posix.ftruncate(gone:fileno(), 4096))
+      process.sleep(0.1) -- the thread looks by itself meanwhile
+      assert(not pcall(other.wait, other, 1))
+    end)
+    assert.is_true(child.ended())
   end)
 end)

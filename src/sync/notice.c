@@ -88,11 +88,16 @@ static void *run(void *context)
     return NULL;
 }
 
-/* The signals that are this process's are none of that thread's. */
+/*
+ * The signals that are this process's are none of that thread's; but a fault is its own,
+ * and where that is blocked the kernel ends the process.
+ */
 static int start(sync_notice *notice)
 {
     sigset_t all, before;
     sigfillset(&all);
+    sigdelset(&all, SIGBUS);
+    sigdelset(&all, SIGSEGV);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int error = pthread_create(&notice->thread, NULL, run, notice);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
