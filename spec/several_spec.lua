@@ -52,6 +52,13 @@ describe("wait_any", function()
     assert.is_true(child.ended())
   end)
 
+  it("is refused where all are mutexes that this thread holds", function()
+    m:lock()
+    lock.refused(lock.EDEADLK, "^shm%.wait_any: ", shm.wait_any {m})
+    lock.refused(lock.ETIMEDOUT, "^shm%.wait_any: ", shm.wait_any({m, s}, 0.01))
+    m:unlock()
+  end)
+
   it("sleeps until another process makes one of them ready", function()
     for i, ready in ipairs {function() s:post() end, function() e:set() end} do
       local child <close> = lock.child(function()

@@ -216,7 +216,7 @@ static void enter_guard(void)
     pid_t holder;
     if (below(16)) /* else a living stranger may cost a second */
         mem_atomic_note32(&guard->word, (uint32_t)below(2) << 30);
-    if (mem_guard_enter(guard, mapping, &holder) < 0)
+    if (mem_guard_enter(guard, mapping, OS_CLOCK_FOREVER, &holder) < 0)
         return;
     for (uint64_t i = below(4); i > 0; i--)
         mem_guard_save(guard, memory + below(SIZE - n), n);

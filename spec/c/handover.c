@@ -255,7 +255,7 @@ static void guard_crowd(int me, uint64_t n)
     mem_guard *guard = (mem_guard *)(mapping->base + PAGE);
     pid_t holder;
     for (uint64_t i = 0; i < n; i++) {
-        expect(mem_guard_enter(guard, mapping, &holder));
+        expect(mem_guard_enter(guard, mapping, OS_CLOCK_FOREVER, &holder));
         inside(me);
         mem_guard_leave(guard);
         outside(me);
@@ -351,7 +351,8 @@ static bool take_guard(int64_t deadline)
 {
     pid_t holder;
     (void)deadline;
-    return mem_guard_enter((mem_guard *)(mapping->base + PAGE), mapping, &holder) == 0;
+    return mem_guard_enter((mem_guard *)(mapping->base + PAGE), mapping, OS_CLOCK_FOREVER,
+                           &holder) == 0;
 }
 
 static void give_guard(void)

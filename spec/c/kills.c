@@ -30,7 +30,8 @@ static int enter(void)
     sync_outcome outcome;
     pid_t holder;
     if (kind == 0)
-        return mem_guard_enter((mem_guard *)(mapping->base + PAGE), mapping, &holder);
+        return mem_guard_enter((mem_guard *)(mapping->base + PAGE), mapping,
+                               OS_CLOCK_FOREVER, &holder);
     return kind == SYNC_MUTEX ? check_lock(&handle, OS_CLOCK_FOREVER, &outcome)
                               : sync_rwlock_write(&handle, OS_CLOCK_FOREVER, &outcome);
 }

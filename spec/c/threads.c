@@ -206,7 +206,7 @@ static void guards(seat *self)
     pid_t holder;
     (void)self;
     for (int i = 0; i < ROUNDS; i++) {
-        fail_if(mem_guard_enter(guard, mapping, &holder) != 0);
+        fail_if(mem_guard_enter(guard, mapping, OS_CLOCK_FOREVER, &holder) != 0);
         fail_if(mem_guard_save(guard, pair, sizeof *pair) != 0);
         touch(pair);
         touch(&shared);
@@ -254,7 +254,8 @@ static int enter_deadly(sync_handle *handle, bool reads)
     sync_outcome outcome;
     pid_t holder;
     if (deadly == 0)
-        return mem_guard_enter((mem_guard *)mapping->base, mapping, &holder);
+        return mem_guard_enter((mem_guard *)mapping->base, mapping, OS_CLOCK_FOREVER,
+                               &holder);
     if (deadly == SYNC_MUTEX)
         return check_lock(handle, OS_CLOCK_FOREVER, &outcome);
     return reads ? sync_rwlock_read(handle, OS_CLOCK_FOREVER, &outcome)

@@ -31,7 +31,8 @@ not arrived; another one can come in its place.
 @treturn[2] nil
 @treturn[2] string message
 @treturn[2] int ETIMEDOUT, EINTR after a signal, EBUSY (another process was stopped in the
-middle of arriving, for more than a second)
+middle of arriving, for longer than the time-out or a second; a wait that gives up may
+take that second more)
 @see futex(2)
 */
 static int barrier_wait(lua_State *L)

@@ -75,7 +75,7 @@ static int region_resize(lua_State *L)
     }
     if (region->part)
         return luaL_argerror(L, 1, "region is a view, and has the size it was made with");
-    if (region->mapping->journal)
+    if (region->mapping->journal && region->mapping->journalist == os_thread_self())
         return luaL_argerror(L, 1, "a transaction goes on in it");
     mem_mapping *longer;
     int error = mem_object_resize(region->mapping, &size, &longer);

@@ -28,7 +28,8 @@ a semaphore's count one less, an event with automatic reset not set any more.
 @treturn ?int its pid
 @treturn[2] nil
 @treturn[2] string message
-@treturn[2] int ETIMEDOUT, EINTR after a signal, EFAULT (memory is gone)
+@treturn[2] int ETIMEDOUT, EINTR after a signal, EFAULT (memory is gone), EDEADLK (all are
+mutexes that this thread holds)
 @see futex_waitv(2)
 */
 static int wait_any(lua_State *L)

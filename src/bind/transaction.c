@@ -54,7 +54,7 @@ process dies before it has returned.
 journal: of the size of all that is written, and 16 bytes for each time
 @func f what to run; it must not yield, and can not let go of the lock
 @param ... arguments for f
-@return what f returns
+@return what f returns; use lock where you have to know that the last holder died
 @treturn[2] nil
 @treturn[2] string message
 @treturn[2] int EINTR after a signal, EDEADLK: as lock; f was not run

@@ -62,9 +62,10 @@ static bool sleep_for(mem_guard *guard, uint32_t held, int64_t deadline)
     return os_clock_now() < deadline;
 }
 
-static int wait_for(mem_guard *guard, bool *recovered, pid_t *holder)
+static int wait_for(mem_guard *guard, int64_t deadline, bool *recovered, pid_t *holder)
 {
-    int64_t deadline = os_clock_now() + PATIENCE;
+    int64_t patience = os_clock_now() + PATIENCE;
+    deadline = deadline < patience ? deadline : patience;
     uint32_t bits = 0;
     for (int spins = 0;; spins++) {
         uint32_t held = mem_atomic_load32(&guard->word);
@@ -87,16 +88,18 @@ static int wait_for(mem_guard *guard, bool *recovered, pid_t *holder)
 
 /*
  * Returns 0, or 1 when the last holder died inside and what it had begun was undone, or
- * -EBUSY after a second, with the holder. The kernel's answer to a signal is not an end.
+ * -EBUSY at the deadline or after a second, with the holder. The kernel's answer to a
+ * signal is not an end.
  */
-int mem_guard_enter(mem_guard *guard, const mem_mapping *mapping, pid_t *holder)
+int mem_guard_enter(mem_guard *guard, const mem_mapping *mapping, int64_t deadline,
+                    pid_t *holder)
 {
     int error = os_robust_begin(&guard->word);
     if (error)
         return error;
     bool recovered = false;
     if (!take(guard, 0, 0)) {
-        error = wait_for(guard, &recovered, holder);
+        error = wait_for(guard, deadline, &recovered, holder);
         if (error) {
             os_robust_end();
             return error;

@@ -161,7 +161,8 @@ typedef struct mem_guard {
 
 _Static_assert(sizeof(mem_guard) == 128, "a layout in shared memory");
 
-int mem_guard_enter(mem_guard *guard, const mem_mapping *mapping, pid_t *holder);
+int mem_guard_enter(mem_guard *guard, const mem_mapping *mapping, int64_t deadline,
+                    pid_t *holder);
 int mem_guard_save(mem_guard *guard, const void *at, size_t n);
 void mem_guard_leave(mem_guard *guard);
 

@@ -23,10 +23,10 @@ static bool counts(const sync_barrier *barrier, uint32_t i)
            mem_atomic_load32(&barrier->generation);
 }
 
-static int enter(const sync_handle *handle, sync_outcome *outcome)
+static int enter(const sync_handle *handle, int64_t deadline, sync_outcome *outcome)
 {
-    int error =
-        mem_guard_enter(&handle->barrier->guard, handle->mapping, &outcome->holder);
+    int error = mem_guard_enter(&handle->barrier->guard, handle->mapping, deadline,
+                                &outcome->holder);
     return error < 0 ? error : 0;
 }
 
@@ -37,14 +37,14 @@ static void withdraw(sync_barrier *barrier, uint32_t i)
 }
 
 /* Takes back the arrivals of the dead. Who lives is looked up outside of the guard. */
-static int bury(const sync_handle *handle, sync_outcome *outcome)
+static int bury(const sync_handle *handle, int64_t deadline, sync_outcome *outcome)
 {
     sync_barrier *barrier = handle->barrier;
     for (uint32_t i = 0; i < handle->extra; i++) {
         uint64_t who = mem_atomic_load64(&barrier->arrival[i].who);
         if (!counts(barrier, i) || os_thread_alive(who))
             continue;
-        int error = enter(handle, outcome);
+        int error = enter(handle, deadline, outcome);
         if (error)
             return error;
         if (counts(barrier, i) && mem_atomic_load64(&barrier->arrival[i].who) == who)
@@ -81,7 +81,7 @@ static int attempt(sync_wait *wait, bool thorough)
     const sync_barrier *barrier = wait->handle->barrier;
     if (mem_atomic_load32(&barrier->generation) != (uint32_t)wait->value)
         return 0;
-    int error = thorough ? bury(wait->handle, wait->outcome) : 0;
+    int error = thorough ? bury(wait->handle, wait->deadline, wait->outcome) : 0;
     return error ? error : -EAGAIN;
 }
 
@@ -95,7 +95,7 @@ static int give_up(const sync_handle *handle, uint32_t mine, uint32_t generation
                    sync_outcome *outcome, int why)
 {
     sync_barrier *barrier = handle->barrier;
-    int error = enter(handle, outcome);
+    int error = enter(handle, OS_CLOCK_FOREVER, outcome); /* or others count on it */
     if (error)
         return error;
     bool gone = mem_atomic_load32(&barrier->generation) != generation;
@@ -110,8 +110,8 @@ int sync_barrier_wait(const sync_handle *handle, int64_t deadline, bool *last,
 {
     sync_barrier *barrier = handle->barrier;
     uint32_t mine, generation;
-    int error = bury(handle, outcome);
-    error = error ? error : enter(handle, outcome);
+    int error = bury(handle, deadline, outcome);
+    error = error ? error : enter(handle, deadline, outcome);
     if (error)
         return error;
     generation = mem_atomic_load32(&barrier->generation);

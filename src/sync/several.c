@@ -76,6 +76,16 @@ static int sleep_once(const sync_handle *const handles[], size_t n, int64_t dead
     return error && error != -ETIMEDOUT ? error : -EAGAIN;
 }
 
+/* Whether all are mutexes that this thread holds: nobody else would ever leave one. */
+static bool waits_for_itself(const sync_handle *const handles[], size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (handles[i]->kind != SYNC_MUTEX || !sync_handle_held(handles[i]))
+            return false;
+    }
+    return true;
+}
+
 /* As the objects' own waits; *which is the one that is had. At most OS_FUTEX_MOST. */
 int sync_several(const sync_handle *const handles[], size_t n, int64_t deadline,
                  size_t *which, sync_outcome *outcome)
@@ -84,6 +94,8 @@ int sync_several(const sync_handle *const handles[], size_t n, int64_t deadline,
     int slots[OS_FUTEX_MOST], result = attempt_each(handles, n, which, outcome);
     if (result != -EAGAIN)
         return result;
+    if (waits_for_itself(handles, n))
+        return -EDEADLK;
     if (os_clock_now() >= deadline)
         return -ETIMEDOUT;
     for (size_t i = 0; i < n; i++)
