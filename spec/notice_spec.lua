@@ -190,6 +190,9 @@ describe("the descriptor of an object", function()
   end)
 
   it("does not end its process when the memory goes away", function()
+    if support.valgrind then
+      return pending "valgrind itself ends at a fault in a second thread"
+    end
     local child <close> = locks.child(function()
       local gone <close> = assert(shm.create("notice_spec", 8192))
       assert(shm.unlink "notice_spec")
