@@ -251,6 +251,9 @@ describe("who is stopped", function()
   end)
 
   it("while it waits at a condition, keeps its signal", function()
+    if support.valgrind then
+      return pending "so slow that it is stopped before it has let go of the mutex"
+    end
     local c <close> = assert(shm.condition.create(r, 4104))
     local one = sleeper(c, function()
       assert(m:lock(LONG))
