@@ -55,12 +55,14 @@ static unsigned waker(const sync_wait *wait)
     return sync_cpu(mem_atomic_load64(&wait->handle->mutex->owner.who));
 }
 
-/* Whether this thread holds it, and could take it once more. */
+/* Whether this thread holds it, and could take it once more. The depth is the holder's
+   alone: who does not hold the mutex does not even read it. */
 bool sync_mutex_again(const sync_handle *handle)
 {
     sync_mutex *mutex = handle->mutex;
-    if (!(handle->extra & SYNC_RECURSIVE) || mutex->depth == UINT32_MAX ||
-        sync_who(mem_atomic_load64(&mutex->owner.who)) != os_thread_self())
+    if (!(handle->extra & SYNC_RECURSIVE) ||
+        sync_who(mem_atomic_load64(&mutex->owner.who)) != os_thread_self() ||
+        mutex->depth == UINT32_MAX)
         return false;
     mutex->depth++;
     return true;
