@@ -60,6 +60,7 @@ build = {
             "src/sync/counter.c",
             "src/sync/deadlock.c",
             "src/sync/event.c",
+            "src/sync/eventcount.c",
             "src/sync/handle.c",
             "src/sync/mutex.c",
             "src/sync/notice.c",

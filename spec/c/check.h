@@ -51,6 +51,16 @@ static inline mem_mapping *check_memory(size_t size)
     return mapping;
 }
 
+/* A guard at an offset, with room for a journal of so much. */
+#define CHECK_ROOM 104
+
+static inline mem_guarded check_guarded(const mem_mapping *mapping, size_t offset)
+{
+    return (mem_guarded){.guard = (mem_guard *)(mapping->base + offset),
+                         .room = CHECK_ROOM,
+                         .mapping = mapping};
+}
+
 /* The object is there, or is made; the handle is the caller's own. */
 static inline void check_open(sync_handle *handle, mem_mapping *mapping, size_t offset,
                               sync_kind kind, uint32_t extra, uint64_t value)

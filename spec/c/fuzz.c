@@ -136,6 +136,12 @@ static void make_all(void)
     }
 }
 
+static void save(mem_journal *journal, size_t room, size_t n)
+{
+    uint8_t *at = memory + below(SIZE - n);
+    mem_journal_save(journal, room, at, below(2) ? at : memory + below(SIZE - n), n);
+}
+
 static void operate(const sync_handle *handle, const sync_handle *mutex)
 {
     int64_t deadline = os_clock_deadline(below(8) ? 0 : SHORT);
@@ -149,7 +155,7 @@ static void operate(const sync_handle *handle, const sync_handle *mutex)
     case SYNC_MUTEX: {
         mem_journal *journal = sync_handle_journal(handle, &room);
         if (check_lock(handle, deadline, &outcome) >= 0 && journal)
-            mem_journal_save(journal, room, memory + below(SIZE - 64), below(64));
+            save(journal, room, below(64));
         if (below(4))
             check_unlock(handle);
         break;
@@ -211,18 +217,19 @@ static bool attach(sync_handle *handle, uint64_t slot)
 
 static void enter_guard(void)
 {
-    mem_guard *guard = (mem_guard *)(memory + below((SIZE - sizeof(mem_guard)) / 8) * 8);
-    uint64_t n = below(MEM_GUARD_ROOM + 32);
+    mem_guarded guarded =
+        check_guarded(mapping, below((SIZE - sizeof(mem_guard) - CHECK_ROOM) / 8) * 8);
+    uint64_t n = below(CHECK_ROOM + 32);
     pid_t holder;
     if (below(16)) /* else a living stranger may cost a second */
-        mem_atomic_note32(&guard->word, (uint32_t)below(2) << 30);
-    if (mem_guard_enter(guard, mapping, OS_CLOCK_FOREVER, &holder) < 0)
+        mem_atomic_note32(&guarded.guard->word, (uint32_t)below(2) << 30);
+    if (mem_guard_enter(&guarded, OS_CLOCK_FOREVER, &holder) < 0)
         return;
     for (uint64_t i = below(4); i > 0; i--)
-        mem_guard_save(guard, memory + below(SIZE - n), n);
+        mem_guard_save(&guarded, memory + below(SIZE - n), n);
     if (below(2))
         scribble();
-    mem_guard_leave(guard);
+    mem_guard_leave(&guarded);
 }
 
 static void measure(const char *name, int64_t began)

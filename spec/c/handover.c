@@ -252,12 +252,12 @@ static void rwlock_crowd(int me, uint64_t n)
 
 static void guard_crowd(int me, uint64_t n)
 {
-    mem_guard *guard = (mem_guard *)(mapping->base + PAGE);
+    mem_guarded guarded = check_guarded(mapping, PAGE);
     pid_t holder;
     for (uint64_t i = 0; i < n; i++) {
-        expect(mem_guard_enter(guard, mapping, OS_CLOCK_FOREVER, &holder));
+        expect(mem_guard_enter(&guarded, OS_CLOCK_FOREVER, &holder));
         inside(me);
-        mem_guard_leave(guard);
+        mem_guard_leave(&guarded);
         outside(me);
     }
 }
@@ -350,14 +350,15 @@ static void give_rwlock(void)
 static bool take_guard(int64_t deadline)
 {
     pid_t holder;
+    mem_guarded guarded = check_guarded(mapping, PAGE);
     (void)deadline;
-    return mem_guard_enter((mem_guard *)(mapping->base + PAGE), mapping, OS_CLOCK_FOREVER,
-                           &holder) == 0;
+    return mem_guard_enter(&guarded, OS_CLOCK_FOREVER, &holder) == 0;
 }
 
 static void give_guard(void)
 {
-    mem_guard_leave((mem_guard *)(mapping->base + PAGE));
+    mem_guarded guarded = check_guarded(mapping, PAGE);
+    mem_guard_leave(&guarded);
 }
 
 static void steal(const prey *of, uint64_t round)

@@ -29,9 +29,9 @@ static int enter(void)
 {
     sync_outcome outcome;
     pid_t holder;
+    mem_guarded guarded = check_guarded(mapping, PAGE);
     if (kind == 0)
-        return mem_guard_enter((mem_guard *)(mapping->base + PAGE), mapping,
-                               OS_CLOCK_FOREVER, &holder);
+        return mem_guard_enter(&guarded, OS_CLOCK_FOREVER, &holder);
     return kind == SYNC_MUTEX ? check_lock(&handle, OS_CLOCK_FOREVER, &outcome)
                               : sync_rwlock_write(&handle, OS_CLOCK_FOREVER, &outcome);
 }
@@ -39,18 +39,19 @@ static int enter(void)
 static int save(void)
 {
     size_t room;
+    mem_guarded guarded = check_guarded(mapping, PAGE);
     if (kind == 0)
-        return mem_guard_save((mem_guard *)(mapping->base + PAGE), all->words,
-                              sizeof all->words);
+        return mem_guard_save(&guarded, all->words, sizeof all->words);
     mem_journal *journal = sync_handle_journal(&handle, &room);
-    return mem_journal_save(journal, room, all->words, sizeof all->words);
+    return mem_journal_save(journal, room, all->words, all->words, sizeof all->words);
 }
 
 static int leave(void)
 {
     size_t room;
+    mem_guarded guarded = check_guarded(mapping, PAGE);
     if (kind == 0) {
-        mem_guard_leave((mem_guard *)(mapping->base + PAGE));
+        mem_guard_leave(&guarded);
         return 0;
     }
     mem_journal_clear(sync_handle_journal(&handle, &room));

@@ -201,17 +201,17 @@ static void counters(seat *self)
 
 static void guards(seat *self)
 {
-    mem_guard *guard = (mem_guard *)mapping->base;
+    mem_guarded guarded = check_guarded(mapping, 0);
     struct pair *pair = (struct pair *)(mapping->base + PAGE);
     pid_t holder;
     (void)self;
     for (int i = 0; i < ROUNDS; i++) {
-        fail_if(mem_guard_enter(guard, mapping, OS_CLOCK_FOREVER, &holder) != 0);
-        fail_if(mem_guard_save(guard, pair, sizeof *pair) != 0);
+        fail_if(mem_guard_enter(&guarded, OS_CLOCK_FOREVER, &holder) != 0);
+        fail_if(mem_guard_save(&guarded, pair, sizeof *pair) != 0);
         touch(pair);
         touch(&shared);
         fail_if(pair->one != shared.one);
-        mem_guard_leave(guard);
+        mem_guard_leave(&guarded);
     }
 }
 
@@ -253,9 +253,9 @@ static int enter_deadly(sync_handle *handle, bool reads)
 {
     sync_outcome outcome;
     pid_t holder;
+    mem_guarded guarded = check_guarded(mapping, 0);
     if (deadly == 0)
-        return mem_guard_enter((mem_guard *)mapping->base, mapping, OS_CLOCK_FOREVER,
-                               &holder);
+        return mem_guard_enter(&guarded, OS_CLOCK_FOREVER, &holder);
     if (deadly == SYNC_MUTEX)
         return check_lock(handle, OS_CLOCK_FOREVER, &outcome);
     return reads ? sync_rwlock_read(handle, OS_CLOCK_FOREVER, &outcome)
@@ -264,8 +264,9 @@ static int enter_deadly(sync_handle *handle, bool reads)
 
 static void leave_deadly(sync_handle *handle)
 {
+    mem_guarded guarded = check_guarded(mapping, 0);
     if (deadly == 0)
-        mem_guard_leave((mem_guard *)mapping->base);
+        mem_guard_leave(&guarded);
     else
         fail_if((deadly == SYNC_MUTEX ? check_unlock(handle)
                                       : sync_rwlock_leave(handle)) != 0);
@@ -290,12 +291,13 @@ static void dies(seat *self)
     usleep(2000); /* most of the others sleep by now */
     void *word = mapping->base;
     if (deadly == 0) {
-        fail_if(mem_guard_save((mem_guard *)mapping->base, pair, sizeof *pair) != 0);
+        mem_guarded guarded = check_guarded(mapping, 0);
+        fail_if(mem_guard_save(&guarded, pair, sizeof *pair) != 0);
     } else {
         word = sync_holder_of(&handle, os_thread_self());
         mem_journal *journal = sync_handle_journal(&handle, &room);
         if (!only_reads)
-            fail_if(mem_journal_save(journal, room, pair, sizeof *pair) != 0);
+            fail_if(mem_journal_save(journal, room, pair, pair, sizeof *pair) != 0);
     }
     if (!only_reads)
         pair->one++;

@@ -30,9 +30,6 @@
 
 #pragma GCC visibility push(hidden)
 
-/* What is hardly ever called, so that the way past it is straight. */
-#define LSHM_RARE __attribute__((cold))
-
 /* descriptor.c: descriptors, and whatever else has one */
 #define BIND_DESCRIPTOR "shm.posix.descriptor"
 

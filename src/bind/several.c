@@ -3,12 +3,14 @@
  */
 #include "bind/bind.h"
 
-/* Any of those that wait_any takes. */
+/* Any of those that wait_any takes: each begins with what takes part. */
 static const sync_handle *any_of(lua_State *L, int arg, lua_Integer i)
 {
-    static const char *const types[] = {"shm.mutex", "shm.semaphore", "shm.event"};
+    static const char *const types[] = {"shm.mutex", "shm.semaphore",  "shm.event",
+                                        "shm.queue", "shm.subscriber", "shm.map",
+                                        NULL};
     const bind_sync *found = NULL;
-    for (int type = 0; type < 3 && !found; type++)
+    for (int type = 0; types[type] && !found; type++)
         found = luaL_testudata(L, -1, types[type]);
     if (!found)
         bind_misuse(L, arg, "objects", "item %I: mutex, semaphore or event expected", i);

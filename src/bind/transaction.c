@@ -26,7 +26,7 @@ void bind_region_save(lua_State *L, const bind_region *region, const uint8_t *by
     if (!(region->look & BIND_JOURNALED) || n == 0 ||
         mapping->journalist != os_thread_self())
         return;
-    if (mem_journal_save(mapping->journal, mapping->room, bytes, n))
+    if (mem_journal_save(mapping->journal, mapping->room, bytes, bytes, n))
         luaL_error(L, "the journal of %d bytes is full: make the lock with a larger one",
                    (int)mapping->room);
     bind_region_check(L, region);

@@ -25,9 +25,9 @@
 #define SLICE 20000000LL
 #define SPINS 200
 
-_Static_assert(offsetof(mem_guard, entries) ==
+_Static_assert(sizeof(mem_guard) ==
                    offsetof(mem_guard, used) + offsetof(mem_journal, entries),
-               "the guard's journal");
+               "the guard's journal, and behind it its entries");
 
 static mem_journal *journal_of(mem_guard *guard)
 {
@@ -91,9 +91,9 @@ static int wait_for(mem_guard *guard, int64_t deadline, bool *recovered, pid_t *
  * -EBUSY at the deadline or after a second, with the holder. The kernel's answer to a
  * signal is not an end.
  */
-int mem_guard_enter(mem_guard *guard, const mem_mapping *mapping, int64_t deadline,
-                    pid_t *holder)
+int mem_guard_enter(const mem_guarded *guarded, int64_t deadline, pid_t *holder)
 {
+    mem_guard *guard = guarded->guard;
     int error = os_robust_begin(&guard->word);
     if (error)
         return error;
@@ -105,18 +105,34 @@ int mem_guard_enter(mem_guard *guard, const mem_mapping *mapping, int64_t deadli
             return error;
         }
     }
-    mem_journal_undo(journal_of(guard), MEM_GUARD_ROOM, mapping->base, mapping->size);
+    if (__builtin_expect(mem_atomic_load64(&guard->used) != 0, 0))
+        mem_journal_undo(journal_of(guard), guarded->room, guarded->mapping->base,
+                         guarded->mapping->size);
     return recovered;
 }
 
 /* Before n bytes are changed inside. */
-int mem_guard_save(mem_guard *guard, const void *at, size_t n)
+int mem_guard_save(const mem_guarded *guarded, const void *at, size_t n)
 {
-    return mem_journal_save(journal_of(guard), MEM_GUARD_ROOM, at, n);
+    return mem_journal_save(journal_of(guarded->guard), guarded->room, at, at, n);
 }
 
-void mem_guard_leave(mem_guard *guard)
+/* The same where undoing is to write other bytes than those that are there now. */
+int mem_guard_save_as(const mem_guarded *guarded, const void *at, const void *as,
+                      size_t n)
 {
+    return mem_journal_save(journal_of(guarded->guard), guarded->room, at, as, n);
+}
+
+/* From here on nothing of what was done is undone; what is done next still may be. */
+void mem_guard_commit(const mem_guarded *guarded)
+{
+    mem_journal_clear(journal_of(guarded->guard));
+}
+
+void mem_guard_leave(const mem_guarded *guarded)
+{
+    mem_guard *guard = guarded->guard;
     mem_journal_clear(journal_of(guard));
     if (mem_atomic_swap32(&guard->word, 0) & OS_ROBUST_WAITERS)
         os_futex_wake(&guard->word, 1);

@@ -28,14 +28,18 @@ static size_t padded(size_t n)
     return (n + 7) / 8 * 8;
 }
 
-/* -ENOSPC when the journal has no room for them. */
-int mem_journal_save(mem_journal *journal, size_t room, const void *at, size_t n)
+/*
+ * What undoing writes to a place: mostly what is there, so that as is the same as at.
+ * -ENOSPC when the journal has no room for it.
+ */
+int mem_journal_save(mem_journal *journal, size_t room, const void *at, const void *as,
+                     size_t n)
 {
     uint64_t used = mem_atomic_load64(&journal->used); /* once: it is anybody's */
     if (used > room || n > room || padded(n) + sizeof(tail) > room - used)
         return -ENOSPC;
     tail end = {.distance = (const uint8_t *)at - (uint8_t *)journal, .n = n};
-    memmove(journal->entries + used, at, n); /* whose place may overlap, as below */
+    memmove(journal->entries + used, as, n); /* whose place may overlap, as below */
     used += padded(n);
     memcpy(journal->entries + used, &end, sizeof end);
     mem_atomic_publish64(&journal->used, used + sizeof end);

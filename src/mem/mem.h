@@ -144,27 +144,33 @@ typedef struct mem_journal {
     uint8_t entries[];
 } mem_journal;
 
-int mem_journal_save(mem_journal *journal, size_t room, const void *at, size_t n);
+int mem_journal_save(mem_journal *journal, size_t room, const void *at, const void *as,
+                     size_t n);
 bool mem_journal_undo(mem_journal *journal, size_t room, uint8_t *base, size_t size);
 void mem_journal_clear(mem_journal *journal);
 
 /* guard.c: a lock that the kernel releases, with a journal */
-#define MEM_GUARD_ROOM 104
-
 typedef struct mem_guard {
     uint32_t word;
     uint32_t unused;
-    uint64_t used;
-    uint8_t entries[MEM_GUARD_ROOM];
-    uint64_t spare;
+    uint64_t used; /* of the journal, whose room lies behind this */
 } mem_guard;
 
-_Static_assert(sizeof(mem_guard) == 128, "a layout in shared memory");
+_Static_assert(sizeof(mem_guard) == 16, "a layout in shared memory");
 
-int mem_guard_enter(mem_guard *guard, const mem_mapping *mapping, int64_t deadline,
-                    pid_t *holder);
-int mem_guard_save(mem_guard *guard, const void *at, size_t n);
-void mem_guard_leave(mem_guard *guard);
+/* A guard, and what is known of it without asking the memory that it lies in. */
+typedef struct mem_guarded {
+    mem_guard *guard;
+    size_t room; /* bytes of the journal, 0 for what is never undone */
+    const mem_mapping *mapping;
+} mem_guarded;
+
+int mem_guard_enter(const mem_guarded *guarded, int64_t deadline, pid_t *holder);
+int mem_guard_save(const mem_guarded *guarded, const void *at, size_t n);
+int mem_guard_save_as(const mem_guarded *guarded, const void *at, const void *as,
+                      size_t n);
+void mem_guard_commit(const mem_guarded *guarded);
+void mem_guard_leave(const mem_guarded *guarded);
 
 /* chaos.c: death before a store that is counted */
 int mem_chaos_arm(mem_mapping *mapping, uint64_t *word, uint64_t n);

@@ -23,6 +23,9 @@
 #include <sys/types.h>
 #include <time.h>
 
+/* What is hardly ever called, so that the way past it is straight. */
+#define LSHM_RARE __attribute__((cold))
+
 #pragma GCC visibility push(hidden)
 
 /* clock.c: deadlines, in nanoseconds of CLOCK_MONOTONIC */

@@ -23,11 +23,22 @@ static bool counts(const sync_barrier *barrier, uint32_t i)
            mem_atomic_load32(&barrier->generation);
 }
 
+static mem_guarded guarded(const sync_handle *handle)
+{
+    return (mem_guarded){.guard = &handle->barrier->guard, .mapping = handle->mapping};
+}
+
 static int enter(const sync_handle *handle, int64_t deadline, sync_outcome *outcome)
 {
-    int error = mem_guard_enter(&handle->barrier->guard, handle->mapping, deadline,
-                                &outcome->holder);
+    mem_guarded inside = guarded(handle);
+    int error = mem_guard_enter(&inside, deadline, &outcome->holder);
     return error < 0 ? error : 0;
+}
+
+static void leave(const sync_handle *handle)
+{
+    mem_guarded inside = guarded(handle);
+    mem_guard_leave(&inside);
 }
 
 static void withdraw(sync_barrier *barrier, uint32_t i)
@@ -49,7 +60,7 @@ static int bury(const sync_handle *handle, int64_t deadline, sync_outcome *outco
             return error;
         if (counts(barrier, i) && mem_atomic_load64(&barrier->arrival[i].who) == who)
             withdraw(barrier, i);
-        mem_guard_leave(&barrier->guard);
+        leave(handle);
     }
     return 0;
 }
@@ -101,7 +112,7 @@ static int give_up(const sync_handle *handle, uint32_t mine, uint32_t generation
     bool gone = mem_atomic_load32(&barrier->generation) != generation;
     if (!gone && mem_atomic_load64(&barrier->arrival[mine].who) == os_thread_self())
         withdraw(barrier, mine);
-    mem_guard_leave(&barrier->guard);
+    leave(handle);
     return gone ? 0 : why;
 }
 
@@ -116,7 +127,7 @@ int sync_barrier_wait(const sync_handle *handle, int64_t deadline, bool *last,
         return error;
     generation = mem_atomic_load32(&barrier->generation);
     *last = arrive(handle, &mine);
-    mem_guard_leave(&barrier->guard);
+    leave(handle);
     if (*last) {
         sync_wake(&barrier->waiters, &barrier->generation, INT_MAX);
         return 0;

@@ -94,6 +94,16 @@ int sync_handle_attach(sync_handle *handle, mem_mapping *mapping, void *at, size
     return 0;
 }
 
+/* An eventcount within a larger object, whose maker has made it. */
+void sync_handle_watch(sync_handle *handle, mem_mapping *mapping,
+                       sync_eventcount *eventcount,
+                       bool (*ready)(const sync_handle *handle), const void *context)
+{
+    fill(handle, mapping, eventcount, SYNC_EVENTCOUNT, 0);
+    handle->ready = ready;
+    handle->context = context;
+}
+
 /* Whether this thread holds it. */
 bool sync_handle_held(const sync_handle *handle)
 {

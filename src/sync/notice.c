@@ -47,6 +47,8 @@ static bool is_ready(const sync_notice *notice, bool thorough)
         return held > 0 && held <= INT32_MAX; /* more is scribble */
     case SYNC_EVENT:
         return mem_atomic_load32(&handle->event->set) != 0;
+    case SYNC_EVENTCOUNT:
+        return handle->ready(handle);
     default:
         return mem_atomic_load64(&handle->counter->value) !=
                mem_atomic_load64(&notice->seen);

@@ -1,6 +1,7 @@
 /*
- * Waiting for any of several objects: mutexes, semaphores, events. The first that can be
- * had is taken, and the others are left as they were.
+ * Waiting for any of several objects: mutexes, semaphores, events, and what has an
+ * eventcount. The first that can be had is taken, and the others are left as they were;
+ * of what an eventcount stands for nothing is taken.
  */
 #include "sync/sync.h"
 
@@ -22,6 +23,8 @@ const uint32_t *sync_word(const sync_handle *handle)
         return &handle->rwlock->turn;
     case SYNC_COUNTER:
         return &handle->counter->turn;
+    case SYNC_EVENTCOUNT:
+        return &handle->eventcount->turn;
     default:
         return NULL;
     }
@@ -36,6 +39,8 @@ int sync_attempt(const sync_handle *handle, bool thorough, sync_outcome *outcome
         return sync_mutex_again(handle) ? 0 : sync_mutex_attempt(&wait, thorough);
     case SYNC_SEMAPHORE:
         return sync_semaphore_attempt(&wait, thorough);
+    case SYNC_EVENTCOUNT:
+        return sync_eventcount_attempt(&wait, thorough);
     default:
         return sync_event_attempt(&wait, thorough);
     }

@@ -35,6 +35,7 @@ typedef enum sync_kind {
     SYNC_CONDITION,
     SYNC_BARRIER,
     SYNC_COUNTER,
+    SYNC_EVENTCOUNT,
 } sync_kind;
 
 /* What the stamp's extra says, by kind. */
@@ -106,6 +107,13 @@ typedef struct sync_counter {
     sync_waiters waiters;
 } sync_counter;
 
+typedef struct sync_eventcount {
+    mem_stamp stamp;
+    uint32_t turn, cpu;
+    uint64_t unused[3];
+    sync_waiters waiters;
+} sync_eventcount;
+
 typedef struct sync_condition {
     mem_stamp stamp;
     uint32_t arrivals, unused[7];
@@ -128,6 +136,7 @@ typedef struct sync_barrier {
     sync_waiters waiters;
     uint64_t spare;
     mem_guard guard;
+    uint64_t room[14];
     sync_arrival arrival[];
 } sync_barrier;
 
@@ -137,6 +146,7 @@ _Static_assert(offsetof(sync_mutex, waiters) == 56 && sizeof(sync_mutex) == 320 
                    offsetof(sync_semaphore, waiters) == 56 &&
                    offsetof(sync_event, waiters) == 56 &&
                    offsetof(sync_counter, waiters) == 56 &&
+                   offsetof(sync_eventcount, waiters) == 56 &&
                    offsetof(sync_condition, waiters) == 56 &&
                    offsetof(sync_barrier, waiters) == 56 && sizeof(sync_barrier) == 448,
                "layouts in shared memory");
@@ -153,12 +163,16 @@ typedef struct sync_handle {
         sync_semaphore *semaphore;
         sync_event *event;
         sync_counter *counter;
+        sync_eventcount *eventcount;
         sync_condition *condition;
         sync_barrier *barrier;
     };
     mem_mapping *mapping; /* a share of it; NULL when closed */
     sync_kind kind;
     uint32_t extra; /* as it was checked */
+    /* An eventcount's: whether what it stands for may be had. Any thread may ask. */
+    bool (*ready)(const struct sync_handle *handle);
+    const void *context;
     struct sync_handle *previous, *next;
 } sync_handle;
 
@@ -167,6 +181,9 @@ int sync_handle_create(sync_handle *handle, mem_mapping *mapping, void *at,
                        sync_kind kind, uint32_t extra, uint64_t value, int64_t deadline);
 int sync_handle_attach(sync_handle *handle, mem_mapping *mapping, void *at, size_t room,
                        sync_kind kind, int64_t deadline);
+void sync_handle_watch(sync_handle *handle, mem_mapping *mapping,
+                       sync_eventcount *eventcount,
+                       bool (*ready)(const sync_handle *handle), const void *context);
 bool sync_handle_held(const sync_handle *handle);
 bool sync_mapping_held(const mem_mapping *mapping);
 void sync_handle_close(sync_handle *handle);
@@ -289,6 +306,11 @@ uint64_t sync_counter_add(const sync_handle *handle, uint64_t n);
 void sync_counter_set(const sync_handle *handle, uint64_t value);
 int sync_counter_wait(const sync_handle *handle, int64_t least, int64_t deadline);
 
+void sync_eventcount_make(sync_eventcount *eventcount);
+int sync_eventcount_attempt(sync_wait *wait, bool thorough);
+int sync_eventcount_wait(const sync_handle *handle, int64_t deadline);
+LSHM_RARE void sync_eventcount_rouse(sync_eventcount *eventcount, int n);
+
 int sync_condition_wait(const sync_handle *handle, const sync_handle *mutex,
                         int64_t deadline, sync_outcome *outcome, int *relocked);
 bool sync_condition_signal(const sync_handle *handle);
@@ -297,6 +319,16 @@ int sync_condition_broadcast(const sync_handle *handle);
 int sync_barrier_wait(const sync_handle *handle, int64_t deadline, bool *last,
                       sync_outcome *outcome);
 int sync_barrier_arrived(const sync_handle *handle);
+
+/*
+ * Tells who waits for it that it may be had: after the change that made it so, and an
+ * instruction that is sequentially consistent behind that change.
+ */
+static inline void sync_eventcount_tell(sync_eventcount *eventcount, int n)
+{
+    if (__builtin_expect(mem_atomic_load32(&eventcount->waiters.sleeping) != 0, 0))
+        sync_eventcount_rouse(eventcount, n);
+}
 
 /*
  * Takes a mutex that is free, or says no. The change pairs with the one by which the last
