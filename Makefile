@@ -172,8 +172,8 @@ check-sanitizers: check-deps
 	 $(call lua_env,build/asan) $(BOUND) $(LUA) spec/run.lua --output=plainTerminal
 	@! cat build/sanitizer.* 2>/dev/null
 
-# Floors 0 to 2 without Lua: each of spec/c is a program.
-C_SOURCES = $(wildcard src/os/*.c src/mem/*.c src/sync/*.c)
+# Floors 0 to 3 without Lua: each of spec/c is a program.
+C_SOURCES = $(wildcard src/os/*.c src/mem/*.c src/sync/*.c src/ds/*.c)
 FUZZ_SECONDS ?= 60
 comma := ,
 c_spec = @mkdir -p build/c && gcc -std=c11 -D_GNU_SOURCE -Isrc -Ispec/c -g $(2) \

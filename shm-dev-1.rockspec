@@ -93,6 +93,7 @@ build = {
             "src/bind/object.c",
             "src/bind/pack.c",
             "src/bind/pollable.c",
+            "src/bind/place.c",
             "src/bind/posix.c",
             "src/bind/posixmq.c",
             "src/bind/posixsem.c",

@@ -24,6 +24,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "ds/ds.h"
 #include "mem/mem.h"
 #include "os/os.h"
 #include "sync/sync.h"
@@ -268,6 +269,18 @@ void bind_ipcperm_push(lua_State *L, const struct ipc_perm *perm);
 bind_ipcperm bind_ipcperm_read(lua_State *L, int arg, const char *more);
 bool bind_ipcperm_whole(const bind_ipcperm *values);
 void bind_ipcperm_apply(const bind_ipcperm *values, struct ipc_perm *perm);
+
+/* place.c: where in a region an object lies */
+#define BIND_PLACE_PATIENCE 1.0 /* seconds for another process that is just making it */
+
+typedef struct bind_place {
+    bind_region *region;
+    uint8_t *at;
+    size_t room; /* to the region's end */
+} bind_place;
+
+bind_place bind_place_of(lua_State *L, size_t size, unsigned align);
+int bind_place_refused(lua_State *L, const char *name, const char *verb, int error);
 
 /* sync.c: objects to take turns by; their methods' upvalue is the metatable */
 typedef struct bind_sync {

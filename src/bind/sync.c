@@ -11,8 +11,6 @@
 
 #include <errno.h>
 
-#define PATIENCE 1.0 /* seconds for another process that is just making the object */
-
 static const bind_sync_kind *kind_of(lua_State *L)
 {
     return lua_touserdata(L, lua_upvalueindex(1));
@@ -93,54 +91,6 @@ uint32_t bind_sync_room(lua_State *L, int table)
     return (uint32_t)((room + 7) / 8 * 8);
 }
 
-typedef struct place {
-    bind_region *region;
-    uint8_t *at;
-    size_t room; /* to the region's end */
-} place;
-
-/* The region at 1 and the offset at 2, with room for so much. */
-static place place_of(lua_State *L, size_t size)
-{
-    place found = {.region = bind_region_open(L, 1, "region")};
-    if (mem_inside(found.region->size, (uint64_t)bind_integer(L, 2, "offset"), size))
-        found.at = found.region->base + lua_tointeger(L, 2);
-    else
-        found.at =
-            bind_region_beyond(L, found.region, 2, "offset", lua_tointeger(L, 2), size);
-    if (found.region->look & BIND_READONLY)
-        bind_misuse(L, 1, "region", "region is read-only");
-    if (found.region->mapping->own)
-        bind_misuse(L, 1, "region", "what is written there stays this process's");
-    if ((uintptr_t)found.at % 8)
-        bind_misuse(L, 2, "offset", "%I is not a multiple of 8", lua_tointeger(L, 2));
-    found.room = found.region->size - (size_t)(found.at - found.region->base);
-    return found;
-}
-
-static int refused(lua_State *L, const bind_sync_kind *kind, const char *verb, int error)
-{
-    const char *why = error == -ENOENT      ? "there is none, "
-                      : error == -ENOTEMPTY ? "there is something else, "
-                      : error == -EPROTO    ? "it is another version's, "
-                      : error == -EXDEV     ? "it is another pid namespace's, "
-                                              "where thread ids mean others, "
-                                            : "";
-    bind_fail(L, error, "%s.%s at %I", kind->name, verb, lua_tointeger(L, 2));
-    if (*why) {
-        lua_pop(L, 2);
-        lua_pushfstring(L, "%s.%s at %I: %sso it is refused", kind->name, verb,
-                        lua_tointeger(L, 2), why);
-        lua_pushinteger(L, -error);
-    }
-    return 3;
-}
-
-static void faulted_at(lua_State *L, const place *where)
-{
-    bind_region_check(L, where->region);
-}
-
 /* Makes or finds it: EEXIST is an answer where either will do. */
 static int obtain(lua_State *L, bool create, bool attach, const char *verb)
 {
@@ -149,9 +99,9 @@ static int obtain(lua_State *L, bool create, bool attach, const char *verb)
     uint64_t value = 0;
     uint32_t extra = create ? kind->arguments(L, 3, &value) : 0;
     bind_sync *self = push(L, kind);
-    int64_t deadline = os_clock_deadline(PATIENCE);
-    place where =
-        place_of(L, create ? sync_size(kind->kind, extra) : sizeof(sync_object));
+    int64_t deadline = os_clock_deadline(BIND_PLACE_PATIENCE);
+    bind_place where =
+        bind_place_of(L, create ? sync_size(kind->kind, extra) : sizeof(sync_object), 8);
     mem_mapping *mapping = where.region->mapping;
     int error = create ? sync_handle_create(&self->handle, mapping, where.at, kind->kind,
                                             extra, value, deadline)
@@ -160,9 +110,9 @@ static int obtain(lua_State *L, bool create, bool attach, const char *verb)
     if (error == -EEXIST && attach)
         error = sync_handle_attach(&self->handle, mapping, where.at, where.room,
                                    kind->kind, deadline);
-    faulted_at(L, &where);
+    bind_region_check(L, where.region);
     if (error)
-        return refused(L, kind, verb, error);
+        return bind_place_refused(L, kind->name, verb, error);
     if (create && attach) {
         lua_pushboolean(L, made);
         return 2;

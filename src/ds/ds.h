@@ -1,0 +1,49 @@
+/*
+ * Floor 3: furniture, the structures that people come for.
+ *
+ * Each lies in shared memory behind a stamp, begins there on a cache line of its own, and
+ * has a struct of this process's by which it is used. Functions return 0 or -errno;
+ * -EBUSY when a guard stays taken, with its holder; -EBADMSG when what lies there makes
+ * no sense, as only scribble does; -EFAULT when the memory is gone.
+ *
+ * Nothing in shared memory is trusted: an offset or a length is copied out once, checked
+ * against the mapping, and then used.
+ */
+#ifndef LSHM_DS_H
+#define LSHM_DS_H
+
+#include "mem/mem.h"
+#include "os/os.h"
+#include "sync/sync.h"
+
+#pragma GCC visibility push(hidden)
+
+#define DS_VERSION 1
+#define DS_LINE 64 /* bytes of a cache line, to which all furniture is aligned */
+
+typedef enum ds_kind {
+    DS_ARENA = 16,
+    DS_QUEUE,
+    DS_TOPIC,
+    DS_MAP,
+} ds_kind;
+
+/* Bytes that go in: those of the head, and behind them those of the body. */
+typedef struct ds_bytes {
+    const void *head, *body;
+    size_t head_size, body_size;
+} ds_bytes;
+
+/*
+ * Bytes that come out, into the caller's private memory. Where its room does not do,
+ * nothing was taken: the answer is -ENOBUFS, size says how much is needed, and the caller
+ * calls again with more. No memory is asked for inside a guard.
+ */
+typedef struct ds_buffer {
+    uint8_t *bytes;
+    size_t room, size;
+} ds_buffer;
+
+#pragma GCC visibility pop
+
+#endif
