@@ -1,18 +1,18 @@
--- What is exported, what types.d.lua declares and what is documented are the same.
+-- What is exported, what lua/shm/types.d.lua and types/ declare, and what is documented are the
+-- same.
 local posix = require "shm.posix"
 local process = require "shm.process"
 local support = require "spec.support"
 local sysv = require "shm.sysv"
 
-local TYPES = support.read_file "lua/shm/types.d.lua"
-
--- By class: the names of its fields and functions, those of the classes it extends included.
-local function declared()
-  local classes, variables, class = {}, {}, nil
-  for line in TYPES:gmatch "[^\n]+" do
+-- What one file declares goes to classes; its variables are its own.
+local function read_types(path, classes)
+  local variables, class = {}, nil
+  for line in io.lines(path) do
     local name, parent = line:match "^%-%-%-@class ([%w_.]+):?%s*([%w_.]*)"
     if name then
-      class = {functions = {}, fields = {}, parent = classes[parent]}
+      assert(not classes[name], name)
+      class = {functions = {}, fields = {}, parent = parent}
       classes[name] = class
     end
     local field = line:match "^%-%-%-@field ([%w_]+)"
@@ -28,9 +28,21 @@ local function declared()
       assert(variables[owner], line).functions[method] = true
     end
   end
+end
+
+-- By class: the names of its fields and functions, those of the classes it extends included.
+local function declared()
+  local classes = {}
+  for path in support.shell("ls lua/shm/types.d.lua lua/shm/types/*.d.lua"):gmatch "%S+" do
+    read_types(path, classes)
+  end
   for _, one in pairs(classes) do
-    for method in pairs(one.parent and one.parent.functions or {}) do
-      one.functions[method] = true
+    local parent = classes[one.parent]
+    while parent do
+      for method in pairs(parent.functions) do
+        one.functions[method] = true
+      end
+      parent = classes[parent.parent]
     end
   end
   return classes
