@@ -22,7 +22,6 @@
 #include <errno.h>
 
 #define PATIENCE 1000000000LL
-#define SLICE 20000000LL
 #define SPINS 200
 
 _Static_assert(sizeof(mem_guard) ==
@@ -57,7 +56,7 @@ static bool sleep_for(mem_guard *guard, uint32_t held, int64_t deadline)
             return true;
         held |= OS_ROBUST_WAITERS;
     }
-    int64_t slice = os_clock_now() + SLICE;
+    int64_t slice = os_clock_now() + OS_WAIT_SLICE;
     os_futex_wait(&guard->word, held, slice < deadline ? slice : deadline);
     return os_clock_now() < deadline;
 }

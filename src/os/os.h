@@ -146,6 +146,11 @@ int os_robust_begin(uint32_t *word);
 void os_robust_end(void);
 
 /* wait.c: spinning, where it pays, before sleeping */
+
+/* The longest sleep between two looks at who lives: after a death, others may wait as
+ * long in vain. Fifty looks a second cost a sleeper 0.6 % of a cpu here. */
+#define OS_WAIT_SLICE 20000000LL /* nanoseconds */
+
 unsigned os_wait_cpu(void);
 bool os_wait_pays(unsigned waker);
 void os_wait_yield(void);

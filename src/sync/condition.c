@@ -17,8 +17,6 @@
 
 #include <errno.h>
 
-#define SLICE 20000000LL /* nanoseconds */
-
 enum { IDLE, WAITING, SIGNALLED };
 
 static bool signal_slot(sync_condition *condition, int slot)
@@ -81,7 +79,7 @@ static int sleep_on(const sync_handle *handle, uint32_t *word, int64_t deadline)
 {
     int error = -EAGAIN;
     while (error == -EAGAIN && mem_atomic_load32(word) == WAITING) {
-        int64_t now = os_clock_now(), slice = now + SLICE;
+        int64_t now = os_clock_now(), slice = now + OS_WAIT_SLICE;
         if (now >= deadline)
             error = -ETIMEDOUT;
         else if (mem_fault_seen() && handle->mapping->fault.signo)

@@ -17,8 +17,6 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#define SLICE 20000000LL /* nanoseconds */
-
 enum { TOLD, ASKED, END };
 
 struct sync_notice {
@@ -71,7 +69,7 @@ static void watch(sync_notice *notice)
             if (mem_atomic_cas32(&notice->state, &asked, TOLD))
                 os_fd_notify(notice->fd);
         } else if (sync_may_sleep(handle->kind, places[0].expected))
-            os_futex_wait_any(places, 2, os_clock_now() + SLICE);
+            os_futex_wait_any(places, 2, os_clock_now() + OS_WAIT_SLICE);
     }
     sync_waiters_leave(&handle->object->waiters, slot, name);
     sync_wake(&handle->object->waiters, word, 1); /* it may have been woken for another */

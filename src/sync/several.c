@@ -7,8 +7,6 @@
 
 #include <errno.h>
 
-#define SLICE 20000000LL /* nanoseconds */
-
 /* Where who waits for the object sleeps, or NULL for what has no such word. */
 const uint32_t *sync_word(const sync_handle *handle)
 {
@@ -70,7 +68,7 @@ static int sleep_once(const sync_handle *const handles[], size_t n, int64_t dead
     int result = attempt_each(handles, n, which, outcome);
     if (result != -EAGAIN)
         return result;
-    int64_t now = os_clock_now(), slice = now + SLICE;
+    int64_t now = os_clock_now(), slice = now + OS_WAIT_SLICE;
     if (now >= deadline)
         return -ETIMEDOUT;
     for (size_t i = 0; i < n; i++) {

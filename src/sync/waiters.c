@@ -18,8 +18,7 @@
 #include <errno.h>
 #include <limits.h>
 
-#define SLICE 20000000LL /* nanoseconds */
-#define SPIN 30000LL
+#define SPIN 30000LL /* nanoseconds */
 #define YIELDS 3
 #define WITHOUT 32 /* waits, after one that yielded in vain */
 #define VAIN 64    /* wakes that woke nobody, between two looks at who lives */
@@ -195,7 +194,7 @@ static int sleep_once(sync_wait *wait)
         return result;
     if (mem_fault_seen() && wait->handle->mapping->fault.signo)
         return -EFAULT;
-    int64_t now = os_clock_now(), slice = now + SLICE;
+    int64_t now = os_clock_now(), slice = now + OS_WAIT_SLICE;
     if (now >= wait->deadline)
         return -ETIMEDOUT;
     if (!sync_may_sleep(wait->handle->kind, seen))
