@@ -27,6 +27,13 @@ int64_t os_clock_deadline(double seconds)
     return os_clock_now() + (int64_t)(seconds * (double)NANOSECONDS);
 }
 
+/* As the kernel takes it, whether it is a deadline or how long. */
+struct timespec os_clock_timespec(int64_t nanoseconds)
+{
+    return (struct timespec){.tv_sec = nanoseconds / NANOSECONDS,
+                             .tv_nsec = nanoseconds % NANOSECONDS};
+}
+
 /* The time until the deadline, zero when it has passed; NULL stands for ever. */
 struct timespec *os_clock_left(int64_t deadline, struct timespec *left)
 {
@@ -35,15 +42,13 @@ struct timespec *os_clock_left(int64_t deadline, struct timespec *left)
     int64_t nanoseconds = deadline - os_clock_now();
     if (nanoseconds < 0)
         nanoseconds = 0;
-    left->tv_sec = nanoseconds / NANOSECONDS;
-    left->tv_nsec = nanoseconds % NANOSECONDS;
+    *left = os_clock_timespec(nanoseconds);
     return left;
 }
 
 int os_clock_sleep(int64_t deadline)
 {
-    struct timespec until = {.tv_sec = deadline / NANOSECONDS,
-                             .tv_nsec = deadline % NANOSECONDS};
+    struct timespec until = os_clock_timespec(deadline);
     return -clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
 }
 

@@ -14,8 +14,7 @@
 /* Returns 0 when woken, rightly or not, and when the word is not as expected. */
 int os_futex_wait(const uint32_t *word, uint32_t expected, int64_t deadline)
 {
-    struct timespec until = {.tv_sec = deadline / 1000000000,
-                             .tv_nsec = deadline % 1000000000};
+    struct timespec until = os_clock_timespec(deadline);
     if (syscall(SYS_futex, word, FUTEX_WAIT_BITSET, expected,
                 deadline == OS_CLOCK_FOREVER ? NULL : &until, NULL,
                 FUTEX_BITSET_MATCH_ANY) &&
@@ -60,8 +59,7 @@ int os_futex_wait_any(const os_futex_place *places, size_t n, int64_t deadline)
         waits[i].uaddr = (uintptr_t)places[i].word;
         waits[i].flags = FUTEX_32;
     }
-    struct timespec until = {.tv_sec = deadline / 1000000000,
-                             .tv_nsec = deadline % 1000000000};
+    struct timespec until = os_clock_timespec(deadline);
     if (syscall(SYS_futex_waitv, waits, n, 0,
                 deadline == OS_CLOCK_FOREVER ? NULL : &until, CLOCK_MONOTONIC) >= 0)
         return 0;

@@ -33,6 +33,7 @@
 
 int64_t os_clock_now(void);
 int64_t os_clock_deadline(double seconds);
+struct timespec os_clock_timespec(int64_t nanoseconds);
 struct timespec *os_clock_left(int64_t deadline, struct timespec *left);
 int os_clock_sleep(int64_t deadline);
 int os_clock_nap(int64_t deadline, int64_t *nap);

@@ -50,8 +50,7 @@ int os_posixsem_value(sem_t *sem, int *value)
 
 static int wait_until(sem_t *sem, int64_t deadline)
 {
-    struct timespec until = {.tv_sec = deadline / 1000000000LL,
-                             .tv_nsec = deadline % 1000000000LL};
+    struct timespec until = os_clock_timespec(deadline);
     return sem_clockwait(sem, CLOCK_MONOTONIC, &until) ? -errno : 0;
 }
 

@@ -23,7 +23,6 @@
 #define GRACE                                                                            \
     20000000 /* nanoseconds between a child's closing its socket and its end             \
               */
-#define NANOSECONDS 1000000000LL
 
 /* In a child without pidfd: its end of the socket that tells the parent of its death. */
 static int life = -1;
@@ -226,8 +225,7 @@ int os_process_close_range(unsigned first, unsigned last)
 int os_process_end_after(int64_t time)
 {
     struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGKILL};
-    struct itimerspec when = {.it_value = {.tv_sec = time / NANOSECONDS,
-                                           .tv_nsec = time % NANOSECONDS + (time == 0)}};
+    struct itimerspec when = {.it_value = os_clock_timespec(time ? time : 1)};
     timer_t timer;
     if (timer_create(CLOCK_MONOTONIC, &event, &timer))
         return -errno;
