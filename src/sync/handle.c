@@ -165,3 +165,12 @@ mem_journal *sync_handle_journal(const sync_handle *handle, size_t *room)
     return handle->kind == SYNC_MUTEX ? &handle->mutex->journal
                                       : &handle->rwlock->journal;
 }
+
+/* What a lock's dead holder had begun in a transaction is as it was. */
+void sync_handle_undo(const sync_handle *handle)
+{
+    size_t room;
+    mem_journal *journal = sync_handle_journal(handle, &room);
+    if (journal)
+        mem_journal_undo(journal, room, handle->mapping->base, handle->mapping->size);
+}

@@ -17,14 +17,6 @@
 
 #include <errno.h>
 
-static void undo(const sync_handle *handle)
-{
-    size_t room;
-    mem_journal *journal = sync_handle_journal(handle, &room);
-    if (journal)
-        mem_journal_undo(journal, room, handle->mapping->base, handle->mapping->size);
-}
-
 static int inherit(sync_wait *wait, uint64_t dead)
 {
     sync_mutex *mutex = wait->handle->mutex;
@@ -33,7 +25,7 @@ static int inherit(sync_wait *wait, uint64_t dead)
     wait->outcome->dead = dead;
     mutex->depth = 1;
     mem_atomic_note64(&mutex->since, (uint64_t)os_clock_now());
-    undo(wait->handle);
+    sync_handle_undo(wait->handle);
     return 1;
 }
 

@@ -48,14 +48,6 @@ static bool is_read(sync_rwlock *rwlock, uint64_t me, bool thorough)
     return found;
 }
 
-static void undo(const sync_handle *handle)
-{
-    size_t room;
-    mem_journal *journal = sync_handle_journal(handle, &room);
-    if (journal)
-        mem_journal_undo(journal, room, handle->mapping->base, handle->mapping->size);
-}
-
 /* The writer's record becomes this thread's. 1 if a dead one had been inside. */
 static int claim(sync_wait *wait, bool thorough)
 {
@@ -67,7 +59,7 @@ static int claim(sync_wait *wait, bool thorough)
         return -EAGAIN;
     if (held == 0 || !rwlock->inside)
         return 0;
-    undo(wait->handle); /* at once, as who claims may yet give up */
+    sync_handle_undo(wait->handle); /* at once, as who claims may yet give up */
     wait->outcome->dead = held;
     return 1;
 }

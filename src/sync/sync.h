@@ -190,6 +190,7 @@ void sync_handle_close(sync_handle *handle);
 void sync_handle_remove(sync_handle *handle);
 bool sync_handle_each(bool (*visit)(sync_handle *handle, void *context), void *context);
 mem_journal *sync_handle_journal(const sync_handle *handle, size_t *room);
+void sync_handle_undo(const sync_handle *handle);
 
 /* Who an identity is, whatever cpu stands beside it. */
 static inline uint64_t sync_who(uint64_t word)
