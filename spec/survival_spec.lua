@@ -168,10 +168,13 @@ end
 describe("who is killed before any of its stores", function()
   local open, before
 
-  -- A handle that after_each closes.
-  local function keep(object)
-    open[#open + 1] = object
-    return object
+  -- The object of this run, in place of the last run's; after_each closes it.
+  local function anew(kind, offset, ...)
+    if open[offset] then
+      open[offset]:close()
+    end
+    open[offset] = assert(shm[kind].create(r, offset, ...))
+    return open[offset]
   end
 
   before_each(function()
@@ -182,7 +185,7 @@ describe("who is killed before any of its stores", function()
   end)
 
   after_each(function()
-    for _, one in ipairs(open) do
+    for _, one in pairs(open) do
       one:close()
     end
     end_peers "KILL"
@@ -251,10 +254,7 @@ describe("who is killed before any of its stores", function()
 
     local function make(options)
       return function()
-        if m then
-          m:close()
-        end
-        m = keep(assert(shm.mutex.create(r, 0, options)))
+        m = anew("mutex", 0, options)
       end
     end
 
@@ -292,10 +292,6 @@ describe("who is killed before any of its stores", function()
         write_pair()
       end,
     }
-
-    after_each(function()
-      m = nil
-    end)
 
     for name, operation in pairs(OPERATIONS) do
       it("leaves it to the next: " .. name, function()
@@ -448,10 +444,7 @@ describe("who is killed before any of its stores", function()
     local l
 
     local function make()
-      if l then
-        l:close()
-      end
-      l = keep(assert(shm.rwlock.create(r, 0, {journal = 256})))
+      l = anew("rwlock", 0, {journal = 256})
     end
 
     local function lock()
@@ -518,10 +511,6 @@ describe("who is killed before any of its stores", function()
         end)
       end,
     }
-
-    after_each(function()
-      l = nil
-    end)
 
     for name, operation in pairs(OPERATIONS) do
       it("leaves it to the next: " .. name, function()
@@ -629,16 +618,9 @@ describe("who is killed before any of its stores", function()
 
     local function make(value)
       return function()
-        if s then
-          s:close()
-        end
-        s = keep(assert(shm.semaphore.create(r, 0, value)))
+        s = anew("semaphore", 0, value)
       end
     end
-
-    after_each(function()
-      s = nil
-    end)
 
     it("leaves one of the two counts that are possible", function()
       local OPERATIONS = {
@@ -760,19 +742,12 @@ describe("who is killed before any of its stores", function()
 
     local function make(manual, set)
       return function()
-        if e then
-          e:close()
-        end
-        e = keep(assert(shm.event.create(r, 0, {manual = manual})))
+        e = anew("event", 0, {manual = manual})
         if set then
           e:set()
         end
       end
     end
-
-    after_each(function()
-      e = nil
-    end)
 
     local function verify()
       e:set()
@@ -849,10 +824,7 @@ describe("who is killed before any of its stores", function()
     local s
     everywhere {
       prepare = function()
-        if s then
-          s:close()
-        end
-        s = keep(assert(shm.semaphore.create(r, 0)))
+        s = anew("semaphore", 0)
         local sleepers = {}
         for i = 1, 2 do
           sleepers[i] = assert(process.fork(function() s:wait(LONG) end))
@@ -885,12 +857,8 @@ describe("who is killed before any of its stores", function()
     local c, m
 
     local function make()
-      if c then
-        c:close()
-        m:close()
-      end
-      c = keep(assert(shm.condition.create(r, 0)))
-      m = keep(assert(shm.mutex.create(r, OTHER)))
+      c = anew("condition", 0)
+      m = anew("mutex", OTHER)
     end
 
     local function sleeper()
@@ -934,10 +902,6 @@ describe("who is killed before any of its stores", function()
       slow = math.max(slow, process.monotonic() - began)
       nobody_waits(c, m)
     end
-
-    after_each(function()
-      c = nil
-    end)
 
     it("leaves it usable, when it waits and is signalled", function()
       everywhere {
@@ -1030,10 +994,7 @@ describe("who is killed before any of its stores", function()
 
     local function make(parties)
       return function()
-        if b then
-          b:close()
-        end
-        b = keep(assert(shm.barrier.create(r, 0, parties)))
+        b = anew("barrier", 0, parties)
       end
     end
 
@@ -1056,10 +1017,6 @@ describe("who is killed before any of its stores", function()
       assert.equal(0, b:arrived())
       nobody_waits(b)
     end
-
-    after_each(function()
-      b = nil
-    end)
 
     it("leaves it to fresh parties, when it is the first", function()
       local prepare = make(2)
@@ -1126,10 +1083,7 @@ describe("who is killed before any of its stores", function()
     local n
 
     local function make()
-      if n then
-        n:close()
-      end
-      n = keep(assert(shm.counter.create(r, 0, 5)))
+      n = anew("counter", 0, 5)
     end
 
     local function verify(survived)
@@ -1139,10 +1093,6 @@ describe("who is killed before any of its stores", function()
       quickly(n.wait, n, 9, LONG)
       nobody_waits(n)
     end
-
-    after_each(function()
-      n = nil
-    end)
 
     it("leaves one of the two values that are possible", function()
       for _, operation in ipairs {function() n:add(2) end, function() n:set(7) end} do
@@ -1192,12 +1142,9 @@ describe("who is killed before any of its stores", function()
     it("takes one of them or none", function()
       everywhere {
         prepare = function()
-          if m then
-            m:close() s:close() e:close()
-          end
-          m = keep(assert(shm.mutex.create(r, 0)))
-          s = keep(assert(shm.semaphore.create(r, 512, 0)))
-          e = keep(assert(shm.event.create(r, 1024)))
+          m = anew("mutex", 0)
+          s = anew("semaphore", 512, 0)
+          e = anew("event", 1024)
           peer(function()
             assert(m:lock(LONG))
             here()
