@@ -192,7 +192,7 @@ describe("without pidfd", function()
   -- What takes its place, everywhere else under valgrind only. This refuses pidfd_open as a
   -- sandbox does, whose programs are not under our control either.
   it("children are held by a socket, and others by their start time", function()
-    local library = support.compile("spec/textbook/nopidfd.c", "-shared -fPIC")
+    local library = support.without("SYS_pidfd_open", "SYS_pidfd_send_signal")
     local script = [[
       local process = require "shm.process"
       for i = 1, 200 do

@@ -119,4 +119,10 @@ function M.compile(path, flags)
   return program
 end
 
+--- Compiles what is preloaded to have a system without these calls; the caller removes it.
+function M.without(call, other)
+  return M.compile("spec/textbook/nosys.c", ("-shared -fPIC -DONE=%s -DOTHER=%s")
+    :format(call, other or call))
+end
+
 return M

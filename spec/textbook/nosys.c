@@ -1,4 +1,8 @@
-/* Preloaded, makes a system without pidfd: what older kernels and some sandboxes are. */
+/*
+ * Preloaded, makes a system without these calls: what older kernels and some sandboxes are.
+ *
+ * gcc -shared -fPIC -DONE=<a call's number> -DOTHER=<another's, or the same>
+ */
 #include <dlfcn.h>
 #include <errno.h>
 #include <stdarg.h>
@@ -12,7 +16,7 @@ long syscall(long number, ...)
     long a = va_arg(list, long), b = va_arg(list, long), c = va_arg(list, long);
     long d = va_arg(list, long), e = va_arg(list, long), f = va_arg(list, long);
     va_end(list);
-    if (number == SYS_pidfd_open || number == SYS_pidfd_send_signal) {
+    if (number == ONE || number == OTHER) {
         errno = ENOSYS;
         return -1;
     }
