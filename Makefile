@@ -35,6 +35,7 @@ TEST_DEPS  := $(DEMO_DEPS) \
               lua-check='command -v luacheck' \
               strace='command -v strace' \
               python3='python3 -c "import multiprocessing.shared_memory"' \
+              python3-msgpack='python3 -c "import msgpack" || /usr/bin/python3 -c "import msgpack"' \
               python3-sysv-ipc='python3 -c "import sysv_ipc" || /usr/bin/python3 -c "import sysv_ipc"'
 CHECK_DEPS := $(TEST_DEPS) \
               clang-format='command -v clang-format' \

@@ -135,7 +135,7 @@ local MODULES = {
   ["shm.sysv"] = sysv, ["shm.process"] = process, ["shm"] = require "shm",
   ["shm.posix"] = posix,
   ["shm.peer.module"] = require "shm.peer", ["shm.chat"] = require "shm.chat",
-  ["shm.chaos"] = require "shm.chaos",
+  ["shm.chaos"] = require "shm.chaos", ["shm.value"] = require "shm.value",
 }
 local LUA_SOURCES = {
   ["shm.peer.module"] = "lua/shm/peer.lua", ["shm.chat"] = "lua/shm/chat.lua",
@@ -224,7 +224,7 @@ describe("the interface", function()
       local before = {}
       for name in pairs(_G) do before[name] = true end
       for _, name in ipairs {"shm", "shm.sysv", "shm.posix", "shm.process", "shm.peer",
-                              "shm.chat", "shm.chaos"} do
+                              "shm.chat", "shm.chaos", "shm.value"} do
         require(name)
       end
       for name in pairs(_G) do

@@ -304,12 +304,17 @@ local MODULES = {
     kill_everywhere = {{"func", print, "operation"}, {"func", print, "verify"},
                        {"chaos", {}, "chaos%.kill_everywhere"}},
   },
+  ["shm.value"] = {
+    encode = {{"anything", 1, "value", {print, io.stdout, coroutine.create(print), {{print}}}}},
+    decode = {{"string", "\0", "bytes"}},
+  },
   ["shm.core.chaos"] = {arm = {{"region", nil, "tally"}, {"at_least_one", 1, "n"}}, disarm = {},
                         kill_after = {{"seconds", 1}}},
 }
 local LOADED = {["shm"] = shm, ["shm.posix"] = posix, ["shm.sysv"] = sysv,
                 ["shm.process"] = process, ["shm.peer"] = peer,
-                ["shm.chat"] = chat, ["shm.chaos"] = chaos, ["shm.core.chaos"] = core.chaos}
+                ["shm.chat"] = chat, ["shm.chaos"] = chaos, ["shm.value"] = shm.value,
+                ["shm.core.chaos"] = core.chaos}
 local OBJECTS = {"mutex", "rwlock", "semaphore", "event", "condition", "barrier", "counter"}
 for _, kind in ipairs(OBJECTS) do
   LOADED["shm." .. kind] = shm[kind]

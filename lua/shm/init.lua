@@ -63,4 +63,7 @@ M.posix = require "shm.posix"
 --- Processes, signals and channels.
 M.process = require "shm.process"
 
+--- Lua values as the bytes that they are in shared memory: `encode`, `decode`.
+M.value = require "shm.value"
+
 return M

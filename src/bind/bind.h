@@ -336,6 +336,35 @@ int bind_hold_unlock(lua_State *L);
 int bind_hold_holder(lua_State *L, uint64_t who, uint64_t since);
 void bind_hold_register(lua_State *L);
 
+/* encode.c, decode.c: Lua values as MessagePack */
+typedef struct bind_bytes { /* a value, encoded: the head and then the body */
+    const void *head;       /* in `small`, or in a scratch until code can run again */
+    size_t head_size;
+    const void *body; /* the bytes of the Lua string, if it is one */
+    size_t body_size;
+    uint8_t small[16];
+} bind_bytes;
+
+#define BIND_VALUE_DEPTH 100 /* of tables in tables */
+
+int bind_value_encode(lua_State *L, int arg, const char *name, size_t most,
+                      bind_bytes *bytes);
+int bind_value_decode(lua_State *L, const uint8_t *bytes, size_t size);
+
+bool bind_utf8(const char *bytes, size_t size);
+
+/* scratch.c: memory to write to, which is there again the next time */
+typedef struct bind_scratch {
+    uint8_t *bytes;
+    size_t size, used;
+    unsigned idle; /* how often most of it was not needed */
+    bool gone;
+} bind_scratch;
+
+bind_scratch *bind_scratch_take(lua_State *L);
+LSHM_RARE void bind_scratch_grow(lua_State *L, bind_scratch *scratch, size_t size);
+void bind_scratch_register(lua_State *L);
+
 /* One function per Lua module's share of shm.core; each leaves a table on the stack. */
 void bind_sysv_open(lua_State *L);
 void bind_process_open(lua_State *L);
@@ -352,6 +381,7 @@ void bind_condition_add(lua_State *L);
 void bind_barrier_add(lua_State *L);
 void bind_several_add(lua_State *L);
 void bind_chaos_open(lua_State *L);
+void bind_value_open(lua_State *L);
 
 /* The rooms that these two consist of add to the table on top of the stack. */
 void bind_sysvshm_add(lua_State *L);

@@ -10,7 +10,8 @@ int luaopen_shm_core(lua_State *L)
 {
     bind_region_register(L);
     bind_descriptor_register(L);
-    lua_createtable(L, 0, 6);
+    bind_scratch_register(L);
+    lua_createtable(L, 0, 8);
     bind_sysv_open(L);
     lua_setfield(L, -2, "sysv");
     bind_posix_open(L);
@@ -25,5 +26,7 @@ int luaopen_shm_core(lua_State *L)
     lua_setfield(L, -2, "process");
     bind_chaos_open(L);
     lua_setfield(L, -2, "chaos");
+    bind_value_open(L);
+    lua_setfield(L, -2, "value");
     return 1;
 }
