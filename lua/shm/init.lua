@@ -51,6 +51,12 @@ M.barrier = sync.barrier
 --- Counters that can be waited for.
 M.counter = sync.counter
 
+--- Memory that holds named objects: `arena(name or region, options)`.
+M.arena = require("shm.arena").open
+
+--- The methods of maps, which are arenas' objects.
+M.map = require "shm.map"
+
 --- Waits for any of several mutexes, semaphores and events: `wait_any(objects, timeout)`.
 M.wait_any = sync.wait_any
 

@@ -286,6 +286,7 @@ int bind_place_refused(lua_State *L, const char *name, const char *verb, int err
 typedef struct bind_sync {
     sync_handle handle;  /* its mapping is NULL when closed */
     sync_notice *notice; /* the descriptor, if it was asked for */
+    ds_object object;    /* if it is an arena's, by a name */
 } bind_sync;
 
 typedef struct bind_sync_kind {
@@ -298,6 +299,9 @@ typedef struct bind_sync_kind {
 
 void bind_sync_type(lua_State *L, const bind_sync_kind *kind, const luaL_Reg *methods);
 bind_sync *bind_sync_argument(lua_State *L, int arg, const char *name, const char *type);
+const bind_sync_kind *bind_sync_kind_of(sync_kind kind);
+bind_sync *bind_sync_push(lua_State *L, const bind_sync_kind *kind);
+void bind_sync_let_go(bind_sync *self);
 LSHM_RARE void bind_sync_bad(lua_State *L, const bind_sync *self);
 LSHM_RARE void bind_sync_faulted(lua_State *L, const bind_sync *self);
 int bind_sync_answer(lua_State *L, const bind_sync *self, int result, const char *what,
@@ -336,35 +340,6 @@ int bind_hold_unlock(lua_State *L);
 int bind_hold_holder(lua_State *L, uint64_t who, uint64_t since);
 void bind_hold_register(lua_State *L);
 
-/* encode.c, decode.c: Lua values as MessagePack */
-typedef struct bind_bytes { /* a value, encoded: the head and then the body */
-    const void *head;       /* in `small`, or in a scratch until code can run again */
-    size_t head_size;
-    const void *body; /* the bytes of the Lua string, if it is one */
-    size_t body_size;
-    uint8_t small[16];
-} bind_bytes;
-
-#define BIND_VALUE_DEPTH 100 /* of tables in tables */
-
-int bind_value_encode(lua_State *L, int arg, const char *name, size_t most,
-                      bind_bytes *bytes);
-int bind_value_decode(lua_State *L, const uint8_t *bytes, size_t size);
-
-bool bind_utf8(const char *bytes, size_t size);
-
-/* scratch.c: memory to write to, which is there again the next time */
-typedef struct bind_scratch {
-    uint8_t *bytes;
-    size_t size, used;
-    unsigned idle; /* how often most of it was not needed */
-    bool gone;
-} bind_scratch;
-
-bind_scratch *bind_scratch_take(lua_State *L);
-LSHM_RARE void bind_scratch_grow(lua_State *L, bind_scratch *scratch, size_t size);
-void bind_scratch_register(lua_State *L);
-
 /* One function per Lua module's share of shm.core; each leaves a table on the stack. */
 void bind_sysv_open(lua_State *L);
 void bind_process_open(lua_State *L);
@@ -396,5 +371,8 @@ void bind_signals_add(lua_State *L);
 void bind_channel_add(lua_State *L);
 
 #pragma GCC visibility pop
+
+#include "bind/arena.h"
+#include "bind/value.h"
 
 #endif

@@ -26,6 +26,10 @@ int luaopen_shm_core(lua_State *L)
     lua_setfield(L, -2, "process");
     bind_chaos_open(L);
     lua_setfield(L, -2, "chaos");
+    bind_arena_open(L);
+    lua_setfield(L, -2, "arena");
+    bind_hashmap_open(L);
+    lua_setfield(L, -2, "map");
     bind_value_open(L);
     lua_setfield(L, -2, "value");
     return 1;

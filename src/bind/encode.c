@@ -36,47 +36,6 @@ typedef struct place { /* a table that is being written */
     lua_Integer index; /* or 0, if it is a map */
 } place;
 
-/* Eight bytes are written, whatever the width: there is room for them. */
-static uint8_t *put(uint8_t *at, uint8_t first, uint64_t value, size_t width)
-{
-    *at++ = first;
-    value = htobe64(value << (64 - 8 * width));
-    memcpy(at, &value, sizeof value);
-    return at + width;
-}
-
-static uint8_t *put_integer(uint8_t *at, lua_Integer value)
-{
-    uint64_t bits = (uint64_t)value;
-    if (value >= -32 && value < 128) {
-        *at = (uint8_t)bits;
-        return at + 1;
-    }
-    if (value >= 0) {
-        if (bits <= UINT8_MAX)
-            return put(at, 0xcc, bits, 1);
-        if (bits <= UINT16_MAX)
-            return put(at, 0xcd, bits, 2);
-        if (bits <= UINT32_MAX)
-            return put(at, 0xce, bits, 4);
-        return put(at, 0xcf, bits, 8);
-    }
-    if (value >= INT8_MIN)
-        return put(at, 0xd0, bits, 1);
-    if (value >= INT16_MIN)
-        return put(at, 0xd1, bits, 2);
-    if (value >= INT32_MIN)
-        return put(at, 0xd2, bits, 4);
-    return put(at, 0xd3, bits, 8);
-}
-
-static uint8_t *put_float(uint8_t *at, double value)
-{
-    uint64_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    return put(at, 0xcb, bits, 8);
-}
-
 /* What comes before a string's bytes. */
 static uint8_t *put_string(uint8_t *at, const char *bytes, size_t size)
 {
@@ -86,10 +45,10 @@ static uint8_t *put_string(uint8_t *at, const char *bytes, size_t size)
         return at + 1;
     }
     if (size <= UINT8_MAX)
-        return put(at, text ? 0xd9 : 0xc4, size, 1);
+        return bind_number_put(at, text ? 0xd9 : 0xc4, size, 1);
     if (size <= UINT16_MAX)
-        return put(at, text ? 0xda : 0xc5, size, 2);
-    return put(at, text ? 0xdb : 0xc6, size, 4);
+        return bind_number_put(at, text ? 0xda : 0xc5, size, 2);
+    return bind_number_put(at, text ? 0xdb : 0xc6, size, 4);
 }
 
 /* What is neither string nor table; NULL for what can not be encoded. */
@@ -103,8 +62,9 @@ static uint8_t *put_scalar(uint8_t *at, lua_State *L, int index, int type)
         *at = lua_toboolean(L, index) ? 0xc3 : 0xc2;
         return at + 1;
     case LUA_TNUMBER:
-        return lua_isinteger(L, index) ? put_integer(at, lua_tointeger(L, index))
-                                       : put_float(at, lua_tonumber(L, index));
+        return lua_isinteger(L, index)
+                   ? bind_number_put_integer(at, lua_tointeger(L, index))
+                   : bind_number_put_float(at, lua_tonumber(L, index));
     default:
         return NULL;
     }
@@ -235,9 +195,9 @@ static int write_list(writer *w, place *at, lua_Integer n)
     if (n < 16)
         *head++ = (uint8_t)(0x90 | n);
     else if (n <= UINT16_MAX)
-        head = put(head, 0xdc, (uint64_t)n, 2);
+        head = bind_number_put(head, 0xdc, (uint64_t)n, 2);
     else
-        head = put(head, 0xdd, (uint64_t)n, 4);
+        head = bind_number_put(head, 0xdd, (uint64_t)n, 4);
     int error = wrote(w, head);
     for (at->index = 1; !error && at->index <= n; at->index++) {
         lua_rawgeti(w->L, at->stack, at->index);

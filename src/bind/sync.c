@@ -16,11 +16,19 @@ static const bind_sync_kind *kind_of(lua_State *L)
     return lua_touserdata(L, lua_upvalueindex(1));
 }
 
+/* The kinds there are, as each added itself: constants, the same for every Lua state. */
+static const bind_sync_kind *kinds[SYNC_COUNTER + 1];
+
+const bind_sync_kind *bind_sync_kind_of(sync_kind kind)
+{
+    return kinds[kind];
+}
+
 /* Pushes a closed handle. */
-static bind_sync *push(lua_State *L, const bind_sync_kind *kind)
+bind_sync *bind_sync_push(lua_State *L, const bind_sync_kind *kind)
 {
     bind_sync *self = lua_newuserdatauv(L, sizeof *self, 1);
-    *self = (bind_sync){.handle.mapping = NULL, .notice = NULL};
+    *self = (bind_sync){.handle.mapping = NULL};
     luaL_setmetatable(L, kind->type);
     return self;
 }
@@ -98,7 +106,7 @@ static int obtain(lua_State *L, bool create, bool attach, const char *verb)
     bind_arity(L, 2 + (create ? kind->most : 0));
     uint64_t value = 0;
     uint32_t extra = create ? kind->arguments(L, 3, &value) : 0;
-    bind_sync *self = push(L, kind);
+    bind_sync *self = bind_sync_push(L, kind);
     int64_t deadline = os_clock_deadline(BIND_PLACE_PATIENCE);
     bind_place where =
         bind_place_of(L, create ? sync_size(kind->kind, extra) : sizeof(sync_object), 8);
@@ -172,11 +180,14 @@ static int sync_size_of(lua_State *L)
     return 1;
 }
 
-static void close_notice(bind_sync *self)
+/* Ends the notice first, whose thread looks at the object. */
+void bind_sync_let_go(bind_sync *self)
 {
     if (self->notice)
         sync_notice_close(self->notice);
     self->notice = NULL;
+    sync_handle_close(&self->handle);
+    ds_object_close(&self->object);
 }
 
 /***
@@ -192,10 +203,8 @@ static int sync_close(lua_State *L)
         bind_sync_bad(L, self);
     else if (self->handle.mapping && sync_handle_held(&self->handle))
         bind_handle_bad(L, 1, "it is held by this thread: unlock it first");
-    else {
-        close_notice(self);
-        sync_handle_close(&self->handle);
-    }
+    else
+        bind_sync_let_go(self);
     lua_pushboolean(L, 1);
     return 1;
 }
@@ -206,12 +215,12 @@ static int sync_collect(lua_State *L)
     bind_sync *self = bind_handle_self(L);
     if (!self)
         bind_sync_bad(L, self);
-    else if (self->handle.mapping) {
-        close_notice(self);
-        if (sync_handle_held(&self->handle))
-            mem_mapping_retain(self->handle.mapping);
-        sync_handle_close(&self->handle);
-    }
+    else if (self->handle.mapping && sync_handle_held(&self->handle)) {
+        mem_mapping_retain(self->handle.mapping);
+        self->object.arena = NULL; /* and the object stays open until then */
+        bind_sync_let_go(self);
+    } else
+        bind_sync_let_go(self);
     return 0;
 }
 
@@ -228,7 +237,11 @@ static int sync_remove(lua_State *L)
     bind_arity(L, 1);
     if (sync_handle_held(&self->handle))
         bind_handle_bad(L, 1, "it is held by this thread: unlock it first");
-    close_notice(self);
+    if (self->object.arena)
+        bind_handle_bad(L, 1, "it has a name: see drop of its arena");
+    if (self->notice)
+        sync_notice_close(self->notice);
+    self->notice = NULL;
     sync_handle_remove(&self->handle);
     lua_pushboolean(L, 1);
     return 1;
@@ -303,6 +316,7 @@ void bind_sync_type(lua_State *L, const bind_sync_kind *kind, const luaL_Reg *me
         {"size", sync_size_of},
         {NULL, NULL},
     };
+    kinds[kind->kind] = kind;
     bind_handle_type(L, kind->type, metamethods, methods);
     bind_handle_methods(L, kind->type, shared);
     if (kind->kind != SYNC_BARRIER && kind->kind != SYNC_CONDITION)

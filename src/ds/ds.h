@@ -16,6 +16,8 @@
 #include "os/os.h"
 #include "sync/sync.h"
 
+#include <errno.h>
+
 #pragma GCC visibility push(hidden)
 
 #define DS_VERSION 1
@@ -26,6 +28,7 @@ typedef enum ds_kind {
     DS_QUEUE,
     DS_TOPIC,
     DS_MAP,
+    DS_BYTES,
 } ds_kind;
 
 /* Bytes that go in: those of the head, and behind them those of the body. */
@@ -45,5 +48,8 @@ typedef struct ds_buffer {
 } ds_buffer;
 
 #pragma GCC visibility pop
+
+#include "ds/arena.h"
+#include "ds/hashmap.h"
 
 #endif

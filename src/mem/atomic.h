@@ -122,6 +122,31 @@ static inline void mem_atomic_note64(uint64_t *word, uint64_t value)
     __atomic_store_n(word, value, __ATOMIC_RELAXED);
 }
 
+/* What another may change meanwhile, where finding the old or the new will do. */
+static inline uint32_t mem_atomic_see32(const uint32_t *word)
+{
+    return __atomic_load_n(word, __ATOMIC_RELAXED);
+}
+
+static inline uint64_t mem_atomic_see64(const uint64_t *word)
+{
+    return __atomic_load_n(word, __ATOMIC_RELAXED);
+}
+
+/* All loads before come before all after: for who reads something, and then whether it
+ * changed meanwhile. Pairs with mem_atomic_order_stores of who changes it. */
+static inline void mem_atomic_order_loads(void)
+{
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+}
+
+/* All stores before come before all after: for who says that something changes, and then
+ * changes it. */
+static inline void mem_atomic_order_stores(void)
+{
+    __atomic_thread_fence(__ATOMIC_RELEASE);
+}
+
 /* A lock of this process, for a few instructions. The swap's acquire pairs with the
  * release of whoever held it before. */
 static inline void mem_atomic_spin_lock(uint32_t *word)

@@ -105,9 +105,15 @@ int mem_guard_enter(const mem_guarded *guarded, int64_t deadline, pid_t *holder)
         }
     }
     if (__builtin_expect(mem_atomic_load64(&guard->used) != 0, 0))
-        mem_journal_undo(journal_of(guard), guarded->room, guarded->mapping->base,
-                         guarded->mapping->size);
+        mem_guard_undo(guarded);
     return recovered;
+}
+
+/* Puts back what was saved: for a holder that finds that it can not go on. */
+void mem_guard_undo(const mem_guarded *guarded)
+{
+    mem_journal_undo(journal_of(guarded->guard), guarded->room, guarded->mapping->base,
+                     guarded->mapping->size);
 }
 
 /* Before n bytes are changed inside. */

@@ -169,6 +169,7 @@ int mem_guard_enter(const mem_guarded *guarded, int64_t deadline, pid_t *holder)
 int mem_guard_save(const mem_guarded *guarded, const void *at, size_t n);
 int mem_guard_save_as(const mem_guarded *guarded, const void *at, const void *as,
                       size_t n);
+void mem_guard_undo(const mem_guarded *guarded);
 void mem_guard_commit(const mem_guarded *guarded);
 void mem_guard_leave(const mem_guarded *guarded);
 

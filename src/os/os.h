@@ -128,6 +128,7 @@ extern _Thread_local uint64_t os_thread_identity
     __attribute__((tls_model("initial-exec")));
 
 uint64_t os_thread_identify(void);
+uint64_t os_thread_leader(void);
 bool os_thread_alive(uint64_t thread);
 pid_t os_thread_process(uint64_t thread);
 uint64_t os_thread_namespace(void);

@@ -16,10 +16,12 @@
 #include <unistd.h>
 
 _Thread_local uint64_t os_thread_identity;
+static uint64_t leader;
 
 static void forget(void)
 {
     os_thread_identity = 0;
+    leader = 0;
 }
 
 static void prepare(void)
@@ -27,16 +29,25 @@ static void prepare(void)
     pthread_atfork(NULL, NULL, forget); /* or a child would think that it is its parent */
 }
 
-uint64_t os_thread_identify(void)
+static uint64_t identity_of(pid_t tid)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, prepare);
-    pid_t tid = (pid_t)syscall(SYS_gettid);
     uint64_t started = 0; /* without /proc the id alone has to do */
     if (os_process_started(tid, &started))
         started = 0;
-    os_thread_identity = (started << 32) | ((uint64_t)tid & OS_THREAD_TID);
-    return os_thread_identity;
+    return (started << 32) | ((uint64_t)tid & OS_THREAD_TID);
+}
+
+uint64_t os_thread_identify(void)
+{
+    return os_thread_identity = identity_of((pid_t)syscall(SYS_gettid));
+}
+
+/* The thread that the process began with, whose identity is the process's. */
+uint64_t os_thread_leader(void)
+{
+    return leader ? leader : (leader = identity_of(getpid()));
 }
 
 /* One that can not be looked at, as it is hidden, counts as alive. */

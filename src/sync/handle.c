@@ -61,18 +61,26 @@ static void fill(sync_handle *handle, mem_mapping *mapping, void *at, sync_kind 
     unlock();
 }
 
+/* Makes the object in memory that is this thread's alone: whoever finds the stamp's mark,
+ * which is written last, finds the object whole. */
+void sync_make(void *at, sync_kind kind, uint32_t extra, uint64_t value)
+{
+    sync_object *object = at;
+    size_t size = sync_size(kind, extra);
+    memset((uint8_t *)at + sizeof object->stamp, 0, size - sizeof object->stamp);
+    memcpy(object->own, &value, sizeof value);
+    mem_stamp_finish(&object->stamp, (uint16_t)kind, SYNC_VERSION, (uint32_t)size, extra);
+}
+
 /* Makes the object, which takes sync_size bytes; value is what it begins with. */
 int sync_handle_create(sync_handle *handle, mem_mapping *mapping, void *at,
                        sync_kind kind, uint32_t extra, uint64_t value, int64_t deadline)
 {
     sync_object *object = at;
-    size_t size = sync_size(kind, extra);
     int error = mem_stamp_claim(&object->stamp, (uint16_t)kind, SYNC_VERSION, deadline);
     if (error)
         return error;
-    memset((uint8_t *)at + sizeof object->stamp, 0, size - sizeof object->stamp);
-    memcpy(object->own, &value, sizeof value);
-    mem_stamp_finish(&object->stamp, (uint16_t)kind, SYNC_VERSION, (uint32_t)size, extra);
+    sync_make(at, kind, extra, value);
     fill(handle, mapping, at, kind, extra);
     return 0;
 }

@@ -177,6 +177,7 @@ typedef struct sync_handle {
 } sync_handle;
 
 size_t sync_size(sync_kind kind, uint32_t extra);
+void sync_make(void *at, sync_kind kind, uint32_t extra, uint64_t value);
 int sync_handle_create(sync_handle *handle, mem_mapping *mapping, void *at,
                        sync_kind kind, uint32_t extra, uint64_t value, int64_t deadline);
 int sync_handle_attach(sync_handle *handle, mem_mapping *mapping, void *at, size_t room,

@@ -1,0 +1,178 @@
+--- What maps do with functions of Lua: none of them runs while others wait.
+-- The methods come to those of shm.map, which are C: src/bind/hashmap.c and its neighbours.
+-- @module shm.map
+local methods = require("shm.core").map
+
+local EAGAIN <const> = 11
+local TRIES <const> = 1000
+
+--- Changes a key's value by a function of it: it is called again if another process has
+-- changed the key meanwhile.
+-- @function map:update
+-- @tparam string|int|boolean key
+-- @tparam function f gets the value, nil for an absent key; returns the new one, nil to take
+-- the key away
+-- @number[opt] ttl in seconds, absent for the one that the key has
+-- @return the new value
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] int ENOSPC, EBUSY, EBADMSG
+function methods.update(map, key, f, ttl)
+  while true do
+    local value, version, code = map:lookup(key)
+    if code then
+      return value, version, code
+    end
+    local new = f(value)
+    local done, message, errno = map:set_if(key, version, new, ttl)
+    if done then
+      return new
+    elseif done == nil then
+      return nil, message, errno
+    end
+  end
+end
+
+local function compute(map, key, f, ttl)
+  local ok, value = pcall(f, key)
+  if not ok or value == nil then
+    map:abandon(key)
+    if not ok then
+      error(value, 0)
+    end
+    return nil
+  end
+  local done, message, errno = map:fulfil(key, value, ttl)
+  if done == nil then
+    map:abandon(key)
+    return nil, message, errno
+  end
+  return value
+end
+
+--- A key's value, or what a function makes of the key, which is then its value. Of several
+-- processes that ask at once one computes, and the others wait for it; if it dies, another
+-- one does. Whoever finds the value there calls nothing.
+-- @function map:get_or
+-- @tparam string|int|boolean key
+-- @tparam function f gets the key; returns the value, or nil for none
+-- @number[opt] ttl in seconds, absent for ever
+-- @number[opt] timeout in seconds for waiting, absent for ever
+-- @return the value
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] int ETIMEDOUT, EINTR after a signal, EDEADLK (f asks for the same key), ENOSPC
+-- @raise what f raises; the key stays absent then
+function methods.get_or(map, key, f, ttl, timeout)
+  while true do
+    local value, version, code = map:lookup(key)
+    if code or version ~= 0 then
+      if code then
+        return value, version, code
+      end
+      return value
+    end
+    local claimed, message, errno = map:claim(key, timeout)
+    if claimed then
+      return compute(map, key, f, ttl)
+    elseif claimed == nil then
+      return nil, message, errno
+    end
+  end
+end
+
+-- What a transaction's function sees: the map as it was, and its own changes.
+local view = {}
+view.__index = view
+
+local function slot(self, key)
+  if math.type(key) == "float" then
+    key = math.tointeger(key) or key
+  end
+  local at = self.at[key]
+  if not at then
+    at = #self.keys + 1
+    self.at[key], self.keys[at], self.versions[at], self.deleted[at] = at, key, false, false
+  end
+  return at
+end
+
+function view:get(key)
+  local at = slot(self, key)
+  if self.values[at] ~= nil then
+    return self.values[at]
+  elseif self.deleted[at] then
+    return nil
+  end
+  local value, version, code = self.map:lookup(key)
+  if code then
+    error(version, 2)
+  end
+  if self.versions[at] and self.versions[at] ~= version then
+    error(self.stale, 0)
+  end
+  self.versions[at] = version
+  return value
+end
+
+function view:set(key, value)
+  local at = slot(self, key)
+  self.values[at], self.deleted[at] = value, value == nil
+end
+
+function view:delete(key)
+  self:set(key, nil)
+end
+
+function view:incr(key, n, init)
+  local value = self:get(key)
+  if value == nil then
+    value = init or error(("there is no key %s to add to"):format(tostring(key)), 2)
+  end
+  value = value + (n or 1)
+  self:set(key, value)
+  return value
+end
+
+local function try(map, f, ...)
+  local self = setmetatable({
+    map = map, at = {}, keys = {}, versions = {}, values = {}, deleted = {}, stale = {},
+  }, view)
+  local results = table.pack(pcall(f, self, ...))
+  if not results[1] then
+    if results[2] == self.stale then
+      return false
+    end
+    error(results[2], 0)
+  end
+  local done, message, errno = map:apply(self.keys, self.versions, self.values, self.deleted)
+  return done, done == nil and message or results, errno
+end
+
+--- Changes several keys in one step: others see all changes or none, whoever dies. The
+-- function gets a view of the map with `get(key)`, `set(key, value)`, `delete(key)` and
+-- `incr(key, n, init)`; what it changes counts once it has returned, if no key that it looked
+-- at was changed by others meanwhile, and else it is called again. If it throws, nothing is
+-- changed. It should change nothing but through the view.
+-- @function map:transaction
+-- @tparam function f
+-- @param ... what f gets behind the view
+-- @return what f returns
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] int E2BIG (more than the arena's journal has room for), EAGAIN (others changed
+-- the same keys a thousand times), ENOSPC, EBUSY, EBADMSG
+-- @raise what f raises
+function methods.transaction(map, f, ...)
+  for _ = 1, TRIES do
+    local done, results, errno = try(map, f, ...)
+    if done then
+      return table.unpack(results, 2, results.n)
+    elseif done == nil then
+      return nil, results, errno
+    end
+  end
+  return nil, "map.transaction: others change the same keys all the time", EAGAIN
+end
+
+return methods

@@ -1,0 +1,134 @@
+/*
+ * Several changes of a map in one step: what its transaction consists of.
+ */
+#include "bind/hashmap.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define MOST 1000 /* keys that one step can look at or change */
+
+typedef struct step {
+    int64_t number; /* an integer key's bytes */
+    uint64_t version;
+    bool checks, puts, deletes;
+    size_t begin; /* of the value, in all of them */
+} step;
+
+static int decide(ds_map_change *change, const ds_map_old *old)
+{
+    const step *of = change->context;
+    if (of->checks && old->version != of->version)
+        return -EAGAIN;
+    if (of->deletes)
+        return old->entry ? DS_MAP_DELETE : DS_MAP_LEAVE;
+    return of->puts ? 0 : DS_MAP_LEAVE;
+}
+
+static void read_step(lua_State *L, bind_map *self, lua_Integer i, step *of,
+                      ds_map_change *change)
+{
+    lua_rawgeti(L, 2, i);
+    change->key = bind_map_key(L, lua_gettop(L), &self->map, &of->number);
+    lua_pop(L, 1); /* the table has it, as a key's bytes must stay */
+    lua_rawgeti(L, 3, i);
+    of->checks = lua_isinteger(L, -1);
+    of->version = (uint64_t)lua_tointeger(L, -1);
+    lua_rawgeti(L, 4, i);
+    of->puts = !lua_isnil(L, -1);
+    lua_rawgeti(L, 5, i);
+    of->deletes = lua_toboolean(L, -1);
+    lua_pop(L, 3);
+}
+
+/* Adds the values, one behind the other, to a userdata that grows. */
+static int encode_all(lua_State *L, bind_map *self, lua_Integer n, step *steps,
+                      ds_map_change *changes)
+{
+    size_t used = 0, room = 0;
+    uint8_t *all = NULL;
+    int keep = lua_gettop(L) + 1;
+    lua_pushnil(L);
+    for (lua_Integer i = 0; i < n; i++) {
+        if (!steps[i].puts)
+            continue;
+        bind_bytes bytes;
+        lua_rawgeti(L, 4, i + 1);
+        int error = bind_map_encode(L, self, lua_gettop(L), &bytes, &changes[i]);
+        if (error)
+            return error;
+        size_t size = bytes.head_size + bytes.body_size;
+        if (used + size > room) {
+            room = (used + size) * 2;
+            uint8_t *more = lua_newuserdatauv(L, room, 0);
+            memcpy(more, all ? all : more, used);
+            all = more;
+            lua_replace(L, keep);
+            error = bind_map_encode(L, self, lua_gettop(L), &bytes, &changes[i]);
+            if (error || bytes.head_size + bytes.body_size != size)
+                return -EAGAIN; /* a finalizer changed the table */
+        }
+        memcpy(all + used, bytes.head, bytes.head_size);
+        memcpy(all + used + bytes.head_size, bytes.body, bytes.body_size);
+        steps[i].begin = used;
+        changes[i].value = (ds_bytes){.head_size = size};
+        used += size;
+        lua_pop(L, 1);
+    }
+    for (lua_Integer i = 0; i < n; i++) {
+        if (steps[i].puts)
+            changes[i].value.head = all + steps[i].begin;
+    }
+    return 0;
+}
+
+/***
+Makes changes of several keys in one step, if the versions are those that are known.
+@function map:apply
+@tparam table keys a list
+@tparam table versions for each key the one that is known, or false for any
+@tparam table values for each key a new value, or nil
+@tparam table deleted for each key true, if it is to go
+@treturn boolean whether the versions were those
+@treturn[2] nil
+@treturn[2] string message
+@treturn[2] int E2BIG (more than the arena's journal has room for), ENOSPC, EBUSY, EBADMSG
+*/
+static int map_apply(lua_State *L)
+{
+    bind_map *self = bind_map_self(L);
+    bind_arity(L, 5);
+    for (int arg = 2; arg <= 5; arg++) {
+        if (lua_type(L, arg) != LUA_TTABLE)
+            bind_misuse(L, arg, "keys, versions, values, deleted", "tables expected");
+    }
+    lua_Integer n = (lua_Integer)lua_rawlen(L, 2);
+    if (n > MOST)
+        bind_misuse(L, 2, "keys", "at most %d of them", MOST);
+    if (n == 0) {
+        lua_pushboolean(L, 1);
+        return 1;
+    }
+    step *steps = lua_newuserdatauv(L, (size_t)n * sizeof *steps, 0);
+    ds_map_change *changes = lua_newuserdatauv(L, (size_t)n * sizeof *changes, 0);
+    for (lua_Integer i = 0; i < n; i++) {
+        changes[i] = (ds_map_change){.decide = decide, .context = &steps[i]};
+        changes[i].expires = DS_MAP_KEEP;
+        read_step(L, self, i + 1, &steps[i], &changes[i]);
+    }
+    int error = encode_all(L, self, n, steps, changes);
+    self = bind_map_self(L);
+    error =
+        error ? error : ds_map_apply(&self->map, changes, (size_t)n, OS_CLOCK_FOREVER);
+    if (error && error != -EAGAIN)
+        return bind_map_fail(L, self, error, "map.apply");
+    bind_map_check(L, self);
+    lua_pushboolean(L, !error);
+    return 1;
+}
+
+void bind_apply_add(lua_State *L)
+{
+    static const luaL_Reg methods[] = {{"apply", map_apply}, {NULL, NULL}};
+    bind_handle_methods(L, BIND_MAP, methods);
+}

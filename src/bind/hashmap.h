@@ -1,0 +1,38 @@
+/*
+ * What the rooms of shm.map share: reading, changing, computing once, and steps of
+ * several changes.
+ */
+#ifndef LSHM_BIND_HASHMAP_H
+#define LSHM_BIND_HASHMAP_H
+
+#include "bind/bind.h"
+
+#pragma GCC visibility push(hidden)
+
+#define BIND_MAP "shm.map"
+#define BIND_MAP_STACK 2048 /* bytes; values that are longer lie in a userdata */
+
+typedef struct bind_map {
+    bind_sync base; /* its eventcount, for event loops and wait_any */
+    ds_map map;
+    uint64_t seen; /* the version up to which changes were asked for */
+} bind_map;
+
+bind_map *bind_map_self(lua_State *L);
+void bind_map_check(lua_State *L, const bind_map *self);
+ds_key bind_map_key(lua_State *L, int arg, const ds_map *map, int64_t *number);
+int bind_map_fail(lua_State *L, bind_map *self, int error, const char *what);
+int bind_map_fetch(lua_State *L, bind_map *self, const ds_key *key, ds_buffer *buffer,
+                   ds_map_found *found);
+uint64_t bind_map_expiry(lua_State *L, int arg);
+int bind_map_encode(lua_State *L, bind_map *self, int arg, bind_bytes *bytes,
+                    ds_map_change *change);
+void bind_change_add(lua_State *L);
+void bind_incr_add(lua_State *L);
+void bind_next_add(lua_State *L);
+void bind_claim_add(lua_State *L);
+void bind_apply_add(lua_State *L);
+
+#pragma GCC visibility pop
+
+#endif

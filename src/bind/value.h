@@ -1,0 +1,54 @@
+/*
+ * Lua values as the bytes that they are in shared memory. Part of bind.h.
+ */
+#ifndef LSHM_BIND_VALUE_H
+#define LSHM_BIND_VALUE_H
+
+#include "bind/bind.h"
+
+#pragma GCC visibility push(hidden)
+
+/* encode.c, decode.c: Lua values as MessagePack */
+typedef struct bind_bytes { /* a value, encoded: the head and then the body */
+    const void *head;       /* in `small`, or in a scratch until code can run again */
+    size_t head_size;
+    const void *body; /* the bytes of the Lua string, if it is one */
+    size_t body_size;
+    uint8_t small[16];
+} bind_bytes;
+
+#define BIND_VALUE_DEPTH 100 /* of tables in tables */
+
+int bind_value_encode(lua_State *L, int arg, const char *name, size_t most,
+                      bind_bytes *bytes);
+int bind_value_decode(lua_State *L, const uint8_t *bytes, size_t size);
+
+/* number.c: numbers, by themselves */
+typedef struct bind_number {
+    bool floats;
+    lua_Integer n; /* or else */
+    lua_Number f;
+} bind_number;
+
+uint8_t *bind_number_put(uint8_t *at, uint8_t first, uint64_t value, size_t width);
+uint8_t *bind_number_put_integer(uint8_t *at, lua_Integer value);
+uint8_t *bind_number_put_float(uint8_t *at, double value);
+bool bind_number_get(const uint8_t *bytes, size_t size, bind_number *number);
+
+bool bind_utf8(const char *bytes, size_t size);
+
+/* scratch.c: memory to write to, which is there again the next time */
+typedef struct bind_scratch {
+    uint8_t *bytes;
+    size_t size, used;
+    unsigned idle; /* how often most of it was not needed */
+    bool gone;
+} bind_scratch;
+
+bind_scratch *bind_scratch_take(lua_State *L);
+LSHM_RARE void bind_scratch_grow(lua_State *L, bind_scratch *scratch, size_t size);
+void bind_scratch_register(lua_State *L);
+
+#pragma GCC visibility pop
+
+#endif

@@ -1,0 +1,332 @@
+/*
+ * An arena: memory with a heap, a directory of named objects, and a register of the
+ * processes that are attached.
+ *
+ * Layout: a stamp, sizes, the heap's bins, the directory's chains, the register, the
+ * private blocks, and the guard with its journal; from there on blocks.
+ *
+ * Invariant: heap, directory, register and all that maps consist of are whole whenever
+ * nobody is in the guard. There is one guard for all of them, as an operation takes
+ * memory and links it in one step: who dies in between has done nothing. What is queued
+ * and published has guards of its own, and does not come here.
+ *
+ * Death: the journal undoes what was begun. A process that died stays in the register,
+ * and what only it had stays in use, until somebody reaps: who attaches, who finds no
+ * memory, and who asks who is attached.
+ *
+ * Growing makes the object behind longer, and then tells the heap. Who dies in between
+ * leaves it longer than the arena knows, and the next one to grow finds it so.
+ */
+#include "ds/ds.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define PAGE 4096
+#define JOURNAL_LEAST 4096
+#define JOURNAL_MOST 65536
+#define LAYOUT (sizeof(ds_arena_memory) << 16 | sizeof(ds_entry) << 8 | DS_UNIT)
+
+static ds_arena *first;
+static uint32_t lock_word;
+
+static void lock(void)
+{
+    mem_atomic_spin_lock(&lock_word);
+}
+
+static void unlock(void)
+{
+    mem_atomic_spin_unlock(&lock_word);
+}
+
+void ds_arena_put(ds_arena *arena, void *to, const void *bytes, size_t n)
+{
+    if (ds_save(arena, to, n))
+        memcpy(to, bytes, n);
+}
+
+/* -EBUSY when it stays taken, by arena->holder. */
+int ds_arena_enter(ds_arena *arena, int64_t deadline)
+{
+    int error = mem_guard_enter(&arena->guarded, deadline, &arena->holder);
+    arena->error = 0;
+    return error < 0 ? error : 0;
+}
+
+/* What was done inside stays, or with an error nothing of it: -E2BIG when it was more
+   than the journal has room for. */
+int ds_arena_leave(ds_arena *arena)
+{
+    int error = arena->error;
+    if (error)
+        mem_guard_undo(&arena->guarded);
+    mem_guard_leave(&arena->guarded);
+    return error;
+}
+
+/* Inside the guard: a slot in the register, with the process's identity. */
+static void enroll(ds_arena *arena)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    uint64_t since = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    arena->slot = -1;
+    for (int i = 0; i < DS_ARENA_PROCESSES && arena->slot < 0; i++) {
+        if (mem_atomic_see64(&arena->at->process[i].who))
+            continue;
+        ds_put64(arena, &arena->at->process[i].since, since);
+        ds_put64(arena, &arena->at->process[i].who, os_thread_leader());
+        arena->slot = i;
+    }
+    if (arena->slot < 0)
+        arena->error = -EUSERS;
+}
+
+/* Inside the guard: the slot is nobody's, and what only its process had is free. */
+static void strike(ds_arena *arena, int slot)
+{
+    uint64_t who = mem_atomic_see64(&arena->at->process[slot].who);
+    bool another = false;
+    for (int i = 0; i < DS_ARENA_PROCESSES; i++)
+        another |= i != slot && mem_atomic_see64(&arena->at->process[i].who) == who;
+    for (int i = 0; i < DS_ARENA_PRIVATE && !another; i++) {
+        uint32_t ref = mem_atomic_see32(&arena->at->private[i].ref);
+        if (ref && mem_atomic_see64(&arena->at->private[i].owner) == who) {
+            ds_put32(arena, &arena->at->private[i].ref, 0);
+            ds_heap_give(arena, ref);
+        }
+    }
+    ds_directory_forget(arena, slot);
+    ds_put64(arena, &arena->at->process[slot].who, 0);
+}
+
+/* Takes back what dead processes had. Who lives is looked up outside of the guard. */
+int ds_arena_reap(ds_arena *arena, int64_t deadline)
+{
+    for (int i = 0; i < DS_ARENA_PROCESSES; i++) {
+        uint64_t who = mem_atomic_load64(&arena->at->process[i].who);
+        if (!who || os_thread_alive(who))
+            continue;
+        int error = ds_arena_enter(arena, deadline);
+        if (error)
+            return error;
+        if (mem_atomic_see64(&arena->at->process[i].who) == who)
+            strike(arena, i);
+        error = ds_arena_leave(arena);
+        if (error)
+            return error;
+    }
+    ds_directory_sweep(arena, deadline);
+    return 0;
+}
+
+static void hold_still(void)
+{
+    lock();
+}
+
+static void go_on(void)
+{
+    unlock();
+}
+
+/* A child has what its parent had open, and says so for itself. */
+static void enroll_child(void)
+{
+    unlock();
+    for (ds_arena *arena = first; arena; arena = arena->next) {
+        arena->slot = -1;
+        if (ds_arena_enter(arena, OS_CLOCK_FOREVER))
+            continue;
+        enroll(arena);
+        if (arena->slot >= 0)
+            ds_directory_adopt(arena, arena->slot);
+        if (ds_arena_leave(arena))
+            arena->slot = -1;
+    }
+}
+
+static void prepare(void)
+{
+    pthread_atfork(hold_still, go_on, enroll_child);
+}
+
+static uint32_t journal_of(const ds_arena_options *options, size_t size)
+{
+    size_t journal = options->journal ? options->journal : size / 16;
+    if (!options->journal && journal < JOURNAL_LEAST)
+        journal = JOURNAL_LEAST;
+    if (!options->journal && journal > JOURNAL_MOST)
+        journal = JOURNAL_MOST;
+    return (uint32_t)((journal + DS_LINE - 1) / DS_LINE * DS_LINE);
+}
+
+static size_t begin_of(uint32_t journal)
+{
+    return sizeof(ds_arena_memory) + journal;
+}
+
+/* The stamp is claimed: everything else is this thread's alone. */
+static int make(ds_arena *arena, size_t size, const ds_arena_options *options)
+{
+    ds_arena_memory *at = arena->at;
+    uint32_t journal = journal_of(options, size);
+    if (size < begin_of(journal) + DS_ARENA_LEAST / 2)
+        return -ENOSPC;
+    memset((uint8_t *)at + sizeof at->stamp, 0, sizeof *at - sizeof at->stamp);
+    size -= size % DS_UNIT;
+    at->size = size;
+    at->max = options->max > size ? options->max : size;
+    at->journal = journal;
+    ds_heap_make(arena, (uint32_t)(begin_of(journal) / DS_UNIT),
+                 (uint32_t)(size / DS_UNIT));
+    mem_stamp_finish(&at->stamp, DS_ARENA, DS_VERSION, sizeof *at, LAYOUT);
+    return 0;
+}
+
+static int find(ds_arena *arena, size_t size, int64_t deadline)
+{
+    const ds_arena_memory *at = arena->at;
+    int error = mem_stamp_check(&at->stamp, DS_ARENA, DS_VERSION, deadline);
+    if (!error && mem_atomic_load32(&at->stamp.extra) != LAYOUT)
+        error = -EPROTO;
+    uint32_t journal = mem_atomic_load32(&at->journal);
+    if (!error && (journal > size || begin_of(journal) > size))
+        error = -EBADMSG;
+    return error;
+}
+
+/* Who attached before but died is taken off the register where there is no room else. */
+static int attach(ds_arena *arena, int64_t deadline)
+{
+    int error = ds_arena_reap(arena, deadline);
+    error = error ? error : ds_arena_enter(arena, deadline);
+    if (error)
+        return error;
+    enroll(arena);
+    return ds_arena_leave(arena);
+}
+
+static void remember(ds_arena *arena)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, prepare);
+    mem_mapping_retain(arena->mapping);
+    lock();
+    arena->next = first;
+    if (first)
+        first->previous = arena;
+    first = arena;
+    unlock();
+}
+
+/*
+ * Finds the arena that begins at an address, or makes it. Size bytes are there, and reach
+ * are mapped, which it can grow to. -ENOSPC when they are too few for an arena, -EUSERS
+ * when there is no room in the register; else as mem_stamp_claim and _check.
+ */
+int ds_arena_open(mem_mapping *mapping, uint8_t *at, size_t size, size_t reach,
+                  const ds_arena_options *options, int64_t deadline, ds_arena **opened,
+                  bool *made)
+{
+    if (size < DS_ARENA_LEAST)
+        return -ENOSPC;
+    ds_arena *arena = calloc(1, sizeof *arena);
+    if (!arena)
+        return -ENOMEM;
+    arena->at = (ds_arena_memory *)at;
+    arena->mapping = mapping;
+    arena->reach = reach < DS_ARENA_MOST ? reach : DS_ARENA_MOST;
+    arena->grows = mapping->grows && mapping->fd >= 0;
+    arena->users = 1;
+    arena->guarded = (mem_guarded){.guard = &arena->at->guard, .mapping = mapping};
+    int error = mem_stamp_claim(&arena->at->stamp, DS_ARENA, DS_VERSION, deadline);
+    *made = !error;
+    if (!error) {
+        error = make(arena, size < arena->reach ? size : arena->reach, options);
+        if (error)
+            mem_stamp_erase(&arena->at->stamp);
+    } else if (error == -EEXIST)
+        error = find(arena, size, deadline);
+    arena->guarded.room = mem_atomic_load32(&arena->at->journal);
+    if (!error && arena->guarded.room > size - sizeof(ds_arena_memory))
+        error = -EBADMSG;
+    error = error ? error : attach(arena, deadline);
+    if (error) {
+        free(arena);
+        return error;
+    }
+    remember(arena);
+    *opened = arena;
+    return 0;
+}
+
+void ds_arena_retain(ds_arena *arena)
+{
+    mem_atomic_count_up(&arena->users);
+}
+
+static void detach(ds_arena *arena)
+{
+    if (arena->slot < 0 || ds_arena_enter(arena, OS_CLOCK_FOREVER))
+        return;
+    if (mem_atomic_see64(&arena->at->process[arena->slot].who) == os_thread_leader())
+        strike(arena, arena->slot);
+    if (ds_arena_leave(arena) == 0)
+        ds_directory_sweep(arena, OS_CLOCK_FOREVER);
+}
+
+void ds_arena_release(ds_arena *arena)
+{
+    if (!mem_atomic_count_down(&arena->users))
+        return;
+    lock();
+    if (arena->previous)
+        arena->previous->next = arena->next;
+    else
+        first = arena->next;
+    if (arena->next)
+        arena->next->previous = arena->previous;
+    unlock();
+    detach(arena);
+    mem_mapping_release(arena->mapping);
+    free(arena);
+}
+
+/* So much more that it makes sense, and at least so many bytes. */
+static uint64_t next_size(const ds_arena *arena, uint64_t size, size_t bytes)
+{
+    uint64_t max = mem_atomic_see64(&arena->at->max);
+    uint64_t want = size + size / 2, least = size + bytes + PAGE;
+    if (max > arena->reach)
+        max = arena->reach;
+    if (want < least)
+        want = least;
+    want = (want + PAGE - 1) / PAGE * PAGE;
+    if (want > max)
+        want = max / DS_UNIT * DS_UNIT;
+    return want;
+}
+
+/* After -ENOSPC: -ENOSPC when it can not, for that many bytes. Not inside the guard. */
+int ds_arena_grow(ds_arena *arena, size_t bytes, int64_t deadline)
+{
+    uint64_t size = mem_atomic_load64(&arena->at->size);
+    uint64_t want = arena->grows ? next_size(arena, size, bytes) : 0;
+    if (want <= size || want - size < DS_LINE)
+        return -ENOSPC;
+    off_t begin = arena->mapping->offset + ((uint8_t *)arena->at - arena->mapping->base);
+    int error = mem_object_extend(arena->mapping->fd, begin + (off_t)want);
+    error = error ? error : ds_arena_enter(arena, deadline);
+    if (error)
+        return error;
+    if (mem_atomic_see64(&arena->at->size) < want) {
+        ds_heap_extend(arena, (uint32_t)(want / DS_UNIT));
+        ds_put64(arena, &arena->at->size, want);
+    }
+    return ds_arena_leave(arena);
+}

@@ -1,0 +1,154 @@
+/*
+ * A map's buckets: how they are changed under the eyes of readers, and become more.
+ *
+ * Inside the arena's guard. A bucket is touched before the first of its entries changes,
+ * and all that were touched are settled after the journal was cleared: so readers see a
+ * step whole or not at all, and never what is undone later. Who dies between the two
+ * leaves counts odd behind a step that is done; who comes there next makes them even.
+ */
+#include "ds/ds.h"
+
+#include <string.h>
+
+#define STEPS 100000 /* in a chain; more, and it goes round */
+#define COUNT (UINT64_C(1) << 32)
+#define AT_ONCE 2 /* buckets that one new key adds, where they are too few */
+
+/* Before anything in a bucket changes. */
+bool ds_map_touch(ds_map *map, uint64_t *word)
+{
+    ds_arena *arena = map->arena;
+    for (uint32_t i = 0; i < map->touched; i++) {
+        if (map->word[i] == word)
+            return !arena->error;
+    }
+    if (map->touched == DS_MAP_TOUCHED)
+        arena->error = arena->error ? arena->error : -E2BIG;
+    if (arena->error)
+        return false;
+    uint64_t now = mem_atomic_see64(word);
+    if (now & COUNT)
+        now += COUNT; /* a dead one's, whose step was done */
+    uint64_t undone = now + 4 * COUNT;
+    if (mem_guard_save_as(&arena->guarded, word, &undone, sizeof undone)) {
+        arena->error = -E2BIG;
+        return false;
+    }
+    mem_atomic_note64(word, now + COUNT);
+    mem_atomic_order_stores();
+    map->word[map->touched++] = word;
+    return true;
+}
+
+/* Leaves the guard, with all that was done or with nothing of it. */
+int ds_map_finish(ds_map *map)
+{
+    ds_arena *arena = map->arena;
+    if (!arena->error && map->touched) {
+        mem_guard_commit(&arena->guarded);
+        for (uint32_t i = 0; i < map->touched; i++)
+            mem_atomic_publish64(map->word[i], mem_atomic_see64(map->word[i]) + COUNT);
+    }
+    map->touched = 0;
+    return ds_arena_leave(arena);
+}
+
+/* A bucket's count stays odd: what its writer began is undone, or was done. */
+int ds_map_mend(ds_map *map, uint64_t *word)
+{
+    int error = ds_arena_enter(map->arena, OS_CLOCK_FOREVER);
+    if (error)
+        return error;
+    uint64_t now = mem_atomic_see64(word);
+    if (now & COUNT)
+        mem_atomic_publish64(word, now + COUNT);
+    return ds_arena_leave(map->arena);
+}
+
+static void set_head(uint64_t *word, uint32_t ref)
+{
+    mem_atomic_note64(word, (mem_atomic_see64(word) & ~(COUNT - 1)) | ref);
+}
+
+/* What leads to an entry leads elsewhere: the one in front, or the bucket. */
+void ds_map_link(ds_map *map, uint64_t *word, ds_map_entry *before, uint32_t ref)
+{
+    if (before)
+        ds_put32(map->arena, &before->next, ref);
+    else if (!map->arena->error)
+        set_head(word, ref);
+}
+
+/* One more bucket, which takes over the end of another's chain. */
+static void split(ds_map *map)
+{
+    ds_arena *arena = map->arena;
+    uint32_t fresh = mem_atomic_see32(&map->at->buckets);
+    uint32_t half = 1u << (31 - __builtin_clz(fresh)), steps = 0;
+    uint64_t *from = ds_map_bucket(map, fresh - half), *to = ds_map_bucket(map, fresh);
+    if (!from || !to)
+        return;
+    ds_map_entry *before = NULL;
+    uint32_t ref = (uint32_t)mem_atomic_see64(from);
+    while (ref && steps++ < STEPS) {
+        ds_map_entry *entry = ds_map_entry_at(map, ref);
+        if (!entry) {
+            arena->error = -EBADMSG;
+            return;
+        }
+        if (mem_atomic_see32(&entry->hash) & half)
+            break;
+        before = entry;
+        ref = mem_atomic_see32(&entry->next);
+    }
+    if (!ds_map_touch(map, to) || (ref && !ds_map_touch(map, from)))
+        return;
+    set_head(to, ref);
+    if (ref)
+        ds_map_link(map, from, before, 0);
+    ds_put32(arena, &map->at->buckets, fresh + 1);
+}
+
+static bool add_block(ds_arena *arena, uint32_t *link, size_t bytes)
+{
+    uint32_t ref = ds_heap_take(arena, bytes);
+    void *at = ref ? ds_heap_at(arena, ref, bytes) : NULL;
+    if (!at)
+        return false;
+    memset(at, 0, bytes);
+    ds_put32(arena, link, ref);
+    return !arena->error;
+}
+
+static bool widen(ds_map *map)
+{
+    ds_arena *arena = map->arena;
+    uint32_t fresh = mem_atomic_see32(&map->at->buckets), index = fresh / DS_MAP_SEGMENT;
+    if (fresh >= mem_atomic_see64(&map->at->totals.count) ||
+        index / DS_MAP_TABLE >= DS_MAP_TABLES)
+        return false;
+    uint32_t *table = &map->at->table[index / DS_MAP_TABLE];
+    bool ready = mem_atomic_see32(table) ||
+                 add_block(arena, table, DS_MAP_TABLE * sizeof(uint32_t));
+    uint32_t *segments = ready ? ds_heap_at(arena, mem_atomic_see32(table),
+                                            DS_MAP_TABLE * sizeof *segments)
+                               : NULL;
+    if (segments && !mem_atomic_see32(&segments[index % DS_MAP_TABLE]))
+        ready = add_block(arena, &segments[index % DS_MAP_TABLE],
+                          DS_MAP_SEGMENT * sizeof(uint64_t));
+    if (segments && ready)
+        split(map);
+    else if (arena->error == -ENOSPC)
+        arena->error = 0; /* nothing was changed for it */
+    return segments && ready && !arena->error;
+}
+
+/*
+ * More buckets where there are less than keys. Where memory is full, chains become longer
+ * instead.
+ */
+void ds_map_widen(ds_map *map)
+{
+    for (int i = 0; i < AT_ONCE && widen(map); i++)
+        continue;
+}

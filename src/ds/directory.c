@@ -1,0 +1,357 @@
+/*
+ * The directory: objects by their names, found or made in one step.
+ *
+ * Layout: chains of entries by the name's hash. An entry has the object's block, what it
+ * is and how large, and a bit for each process of the register that has it open. One that
+ * lost its name while it was open somewhere is on the list of those that were dropped.
+ *
+ * Invariant: an entry is in its chain, or on that list with a bit set; its block is in
+ * use. All is changed inside the arena's guard, so who dies has made an object whole and
+ * named, or none. Memory is given back by who is the last to close what was dropped, or
+ * who strikes the last one off the register: no process has a handle to a free block.
+ *
+ * This process counts its own handles of each object; the bit is for all of them.
+ */
+#include "ds/ds.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define LONGEST 65536 /* a chain that is longer goes round */
+
+typedef struct ds_opened {
+    struct ds_opened *next;
+    uint32_t entry, users;
+} ds_opened;
+
+static uint32_t hash_of(const char *name, size_t size)
+{
+    uint32_t hash = 2166136261u; /* FNV-1a, for few and short names */
+    for (size_t i = 0; i < size; i++)
+        hash = (hash ^ (uint8_t)name[i]) * 16777619u;
+    return hash;
+}
+
+static ds_entry *entry_at(ds_arena *arena, uint32_t ref)
+{
+    ds_entry *entry = ds_heap_at(arena, ref, sizeof *entry + DS_NAME);
+    if (!entry || !ref) /* the last block ends with the fence, and that is no name */
+        entry = ref ? ds_heap_at(arena, ref, sizeof *entry) : NULL;
+    if (!entry)
+        arena->error = -EBADMSG;
+    return entry;
+}
+
+static bool is_named(const ds_arena *arena, const ds_entry *entry, const char *name,
+                     size_t size)
+{
+    const uint8_t *begin = (const uint8_t *)entry->name;
+    uint64_t offset = (uint64_t)(begin - (const uint8_t *)arena->at);
+    return entry->name_size == size && mem_inside(arena->reach, offset, size) &&
+           memcmp(begin, name, size) == 0;
+}
+
+/* The link that leads to the name's entry, or the last one. */
+static uint32_t *find(ds_arena *arena, const char *name, size_t size)
+{
+    uint32_t *link = &arena->at->names[hash_of(name, size) % DS_ARENA_NAMES];
+    for (int i = 0; i < LONGEST; i++) {
+        uint32_t ref = mem_atomic_see32(link);
+        ds_entry *entry = ref ? entry_at(arena, ref) : NULL;
+        if (!entry || is_named(arena, entry, name, size))
+            return link;
+        link = &entry->next;
+    }
+    arena->error = -EBADMSG;
+    return link;
+}
+
+static uint64_t *bits_of(ds_entry *entry, int slot)
+{
+    return &entry->open[slot / 64];
+}
+
+static void set_open(ds_arena *arena, ds_entry *entry, int slot, bool open)
+{
+    uint64_t bit = UINT64_C(1) << slot % 64,
+             bits = mem_atomic_see64(bits_of(entry, slot));
+    if (!(bits & bit) == open)
+        ds_put64(arena, bits_of(entry, slot), bits ^ bit);
+}
+
+static bool is_open(const ds_entry *entry)
+{
+    uint64_t bits = 0;
+    for (int i = 0; i < DS_ARENA_PROCESSES / 64; i++)
+        bits |= mem_atomic_see64(&entry->open[i]);
+    return bits != 0;
+}
+
+/* Where a block's bytes begin for an object, which lies on a line of its own. */
+static uint64_t place_of(uint32_t block)
+{
+    uint64_t bytes = (uint64_t)block * DS_UNIT + DS_HEAP_HEADER;
+    return (bytes + DS_LINE - 1) / DS_LINE * DS_LINE;
+}
+
+/* Gives back what an object consists of. Returns whether all is gone. */
+static bool erase(ds_arena *arena, uint32_t ref, const ds_entry *entry)
+{
+    uint32_t block = mem_atomic_see32(&entry->block);
+    void *map = entry->kind == DS_MAP
+                    ? ds_arena_at(arena, place_of(block), sizeof(ds_map_memory))
+                    : NULL;
+    if (map && !ds_map_unmake(arena, map))
+        return false;
+    ds_heap_give(arena, block);
+    ds_heap_give(arena, ref);
+    return true;
+}
+
+/* Gives back the first that was dropped and is open nowhere, or some of it. Returns
+ * whether there may be more. */
+static bool sweep(ds_arena *arena)
+{
+    uint32_t *link = &arena->at->dropped, ref;
+    for (int i = 0; i < LONGEST && (ref = mem_atomic_see32(link)); i++) {
+        ds_entry *entry = entry_at(arena, ref);
+        if (!entry || arena->error)
+            return false;
+        if (!is_open(entry)) {
+            uint32_t next = mem_atomic_see32(&entry->next);
+            if (erase(arena, ref, entry))
+                ds_put32(arena, link, next);
+            return !arena->error;
+        }
+        link = &entry->next;
+    }
+    return false;
+}
+
+/* In steps, between which others come in. */
+void ds_directory_sweep(ds_arena *arena, int64_t deadline)
+{
+    bool more = mem_atomic_load32(&arena->at->dropped) != 0;
+    while (more && ds_arena_enter(arena, deadline) == 0) {
+        more = sweep(arena);
+        more = ds_arena_leave(arena) == 0 && more;
+    }
+}
+
+/* Makes the object and its entry at the chain's end. */
+static uint32_t make(ds_arena *arena, const ds_wanted *wanted, uint32_t *link)
+{
+    uint32_t block = ds_heap_take(arena, wanted->size + DS_LINE);
+    uint32_t ref = ds_heap_take(arena, sizeof(ds_entry) + wanted->name_size);
+    ds_entry *entry = ref ? entry_at(arena, ref) : NULL;
+    void *at = block ? ds_arena_at(arena, place_of(block), wanted->size) : NULL;
+    if (!entry || !at)
+        return 0;
+    *entry = (ds_entry){
+        .block = block,
+        .kind = wanted->kind,
+        .name_size = (uint16_t)wanted->name_size,
+        .layout = wanted->layout,
+        .size = wanted->size,
+    };
+    memcpy(entry->name, wanted->name, wanted->name_size);
+    wanted->make(arena, at, wanted->context);
+    ds_put32(arena, link, ref);
+    ds_put32(arena, &arena->at->objects, mem_atomic_see32(&arena->at->objects) + 1);
+    return ref;
+}
+
+/* Inside the guard. -ENOENT, -ENOTEMPTY when it is something else, -EPROTO when its
+ * layout is another. */
+static bool obtain(ds_arena *arena, const ds_wanted *wanted, ds_object *object)
+{
+    uint32_t *link = find(arena, wanted->name, wanted->name_size);
+    uint32_t ref = arena->error ? 0 : mem_atomic_see32(link);
+    bool made = false;
+    if (!ref && !arena->error) {
+        made = wanted->size > 0;
+        arena->error = made ? 0 : -ENOENT;
+        ref = made ? make(arena, wanted, link) : 0;
+    }
+    ds_entry *entry = ref ? entry_at(arena, ref) : NULL;
+    if (!entry || arena->error)
+        return false;
+    object->entry = ref;
+    object->kind = entry->kind;
+    object->size = mem_atomic_see64(&entry->size);
+    object->at =
+        ds_arena_at(arena, place_of(mem_atomic_see32(&entry->block)), object->size);
+    if (wanted->kind && entry->kind != wanted->kind)
+        arena->error = -ENOTEMPTY;
+    else if (wanted->kind && entry->layout != wanted->layout)
+        arena->error = -EPROTO;
+    else if (!object->at)
+        arena->error = -EBADMSG;
+    if (arena->slot >= 0)
+        set_open(arena, entry, arena->slot, true);
+    return made;
+}
+
+static ds_opened **opened_of(ds_arena *arena, uint32_t entry)
+{
+    ds_opened **link = &arena->opened;
+    while (*link && (*link)->entry != entry)
+        link = &(*link)->next;
+    return link;
+}
+
+static int count(ds_arena *arena, uint32_t entry, ds_opened *fresh)
+{
+    ds_opened **link = opened_of(arena, entry);
+    if (!*link) {
+        *fresh = (ds_opened){.next = *link, .entry = entry};
+        *link = fresh;
+    } else
+        free(fresh);
+    (*link)->users++;
+    return 0;
+}
+
+/*
+ * Opens an object by its name, and makes it if it is not there and has a size. Kind 0
+ * takes any. What make does must be short, and end.
+ */
+int ds_object_open(ds_arena *arena, const ds_wanted *wanted, int64_t deadline,
+                   ds_object *object, bool *made)
+{
+    ds_opened *fresh = malloc(sizeof *fresh);
+    int error = fresh ? -ENOSPC : -ENOMEM;
+    for (bool again = true; fresh && error == -ENOSPC && again;) {
+        error = ds_arena_enter(arena, deadline);
+        if (error)
+            break;
+        *made = obtain(arena, wanted, object);
+        error = ds_arena_leave(arena);
+        if (error == -ENOSPC)
+            again = ds_arena_grow(arena, wanted->size + 2 * DS_LINE, deadline) == 0;
+    }
+    if (error) {
+        free(fresh);
+        return error;
+    }
+    object->arena = arena;
+    ds_arena_retain(arena);
+    return count(arena, object->entry, fresh);
+}
+
+static void set_closed(ds_arena *arena, uint32_t ref)
+{
+    if (arena->slot < 0 || ds_arena_enter(arena, OS_CLOCK_FOREVER))
+        return;
+    ds_entry *entry = entry_at(arena, ref);
+    if (entry)
+        set_open(arena, entry, arena->slot, false);
+    if (ds_arena_leave(arena) == 0)
+        ds_directory_sweep(arena, OS_CLOCK_FOREVER);
+}
+
+void ds_object_close(ds_object *object)
+{
+    ds_arena *arena = object->arena;
+    if (!arena)
+        return;
+    ds_opened **link = opened_of(arena, object->entry), *one = *link;
+    if (one && --one->users == 0) {
+        *link = one->next;
+        free(one);
+        set_closed(arena, object->entry);
+    }
+    object->arena = NULL;
+    ds_arena_release(arena);
+}
+
+/* Takes the name away; -ENOENT when there is none. */
+int ds_directory_drop(ds_arena *arena, const char *name, size_t size, int64_t deadline)
+{
+    int error = ds_arena_reap(arena, deadline);
+    error = error ? error : ds_arena_enter(arena, deadline);
+    if (error)
+        return error;
+    uint32_t *link = find(arena, name, size), ref = mem_atomic_see32(link);
+    ds_entry *entry = ref && !arena->error ? entry_at(arena, ref) : NULL;
+    if (!entry)
+        arena->error = arena->error ? arena->error : -ENOENT;
+    else {
+        ds_put32(arena, link, mem_atomic_see32(&entry->next));
+        ds_put32(arena, &entry->next, mem_atomic_see32(&arena->at->dropped));
+        ds_put32(arena, &arena->at->dropped, ref);
+        ds_put32(arena, &arena->at->objects, mem_atomic_see32(&arena->at->objects) - 1);
+    }
+    error = ds_arena_leave(arena);
+    if (!error)
+        ds_directory_sweep(arena, deadline);
+    return error;
+}
+
+typedef void (*visitor)(ds_arena *arena, uint32_t ref, ds_entry *entry, void *context);
+
+static void each_in(ds_arena *arena, uint32_t ref, visitor visit, void *context)
+{
+    for (int i = 0; i < LONGEST && ref && !arena->error; i++) {
+        ds_entry *entry = entry_at(arena, ref);
+        if (!entry)
+            return;
+        visit(arena, ref, entry, context);
+        ref = mem_atomic_see32(&entry->next);
+    }
+}
+
+static void each(ds_arena *arena, visitor visit, void *context)
+{
+    for (int i = 0; i < DS_ARENA_NAMES; i++)
+        each_in(arena, mem_atomic_see32(&arena->at->names[i]), visit, context);
+}
+
+/* Kind, how long the name is, and the name, as often as there are objects. */
+static void append(ds_arena *arena, uint32_t ref, ds_entry *entry, void *context)
+{
+    ds_buffer *buffer = context;
+    uint16_t head[2] = {entry->kind, entry->name_size};
+    (void)ref;
+    if (!is_named(arena, entry, entry->name, head[1]))
+        return;
+    if (buffer->size + sizeof head + head[1] <= buffer->room) {
+        memcpy(buffer->bytes + buffer->size, head, sizeof head);
+        memcpy(buffer->bytes + buffer->size + sizeof head, entry->name, head[1]);
+    }
+    buffer->size += sizeof head + head[1];
+}
+
+int ds_directory_list(ds_arena *arena, ds_buffer *buffer, int64_t deadline)
+{
+    int error = ds_arena_enter(arena, deadline);
+    if (error)
+        return error;
+    buffer->size = 0;
+    each(arena, append, buffer);
+    error = ds_arena_leave(arena);
+    return error ? error : buffer->size > buffer->room ? -ENOBUFS : 0;
+}
+
+static void forget(ds_arena *arena, uint32_t ref, ds_entry *entry, void *context)
+{
+    (void)ref;
+    set_open(arena, entry, *(int *)context, false);
+}
+
+/* Inside the guard: a process has nothing open any more. The caller sweeps then. */
+void ds_directory_forget(ds_arena *arena, int slot)
+{
+    each(arena, forget, &slot);
+    each_in(arena, mem_atomic_see32(&arena->at->dropped), forget, &slot);
+}
+
+/* Inside the guard: what this process has open is open in the slot. */
+void ds_directory_adopt(ds_arena *arena, int slot)
+{
+    for (ds_opened *one = arena->opened; one; one = one->next) {
+        ds_entry *entry = entry_at(arena, one->entry);
+        if (entry)
+            set_open(arena, entry, slot, true);
+    }
+}

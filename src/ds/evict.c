@@ -1,0 +1,249 @@
+/*
+ * Keys that go to make room: those that expired, and in a map that evicts those that were
+ * not used for longest.
+ *
+ * Layout: all entries of a map that evicts are in a list from the one used least recently
+ * to the one used last. Each has the map's tick of when it was moved to the end. Readers
+ * take no lock, so one that is used is moved only where it is not among the last eighth
+ * already, and only where nobody is in the guard just then: the order is that of use to
+ * within an eighth of the map.
+ */
+#include "ds/ds.h"
+
+#include <string.h>
+
+#define STEPS 100000
+#define AT_ONCE 4     /* keys that one step takes out: the smallest journal allows it */
+#define BUCKETS 1024u /* that one step looks through */
+
+static ds_map_use *use_of(const ds_map *map, uint32_t ref)
+{
+    ds_map_entry *entry =
+        ref ? ds_heap_at(map->arena, ref, sizeof *entry + sizeof(ds_map_use)) : NULL;
+    if (!entry)
+        map->arena->error = -EBADMSG;
+    return entry ? (ds_map_use *)(entry + 1) : NULL;
+}
+
+/* Puts a link of a neighbour, or of the list's end where there is none. */
+static void put_link(ds_map *map, uint32_t ref, bool newer, uint32_t value)
+{
+    uint32_t *at = newer ? &map->at->oldest : &map->at->newest;
+    if (ref) {
+        ds_map_use *use = use_of(map, ref);
+        if (!use)
+            return;
+        at = newer ? &use->newer : &use->older;
+    }
+    ds_put32(map->arena, at, value);
+}
+
+/* A fresh entry is the one used last. */
+void ds_map_use_begin(ds_map *map, ds_map_entry *entry, uint32_t ref)
+{
+    uint32_t tick = mem_atomic_see32(&map->at->tick) + 1;
+    uint32_t newest = mem_atomic_see32(&map->at->newest);
+    ds_map_use fresh = {.older = newest, .tick = tick};
+    ds_arena_put(map->arena, entry + 1, &fresh, sizeof fresh);
+    put_link(map, newest, true, ref);
+    ds_put32(map->arena, &map->at->newest, ref);
+    ds_put32(map->arena, &map->at->tick, tick);
+}
+
+void ds_map_use_end(ds_map *map, ds_map_entry *entry)
+{
+    const ds_map_use *use = (const ds_map_use *)(entry + 1);
+    uint32_t older = mem_atomic_see32(&use->older), newer = mem_atomic_see32(&use->newer);
+    put_link(map, older, true, newer);
+    put_link(map, newer, false, older);
+}
+
+typedef struct spot {
+    uint64_t *word;
+    ds_map_entry *before, *entry;
+} spot;
+
+/* Where an entry is in its bucket. */
+static bool locate(ds_map *map, uint32_t wanted, spot *found)
+{
+    uint32_t buckets = mem_atomic_see32(&map->at->buckets), ref = 0;
+    *found = (spot){.entry = ds_map_entry_at(map, wanted)};
+    if (found->entry && buckets > 1)
+        found->word = ds_map_bucket(
+            map, ds_map_index(mem_atomic_see32(&found->entry->hash), buckets));
+    if (found->word)
+        ref = (uint32_t)mem_atomic_see64(found->word);
+    for (int i = 0; ref && i < STEPS; i++) {
+        if (ref == wanted)
+            return true;
+        found->before = ds_map_entry_at(map, ref);
+        ref = found->before ? mem_atomic_see32(&found->before->next) : 0;
+    }
+    map->arena->error = -EBADMSG;
+    return false;
+}
+
+/* -ENOSPC when there is no key left that could go. */
+int ds_map_evict(ds_map *map, size_t bytes, int64_t deadline)
+{
+    int error = ds_arena_enter(map->arena, deadline);
+    if (error)
+        return error;
+    size_t gone = 0;
+    map->touched = 0;
+    for (int i = 0; i < AT_ONCE && gone < bytes && !map->arena->error; i++) {
+        uint32_t ref = mem_atomic_see32(&map->at->oldest);
+        spot at;
+        if (!ref)
+            break;
+        if (!locate(map, ref, &at))
+            break;
+        gone += ds_heap_size(map->arena, ref) + DS_HEAP_HEADER;
+        ds_map_remove(map, at.word, at.before, at.entry, ref);
+    }
+    error = ds_map_finish(map);
+    return error ? error : gone ? 0 : -ENOSPC;
+}
+
+/* Takes what expired out of one bucket. Returns how many. */
+static int expire_in(ds_map *map, uint64_t *word, int most)
+{
+    ds_map_entry *before = NULL;
+    uint32_t ref = (uint32_t)mem_atomic_see64(word);
+    int gone = 0;
+    for (int i = 0; ref && i < STEPS && gone < most && !map->arena->error; i++) {
+        ds_map_entry *entry = ds_map_entry_at(map, ref);
+        if (!entry) {
+            map->arena->error = -EBADMSG;
+            return gone;
+        }
+        uint32_t next = mem_atomic_see32(&entry->next);
+        if (ds_map_expired(mem_atomic_see64(&entry->expires))) {
+            ds_map_remove(map, word, before, entry, ref);
+            gone++;
+        } else
+            before = entry;
+        ref = next;
+    }
+    return gone;
+}
+
+/* Looks through some buckets, from where it was left off. */
+static int expire_some(ds_map *map, int64_t deadline, int *gone)
+{
+    int error = ds_arena_enter(map->arena, deadline);
+    if (error)
+        return error;
+    uint32_t buckets = mem_atomic_see32(&map->at->buckets), i;
+    uint32_t from = mem_atomic_see32(&map->at->swept) % (buckets ? buckets : 1);
+    map->touched = 0;
+    *gone = 0;
+    for (i = 0; i < BUCKETS && i < buckets && *gone < AT_ONCE && !map->arena->error;
+         i++) {
+        uint64_t *word = ds_map_bucket(map, (from + i) % buckets);
+        if (!word)
+            map->arena->error = -EBADMSG;
+        else
+            *gone += expire_in(map, word, AT_ONCE - *gone);
+    }
+    ds_put32(map->arena, &map->at->swept, (from + i) % (buckets ? buckets : 1));
+    return ds_map_finish(map);
+}
+
+/* Gives back the memory of some keys that expired: -ENOSPC when there are none. */
+int ds_map_expire(ds_map *map, int64_t deadline)
+{
+    uint32_t buckets = mem_atomic_load32(&map->at->buckets);
+    for (uint32_t seen = 0; seen <= buckets; seen += BUCKETS) {
+        int gone, error = expire_some(map, deadline, &gone);
+        if (error || gone)
+            return error;
+    }
+    return -ENOSPC;
+}
+
+/* Empties one bucket of a map that nobody has. Returns how many entries are left to do.
+ */
+static int clear(ds_map *map, uint64_t *word, int most)
+{
+    while (most > 0 && !map->arena->error) {
+        uint64_t now = mem_atomic_see64(word);
+        ds_map_entry *entry = (uint32_t)now ? ds_map_entry_at(map, (uint32_t)now) : NULL;
+        if (!entry)
+            break;
+        ds_put64(map->arena, word, mem_atomic_see32(&entry->next));
+        ds_heap_give(map->arena, (uint32_t)now);
+        most--;
+    }
+    return most;
+}
+
+static void give_segments(ds_map *map, uint32_t buckets)
+{
+    uint32_t last = (buckets - 1) / DS_MAP_SEGMENT;
+    uint32_t *table = &map->at->table[last / DS_MAP_TABLE];
+    uint32_t ref = mem_atomic_see32(table);
+    uint32_t *segments =
+        ref ? ds_heap_at(map->arena, ref, DS_MAP_TABLE * sizeof *segments) : NULL;
+    uint32_t *segment = segments ? &segments[last % DS_MAP_TABLE] : NULL;
+    if (segment && mem_atomic_see32(segment)) {
+        ds_heap_give(map->arena, mem_atomic_see32(segment));
+        ds_put32(map->arena, segment, 0);
+    }
+    if (segments && last % DS_MAP_TABLE == 0) {
+        ds_heap_give(map->arena, ref);
+        ds_put32(map->arena, table, 0);
+    }
+    ds_put32(map->arena, &map->at->buckets, last * DS_MAP_SEGMENT);
+}
+
+/*
+ * Inside the guard: gives back some of a map's memory that nobody has open any more, from
+ * its last bucket on, which is the number of buckets then. Returns whether all is gone.
+ */
+bool ds_map_unmake(ds_arena *arena, void *at)
+{
+    ds_map map = {.arena = arena, .at = at};
+    int most = 1 + (int)(arena->guarded.room / 2048);
+    uint32_t buckets = mem_atomic_see32(&map.at->buckets), looked = 0;
+    map.evicts = mem_atomic_see32(&map.at->stamp.extra) & DS_MAP_EVICTS;
+    while (buckets > 0 && most > 0 && looked++ < BUCKETS && !arena->error) {
+        uint64_t *word = ds_map_bucket(&map, buckets - 1);
+        most = word ? clear(&map, word, most) : most;
+        if (most == 0 || (word && (uint32_t)mem_atomic_see64(word)))
+            break;
+        if ((buckets - 1) % DS_MAP_SEGMENT == 0) {
+            give_segments(&map, buckets);
+            return buckets == 1;
+        }
+        buckets--;
+    }
+    ds_put32(arena, &map.at->buckets, buckets);
+    return buckets == 0;
+}
+
+/* A key was read: it is moved to the end of the list if it is worth it. */
+void ds_map_used(ds_map *map, const ds_key *key, uint32_t tick)
+{
+    uint32_t behind = mem_atomic_see32(&map->at->tick) - tick;
+    if (behind == 0 || behind <= mem_atomic_see64(&map->at->totals.count) / 8)
+        return;
+    if (mem_atomic_see32(&map->arena->at->guard.word) || ds_arena_enter(map->arena, 0))
+        return;
+    uint32_t buckets = mem_atomic_see32(&map->at->buckets);
+    const uint64_t *word =
+        buckets > 1 ? ds_map_bucket(map, ds_map_index(key->hash, buckets)) : NULL;
+    uint32_t ref = word ? (uint32_t)mem_atomic_see64(word) : 0;
+    for (int i = 0; ref && i < STEPS; i++) {
+        ds_map_entry *entry = ds_map_entry_at(map, ref);
+        if (!entry)
+            break;
+        if (ds_map_compare(map, entry, key) == 0) {
+            ds_map_use_end(map, entry);
+            ds_map_use_begin(map, entry, ref);
+            break;
+        }
+        ref = mem_atomic_see32(&entry->next);
+    }
+    ds_arena_leave(map->arena);
+}

@@ -1,0 +1,386 @@
+/*
+ * A map: keys and their values, found without a lock.
+ *
+ * Layout: a header, and buckets in segments that tables lead to, so that there can be
+ * more of them without moving any. There are n buckets, one more with about every new
+ * key: the new one takes over the end of one chain (linear hashing). A chain is sorted by
+ * the hash's bits in reversed order, and by key: so its end is just what the new bucket
+ * takes over, and going through all buckets in reversed order goes through all keys in
+ * one order that stays while the map grows.
+ *
+ * Writers are inside the arena's guard. They make a bucket's count odd, change the chain
+ * and the entries in it, commit, and make the count even. Readers look at the count,
+ * walk, copy out, and look again: what they read counts only if it is the same and even.
+ * The writer's last store pairs with the reader's first load, and the reader's fence with
+ * the writer's after the first store. A block that was given back meanwhile has other
+ * bytes, but is within the arena, and the count has changed. Undoing a dead writer's
+ * change puts a count there that was never seen. A count that stays odd is a dead
+ * writer's: the reader goes into the guard, which undoes, and makes it even.
+ *
+ * Steps in a chain are limited, and so are keys and values by the arena's end.
+ */
+#include "ds/ds.h"
+
+#include <string.h>
+#include <sys/random.h>
+
+#define STEPS 100000 /* in a chain; more, and it goes round */
+#define SPINS 2000   /* before a bucket's writer is taken for dead */
+#define MENDED 100   /* times that it was, and is odd again: somebody scribbles */
+#define ROUNDS 10000 /* in which others change what is being read */
+#define SIZE_MOST (UINT64_C(1) << 31)
+
+static uint64_t mix(uint64_t a, uint64_t b)
+{
+    __uint128_t product = (__uint128_t)a * b;
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+static uint64_t load64(const uint8_t *bytes)
+{
+    uint64_t word;
+    memcpy(&word, bytes, sizeof word);
+    return word;
+}
+
+/* Up to eight bytes, each of which counts. */
+static uint64_t load_few(const uint8_t *bytes, size_t n)
+{
+    uint32_t low, high;
+    if (n < 4)
+        return n ? (uint64_t)bytes[0] << 16 | (uint64_t)bytes[n / 2] << 8 | bytes[n - 1]
+                 : 0;
+    memcpy(&low, bytes, sizeof low);
+    memcpy(&high, bytes + n - sizeof high, sizeof high);
+    return (uint64_t)high << 32 | low;
+}
+
+/* Multiplications that fold, over eight bytes at a time, the last of which may overlap
+ * those before. Part of the layout. */
+static uint32_t hash_of(uint64_t seed, const uint8_t *bytes, size_t n, uint32_t kind)
+{
+    uint64_t hash = mix(seed ^ UINT64_C(0x9e3779b97f4a7c15), (n << 2 | kind) + seed);
+    const uint8_t *end = bytes + n;
+    for (; end - bytes > 8; bytes += 8)
+        hash = mix(hash ^ load64(bytes), UINT64_C(0xd6e8feb86659fd93));
+    uint64_t last = n > 8 ? load64(end - 8) : load_few(bytes, n);
+    hash = mix(hash ^ last, UINT64_C(0xa0761d6478bd642f));
+    return (uint32_t)(hash ^ hash >> 32);
+}
+
+ds_key ds_map_key(const ds_map *map, ds_key_kind kind, const void *bytes, size_t size)
+{
+    return (ds_key){
+        .hash = hash_of(map->seed, bytes, size, kind),
+        .word = (uint32_t)kind << 30 | (uint32_t)size,
+        .bytes = bytes,
+    };
+}
+
+static uint32_t reversed(uint32_t x)
+{
+    x = (x >> 1 & 0x55555555u) | (x & 0x55555555u) << 1;
+    x = (x >> 2 & 0x33333333u) | (x & 0x33333333u) << 2;
+    x = (x >> 4 & 0x0f0f0f0fu) | (x & 0x0f0f0f0fu) << 4;
+    return __builtin_bswap32(x);
+}
+
+/* How many bits of the hash it takes to tell n buckets apart. */
+static unsigned bits_of(uint32_t buckets)
+{
+    return 32 - (unsigned)__builtin_clz(buckets - 1);
+}
+
+uint32_t ds_map_index(uint32_t hash, uint32_t buckets)
+{
+    uint32_t mask = (1u << bits_of(buckets)) - 1, index = hash & mask;
+    return index < buckets ? index : index & mask >> 1;
+}
+
+/* The bucket's word, or NULL when what leads there makes no sense. */
+uint64_t *ds_map_bucket(const ds_map *map, uint32_t index)
+{
+    uint32_t per_table = DS_MAP_SEGMENT * DS_MAP_TABLE;
+    if (index / per_table >= DS_MAP_TABLES)
+        return NULL;
+    uint32_t ref = mem_atomic_see32(&map->at->table[index / per_table]);
+    const uint32_t *table =
+        ref ? ds_heap_at(map->arena, ref, DS_MAP_TABLE * sizeof *table) : NULL;
+    if (!table)
+        return NULL;
+    ref = mem_atomic_see32(&table[index / DS_MAP_SEGMENT % DS_MAP_TABLE]);
+    uint64_t *segment =
+        ref ? ds_heap_at(map->arena, ref, DS_MAP_SEGMENT * sizeof *segment) : NULL;
+    return segment ? &segment[index % DS_MAP_SEGMENT] : NULL;
+}
+
+ds_map_entry *ds_map_entry_at(const ds_map *map, uint32_t ref)
+{
+    return ds_heap_at(map->arena, ref,
+                      sizeof(ds_map_entry) + (map->evicts ? sizeof(ds_map_use) : 0));
+}
+
+/* Where an entry's key lies, if that and more bytes behind it are within the arena. */
+uint8_t *ds_map_key_at(const ds_map *map, const ds_map_entry *entry, uint32_t key,
+                       size_t more)
+{
+    uint64_t offset =
+        (uint64_t)((const uint8_t *)entry - (const uint8_t *)map->arena->at) +
+        sizeof *entry + (map->evicts ? sizeof(ds_map_use) : 0);
+    return ds_arena_at(map->arena, offset, ds_key_room(key) + more);
+}
+
+/* Less than, equal to, or more than 0, as entries stand in their chain. */
+int ds_map_compare(const ds_map *map, const ds_map_entry *entry, const ds_key *key)
+{
+    uint32_t hash = mem_atomic_see32(&entry->hash), word = mem_atomic_see32(&entry->key);
+    if (hash != key->hash)
+        return reversed(hash) < reversed(key->hash) ? -1 : 1;
+    if (word != key->word)
+        return word < key->word ? -1 : 1;
+    const uint8_t *bytes = ds_map_key_at(map, entry, word, 0);
+    return bytes ? memcmp(bytes, key->bytes, ds_key_size(word)) : 1;
+}
+
+bool ds_map_expired(uint64_t expires)
+{
+    return expires && (uint64_t)os_clock_now() >= expires;
+}
+
+/* A bucket that is read: its word, as it was before. */
+typedef struct reading {
+    uint64_t *word, before;
+    uint32_t buckets;
+} reading;
+
+static int begin(ds_map *map, uint32_t hash, reading *r)
+{
+    for (int spins = 0, mended = 0; mended < MENDED; spins++) {
+        r->buckets = mem_atomic_load32(&map->at->buckets);
+        r->word =
+            r->buckets > 1 ? ds_map_bucket(map, ds_map_index(hash, r->buckets)) : NULL;
+        if (!r->word)
+            return -EBADMSG;
+        r->before = mem_atomic_load64(r->word);
+        if (!(r->before >> 32 & 1))
+            return 0;
+        if (spins < SPINS)
+            os_wait_pause();
+        else {
+            int error = ds_map_mend(map, r->word);
+            if (error)
+                return error;
+            spins = 0;
+            mended++;
+        }
+    }
+    return -EBUSY;
+}
+
+/* Whether nothing was changed since; also where it was found that there is nothing. */
+static bool holds(const ds_map *map, const reading *r, bool found)
+{
+    mem_atomic_order_loads();
+    return mem_atomic_see64(r->word) == r->before &&
+           (found || mem_atomic_see32(&map->at->buckets) == r->buckets);
+}
+
+static void describe(const ds_map_entry *entry, ds_map_found *found)
+{
+    uint32_t size = mem_atomic_see32(&entry->size);
+    found->version = mem_atomic_see64(&entry->version);
+    found->expires = mem_atomic_see64(&entry->expires);
+    found->key = mem_atomic_see32(&entry->key);
+    found->pending = size & DS_MAP_PENDING;
+    found->size = size & ~DS_MAP_PENDING;
+}
+
+/*
+ * Copies the value behind the key, and the key in front of it if that is wanted, too.
+ * False when it does not fit; buffer->size is how much there is.
+ */
+static bool copy(const ds_map *map, const ds_map_entry *entry, const ds_map_found *found,
+                 bool with_key, ds_buffer *buffer)
+{
+    size_t key = with_key ? ds_key_size(found->key) : 0;
+    buffer->size = key + found->size;
+    if (buffer->size > buffer->room)
+        return false;
+    const uint8_t *bytes = ds_map_key_at(map, entry, found->key, found->size);
+    if (!bytes)
+        return true; /* and the count has changed, or it is scribble */
+    memcpy(buffer->bytes, bytes, key);
+    memcpy(buffer->bytes + key, bytes + ds_key_room(found->key), found->size);
+    return true;
+}
+
+static bool is_whole(const ds_map *map, const ds_map_entry *entry,
+                     const ds_map_found *found)
+{
+    return ds_map_key_at(map, entry, found->key, found->size) != NULL;
+}
+
+/* The entry of a key, or NULL. */
+static const ds_map_entry *look_up(const ds_map *map, const reading *r, const ds_key *key)
+{
+    uint32_t ref = (uint32_t)r->before;
+    for (int i = 0; ref && i < STEPS; i++) {
+        const ds_map_entry *entry = ds_map_entry_at(map, ref);
+        if (!entry)
+            return NULL;
+        if (mem_atomic_see32(&entry->hash) == key->hash &&
+            ds_map_compare(map, entry, key) == 0)
+            return entry;
+        ref = mem_atomic_see32(&entry->next);
+    }
+    return NULL;
+}
+
+/*
+ * Copies a key's value: -ENOENT when it is absent, expired, or being computed, which
+ * found->pending tells; -ENOBUFS when the buffer has too little room. Without a buffer
+ * only what is said of it.
+ */
+int ds_map_get(ds_map *map, const ds_key *key, ds_buffer *buffer, ds_map_found *found)
+{
+    for (int i = 0; i < ROUNDS; i++) {
+        reading r;
+        int error = begin(map, key->hash, &r);
+        if (error)
+            return error;
+        const ds_map_entry *entry = look_up(map, &r, key);
+        bool fits = true, whole = true;
+        uint32_t tick = 0;
+        if (entry) {
+            describe(entry, found);
+            fits = !buffer || copy(map, entry, found, false, buffer);
+            whole = is_whole(map, entry, found);
+            if (map->evicts)
+                tick = mem_atomic_see32(&((const ds_map_use *)(entry + 1))->tick);
+        }
+        if (!holds(map, &r, entry))
+            continue;
+        if (!entry) {
+            *found = (ds_map_found){0};
+            return -ENOENT;
+        }
+        if (!whole)
+            return -EBADMSG;
+        if (found->pending || ds_map_expired(found->expires))
+            return -ENOENT;
+        if (map->evicts)
+            ds_map_used(map, key, tick);
+        return fits ? 0 : -ENOBUFS;
+    }
+    return -EBUSY;
+}
+
+/* The first entry behind a key, or of at least the reversed hash, that is to be seen. */
+static const ds_map_entry *next_in(const ds_map *map, const reading *r, uint32_t least,
+                                   const ds_key *after, ds_map_found *found)
+{
+    uint32_t ref = (uint32_t)r->before;
+    for (int i = 0; ref && i < STEPS; i++) {
+        const ds_map_entry *entry = ds_map_entry_at(map, ref);
+        if (!entry)
+            return NULL;
+        describe(entry, found);
+        bool behind = after ? ds_map_compare(map, entry, after) > 0
+                            : reversed(mem_atomic_see32(&entry->hash)) >= least;
+        if (behind && !found->pending && !ds_map_expired(found->expires))
+            return entry;
+        ref = mem_atomic_see32(&entry->next);
+    }
+    return NULL;
+}
+
+/* The reversed hash with which the next bucket begins, or 0 behind the last one. */
+static uint32_t behind(uint32_t hash, uint32_t buckets)
+{
+    unsigned bits = bits_of(buckets);
+    uint32_t half = 1u << (bits - 1), index = hash & (half * 2 - 1);
+    if (index >= buckets || (index < half && index + half >= buckets))
+        bits--; /* this bucket has not been split yet */
+    uint32_t span = bits ? 1u << (32 - bits) : 0;
+    return (reversed(hash) & ~(span - 1)) + span;
+}
+
+/*
+ * Copies the next key and its value, in an order that stays while others change the map:
+ * -ENOENT behind the last one. Keys that stay there are all seen.
+ */
+int ds_map_next(ds_map *map, const ds_key *after, ds_buffer *buffer, ds_map_found *found)
+{
+    uint32_t least = after ? reversed(after->hash) : 0;
+    for (int i = 0; i < ROUNDS;) {
+        reading r;
+        int error = begin(map, reversed(least), &r);
+        if (error)
+            return error;
+        const ds_map_entry *entry = next_in(map, &r, least, after, found);
+        bool fits = !entry || copy(map, entry, found, true, buffer);
+        bool whole = !entry || is_whole(map, entry, found);
+        if (!holds(map, &r, entry)) {
+            i++;
+            continue;
+        }
+        if (entry)
+            return !whole ? -EBADMSG : fits ? 0 : -ENOBUFS;
+        i = 0;
+        after = NULL;
+        least = behind(reversed(least), r.buckets);
+        if (least == 0)
+            return -ENOENT;
+    }
+    return -EBUSY;
+}
+
+static bool add_segment(ds_arena *arena, uint32_t *to, size_t bytes)
+{
+    uint32_t ref = ds_heap_take(arena, bytes);
+    void *at = ref ? ds_heap_at(arena, ref, bytes) : NULL;
+    if (at)
+        memset(at, 0, bytes);
+    *to = ref;
+    return at != NULL;
+}
+
+/* Of an object that is being made: see ds_wanted. */
+void ds_map_make(ds_arena *arena, void *where, const void *options)
+{
+    const ds_map_options *wanted = options;
+    ds_map_memory *at = where;
+    uint32_t table, segment;
+    if (!add_segment(arena, &table, DS_MAP_TABLE * sizeof(uint32_t)) ||
+        !add_segment(arena, &segment, DS_MAP_SEGMENT * sizeof(uint64_t)))
+        return;
+    memset((uint8_t *)at + sizeof at->stamp, 0, sizeof *at - sizeof at->stamp);
+    if (getrandom(&at->seed, sizeof at->seed, GRND_NONBLOCK) != sizeof at->seed)
+        at->seed = (uint64_t)os_clock_now();
+    at->limit = wanted->limit;
+    at->buckets = DS_MAP_SEGMENT;
+    at->table[0] = table;
+    *(uint32_t *)ds_heap_at(arena, table, sizeof table) = segment;
+    for (int i = 0; i < DS_MAP_STRIPES; i++)
+        sync_eventcount_make(&at->changed[i]);
+    sync_eventcount_make(&at->any);
+    mem_stamp_finish(&at->stamp, DS_MAP, DS_VERSION, sizeof *at,
+                     wanted->evicts ? DS_MAP_EVICTS : 0);
+}
+
+int ds_map_open(const ds_object *object, ds_map *map)
+{
+    ds_map_memory *at = object->at;
+    if (object->size < sizeof *at)
+        return -EBADMSG;
+    int error = mem_stamp_check(&at->stamp, DS_MAP, DS_VERSION, 0);
+    if (error)
+        return error;
+    map->arena = object->arena;
+    map->at = at;
+    map->seed = mem_atomic_load64(&at->seed);
+    map->limit = mem_atomic_load64(&at->limit);
+    map->evicts = mem_atomic_load32(&at->stamp.extra) & DS_MAP_EVICTS;
+    map->touched = 0;
+    return 0;
+}

@@ -1,0 +1,174 @@
+/*
+ * Maps. Part of ds.h.
+ */
+#ifndef LSHM_DS_HASHMAP_H
+#define LSHM_DS_HASHMAP_H
+
+#include "ds/ds.h"
+
+#pragma GCC visibility push(hidden)
+
+/*
+ * hashmap.c: keys and their values, found without a lock
+ *
+ * A bucket is a word: the first entry's block below, and above it a count that is odd
+ * while the chain changes. Buckets lie in segments, and those in tables.
+ */
+#define DS_MAP_SEGMENT 512 /* buckets */
+#define DS_MAP_TABLE 512   /* segments */
+#define DS_MAP_TABLES 128
+#define DS_MAP_STRIPES 8 /* of keys, for those who wait for a change */
+#define DS_MAP_EVICTS 1u /* what the stamp's extra says */
+#define DS_MAP_LARGE 4096
+#define DS_MAP_PENDING 0x80000000u /* in an entry's size: the value is being computed */
+#define DS_MAP_TOUCHED 256         /* buckets that one step can change */
+#define DS_MAP_KEEP UINT64_MAX     /* as an expiry: the one that there is */
+
+typedef struct ds_map_memory {
+    mem_stamp stamp;
+    uint32_t unused[2];
+    uint64_t seed;
+    uint64_t limit; /* bytes that entries may take, 0 for as many as there is room for */
+    uint64_t spare[2];
+    uint32_t buckets; /* how many there are; readers want this line at rest */
+    uint32_t more[15];
+    struct ds_map_totals {
+        uint64_t count;   /* keys */
+        uint64_t used;    /* bytes of their entries */
+        uint64_t version; /* of the last change */
+    } totals;
+    uint32_t oldest, newest; /* used least recently, and most */
+    uint32_t tick;           /* which goes up with every use that is noted */
+    uint32_t mortal;         /* keys with an expiry, at most */
+    uint32_t swept;          /* the bucket where looking for expired ones goes on */
+    uint32_t last[5];
+    uint32_t table[DS_MAP_TABLES];
+    sync_eventcount changed[DS_MAP_STRIPES]; /* some of the keys */
+    sync_eventcount any;
+} ds_map_memory;
+
+_Static_assert(offsetof(ds_map_memory, buckets) == DS_LINE &&
+                   offsetof(ds_map_memory, totals) == 2 * DS_LINE &&
+                   offsetof(ds_map_memory, table) == 3 * DS_LINE,
+               "a layout in shared memory");
+
+typedef struct ds_map_entry {
+    uint32_t next; /* in the bucket */
+    uint32_t hash;
+    uint32_t key;  /* kind above, size below */
+    uint32_t size; /* of the value, and DS_MAP_PENDING */
+    uint64_t version;
+    uint64_t expires; /* CLOCK_MONOTONIC, in nanoseconds; 0 never */
+} ds_map_entry;       /* then a ds_map_use if the map evicts, the key, and the value */
+
+typedef struct ds_map_use {
+    uint32_t older, newer; /* entries */
+    uint32_t tick;
+    uint32_t unused;
+} ds_map_use;
+
+_Static_assert(sizeof(ds_map_entry) == 32 && sizeof(ds_map_use) == 16, "layouts");
+
+typedef enum ds_key_kind { DS_KEY_STRING, DS_KEY_INTEGER, DS_KEY_BOOLEAN } ds_key_kind;
+
+#define DS_KEY_MOST ((1u << 20) - 1) /* bytes */
+
+typedef struct ds_key {
+    uint32_t hash;
+    uint32_t word; /* kind above, size below */
+    const void *bytes;
+} ds_key;
+
+typedef struct ds_map { /* this process's */
+    ds_arena *arena;
+    ds_map_memory *at;
+    uint64_t seed, limit;
+    bool evicts;
+    uint32_t touched; /* buckets, by what goes on inside the guard */
+    uint64_t *word[DS_MAP_TOUCHED];
+} ds_map;
+
+typedef struct ds_map_options {
+    bool evicts;
+    uint64_t limit;
+} ds_map_options;
+
+typedef struct ds_map_found {
+    uint64_t version, expires;
+    size_t size;      /* of the value */
+    uint32_t key;     /* of ds_map_next: as in an entry */
+    uint32_t pending; /* it is being computed, by whose identity is the value */
+} ds_map_found;
+
+void ds_map_make(ds_arena *arena, void *at, const void *options);
+int ds_map_open(const ds_object *object, ds_map *map);
+ds_key ds_map_key(const ds_map *map, ds_key_kind kind, const void *bytes, size_t size);
+int ds_map_get(ds_map *map, const ds_key *key, ds_buffer *buffer, ds_map_found *found);
+int ds_map_next(ds_map *map, const ds_key *after, ds_buffer *buffer, ds_map_found *found);
+uint64_t *ds_map_bucket(const ds_map *map, uint32_t index);
+uint32_t ds_map_index(uint32_t hash, uint32_t buckets);
+ds_map_entry *ds_map_entry_at(const ds_map *map, uint32_t ref);
+uint8_t *ds_map_key_at(const ds_map *map, const ds_map_entry *entry, uint32_t key,
+                       size_t more);
+int ds_map_compare(const ds_map *map, const ds_map_entry *entry, const ds_key *key);
+bool ds_map_expired(uint64_t expires);
+
+static inline size_t ds_key_size(uint32_t word)
+{
+    return word & DS_KEY_MOST;
+}
+
+/* The key's bytes with what fills them up to the value. */
+static inline size_t ds_key_room(uint32_t word)
+{
+    return (ds_key_size(word) + 7) / 8 * 8;
+}
+
+/* bucket.c: chains that change under the eyes of readers */
+bool ds_map_touch(ds_map *map, uint64_t *word);
+int ds_map_finish(ds_map *map);
+int ds_map_mend(ds_map *map, uint64_t *word);
+void ds_map_link(ds_map *map, uint64_t *word, ds_map_entry *before, uint32_t ref);
+void ds_map_widen(ds_map *map);
+
+/* change.c: changes of one key, or of several in one step */
+typedef struct ds_map_old {
+    const ds_map_entry *entry; /* NULL when the key is absent */
+    const uint8_t *value;
+    size_t size;
+    uint64_t version; /* 0 when absent */
+    uint64_t owner;   /* who computes it, or 0 */
+} ds_map_old;
+
+#define DS_MAP_DELETE 1
+#define DS_MAP_LEAVE 2
+
+typedef struct ds_map_change {
+    ds_key key;
+    ds_bytes value;
+    uint64_t expires;
+    bool pending; /* the value is the identity of who computes it */
+    /* What to do, inside the guard: 0 for putting the value, DS_MAP_DELETE, DS_MAP_LEAVE
+     * to go on with the next change, or -errno to leave all as it is. NULL puts it. */
+    int (*decide)(struct ds_map_change *change, const ds_map_old *old);
+    void *context;
+    uint64_t fresh;   /* with DS_MAP_KEEP: the expiry of a key that was absent */
+    uint64_t version; /* of the change, when it was made */
+    uint32_t block;   /* a private one, with the value in it already */
+} ds_map_change;
+
+int ds_map_apply(ds_map *map, ds_map_change *changes, size_t n, int64_t deadline);
+void ds_map_remove(ds_map *map, uint64_t *word, ds_map_entry *before, ds_map_entry *entry,
+                   uint32_t ref);
+
+/* evict.c: keys that go to make room: those that expired, those not used for longest */
+int ds_map_evict(ds_map *map, size_t bytes, int64_t deadline);
+int ds_map_expire(ds_map *map, int64_t deadline);
+bool ds_map_unmake(ds_arena *arena, void *at);
+void ds_map_used(ds_map *map, const ds_key *key, uint32_t tick);
+void ds_map_use_begin(ds_map *map, ds_map_entry *entry, uint32_t ref);
+void ds_map_use_end(ds_map *map, ds_map_entry *entry);
+
+#pragma GCC visibility pop
+
+#endif

@@ -1,0 +1,69 @@
+/*
+ * Blocks that are only their process's yet: taken in one step, filled without the guard,
+ * and published in another, or given back.
+ *
+ * Between the two steps the arena has them on a list with their owner. If that dies, they
+ * are free again once somebody reaps it: a block is nobody's at no instant.
+ */
+#include "ds/ds.h"
+
+#include <errno.h>
+
+static int slot_of(const ds_arena *arena, uint32_t ref)
+{
+    for (int i = 0; i < DS_ARENA_PRIVATE; i++) {
+        if (mem_atomic_see32(&arena->at->private[i].ref) == ref)
+            return i;
+    }
+    return -1;
+}
+
+static int try_take(ds_arena *arena, size_t bytes, int64_t deadline, uint32_t *ref)
+{
+    int error = ds_arena_enter(arena, deadline);
+    if (error)
+        return error;
+    int slot = slot_of(arena, 0);
+    *ref = ds_heap_take(arena, bytes);
+    if (slot < 0)
+        arena->error = -EAGAIN;
+    else {
+        ds_put64(arena, &arena->at->private[slot].owner, os_thread_leader());
+        ds_put32(arena, &arena->at->private[slot].ref, *ref);
+    }
+    return ds_arena_leave(arena);
+}
+
+/* -EAGAIN when there are too many such blocks just now, -ENOSPC when memory is full. */
+int ds_private_take(ds_arena *arena, size_t bytes, int64_t deadline, uint32_t *ref)
+{
+    int error = try_take(arena, bytes, deadline, ref);
+    if (error != -ENOSPC && error != -EAGAIN)
+        return error;
+    int grown = error == -ENOSPC ? ds_arena_grow(arena, bytes, deadline) : 0;
+    if (grown || error == -EAGAIN)
+        grown = ds_arena_reap(arena, deadline);
+    return grown ? grown : try_take(arena, bytes, deadline, ref);
+}
+
+/* Inside the guard, with what makes it known: it is everybody's. */
+void ds_private_publish(ds_arena *arena, uint32_t ref)
+{
+    int slot = ref ? slot_of(arena, ref) : -1;
+    if (slot >= 0)
+        ds_put32(arena, &arena->at->private[slot].ref, 0);
+}
+
+/* -ENOENT when it is no private block. */
+int ds_private_give(ds_arena *arena, uint32_t ref, int64_t deadline)
+{
+    int error = ds_arena_enter(arena, deadline);
+    if (error)
+        return error;
+    if (ref == 0 || slot_of(arena, ref) < 0)
+        arena->error = -ENOENT;
+    ds_private_publish(arena, ref);
+    if (!arena->error)
+        ds_heap_give(arena, ref);
+    return ds_arena_leave(arena);
+}
