@@ -7,7 +7,9 @@
 #include <string.h>
 
 /***
-What a value is in shared memory: MessagePack, which other languages read.
+What a value is in shared memory: MessagePack, which other languages read. A string is
+`str` if it is UTF-8, else `bin`; a table whose keys are 1 to n is an array, any other a
+map, the empty one an array. Metatables are not looked at.
 @function encode
 @param value nil, boolean, integer, float, string or a table of these
 @treturn string the bytes
