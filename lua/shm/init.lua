@@ -56,6 +56,8 @@ M.arena = require("shm.arena").open
 
 --- The methods of maps, which are arenas' objects.
 M.map = require "shm.map"
+--- Topics in regions: each subscriber gets every message. `create`, `attach`, `open`, `size`.
+M.topic = sync.topic
 
 --- Waits for any of several mutexes, semaphores and events: `wait_any(objects, timeout)`.
 M.wait_any = sync.wait_any

@@ -325,6 +325,22 @@ static inline void bind_sync_check(lua_State *L, const bind_sync *self)
         bind_sync_faulted(L, self);
 }
 
+/* topic.c, subscriber.c: messages for all who listen; both begin as the above do */
+#define BIND_TOPIC "shm.topic"
+#define BIND_SUBSCRIBER "shm.subscriber"
+
+typedef struct bind_topic {
+    bind_sync sync;
+    ds_topic topic;
+} bind_topic;
+
+void bind_topic_options(lua_State *L, int arg, ds_topic_options *options);
+int bind_topic_attach(lua_State *L, mem_mapping *mapping, void *at, size_t room);
+int bind_topic_fail(lua_State *L, const ds_topic *topic, int error, const char *what,
+                    pid_t holder);
+int bind_subscriber_new(lua_State *L, const ds_topic *topic, bool oldest);
+void bind_subscriber_register(lua_State *L);
+
 /* hold.c: locks held for as long as a function runs, or a variable lives */
 typedef int (*bind_hold_take)(const sync_handle *handle, int64_t deadline,
                               sync_outcome *outcome);
@@ -355,6 +371,7 @@ void bind_counter_add(lua_State *L);
 void bind_condition_add(lua_State *L);
 void bind_barrier_add(lua_State *L);
 void bind_several_add(lua_State *L);
+void bind_topic_add(lua_State *L);
 void bind_chaos_open(lua_State *L);
 void bind_value_open(lua_State *L);
 

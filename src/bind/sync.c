@@ -339,4 +339,5 @@ void bind_sync_open(lua_State *L)
     bind_condition_add(L);
     bind_barrier_add(L);
     bind_several_add(L);
+    bind_topic_add(L);
 }

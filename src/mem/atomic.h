@@ -111,6 +111,23 @@ static inline void mem_atomic_publish64(uint64_t *word, uint64_t value)
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 
+/*
+ * For who overwrites what others read without a lock: what comes next is written after
+ * this is. Who reads copies first and then looks here: its fence pairs with this one, so
+ * that whoever has copied any of what was written next finds the value.
+ */
+static inline void mem_atomic_warn64(uint64_t *word, uint64_t value)
+{
+    __atomic_store_n(word, value, __ATOMIC_RELAXED);
+    __atomic_thread_fence(__ATOMIC_RELEASE);
+}
+
+static inline uint64_t mem_atomic_heed64(const uint64_t *word)
+{
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    return __atomic_load_n(word, __ATOMIC_RELAXED);
+}
+
 /* A number for people, or a hint: no other memory depends on it. */
 static inline void mem_atomic_note32(uint32_t *word, uint32_t value)
 {
