@@ -142,6 +142,11 @@ local LUA_SOURCES = {
   ["shm.chaos"] = "lua/shm/chaos.lua",
   ["shm"] = "lua/shm/init.lua",
 }
+local ring = assert(shm.anonymous(8192))
+local topic = assert(shm.topic.create(ring, 0, {capacity = 64}))
+local subscriber = assert(topic:subscribe())
+HANDLES["shm.topic"], HANDLES["shm.subscriber"] = topic, subscriber
+MODULES["shm.topic.module"] = shm.topic
 for kind, object in pairs(objects) do
   HANDLES["shm." .. kind] = object
   MODULES["shm." .. kind .. ".module"] = shm[kind]
@@ -246,6 +251,9 @@ describe("the interface", function()
 
   lazy_teardown(function()
     for _, object in pairs(objects) do
+      object:close()
+    end
+    for _, object in pairs {subscriber, topic, ring} do
       object:close()
     end
     for _, object in pairs {places, region, one, other, signals, handle, link, semaphore,

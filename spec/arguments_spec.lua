@@ -74,6 +74,9 @@ local WRONG = {
   mutex_options = {true, 1, "x", {recursive = 1}, {journal = -1}, {journal = 1.5}, {x = 1}},
   rwlock_options = {true, 1, "x", {recursive = true}, {journal = -1}, {journal = 1 << 31}},
   event_options = {true, 1, "x", {manual = 1}, {x = 1}},
+  topic_options = {true, 1, "x", {capacity = 63}, {capacity = (1 << 30) + 1}, {subscribers = 0},
+                   {subscribers = 4097}, {overflow = "reject"}, {overflow = 1}, {x = 1}},
+  from = {true, 1, "x", {from = "now"}, {from = 1}, {x = 1}},
   some = {true, "1", {}, 1.5, 0, -1, 1 << 31},
   any_integer = {true, "1", {}, 1.5, NAN},
   value31 = {true, "1", {}, 1.5, NAN, -1, 1 << 31},
@@ -175,6 +178,10 @@ local FUNCTIONS = {
   ["shm.counter"] = with_pollable(object {
     add = {{"any_integer", 1, "n"}}, get = {}, set = {{"integer", 1, "value"}},
     wait = {{"integer", 1, "least"}, {"timeout", 0}}}),
+  ["shm.topic"] = {
+    publish = {{"anything", 1, "value", {print, io.stdout, {{print}}}}, {"timeout", 0}},
+    subscribe = {{"from", {}, ""}}, subscribers = {}, close = {}, remove = {}},
+  ["shm.subscriber"] = with_pollable {next = {{"timeout", 0}}, try = {}, lost = {}},
   [R] = region_functions(),
   ["shm.sysv.segment"] = {stat = {}, remove = {}, close = {}},
   ["shm.sysv.semaphores"] = {stat = {}, remove = {}, close = {}},
@@ -239,6 +246,7 @@ local MODULES = {
   ["shm.condition"] = object_module(),
   ["shm.barrier"] = object_module {"parties", 2},
   ["shm.counter"] = object_module {"any_integer", 0, "value"},
+  ["shm.topic"] = object_module {"topic_options", {}, ""},
   ["shm.posix"] = {
     open = {{"path", "."}, {"fd", 0, "flags"}, {"optional", 0, "mode"}},
     shm_open = {{"path", "/x", "name"}, {"fd", 0, "flags"}, {"optional", 0, "mode"}},
@@ -320,6 +328,8 @@ for _, kind in ipairs(OBJECTS) do
   LOADED["shm." .. kind] = shm[kind]
 end
 
+LOADED["shm.topic"] = shm.topic
+
 local function open_all()
   local id = assert(sysv.shmget(sysv.IPC_PRIVATE, SIZE, sysv.IPC_CREAT))
   local sem = assert(sysv.semget(sysv.IPC_PRIVATE, 1, sysv.IPC_CREAT))
@@ -343,6 +353,9 @@ local function open_all()
     all["shm." .. kind] = assert(shm[kind].create(places, i * 1024 - 1024,
                                                   table.unpack(parties)))
   end
+  local ring <close> = assert(shm.anonymous(8192))
+  all["shm.topic"] = assert(shm.topic.create(ring, 0, {capacity = 64}))
+  all["shm.subscriber"] = assert(all["shm.topic"]:subscribe())
   queue:remove()
   id:remove()
   sem:remove()

@@ -15,6 +15,7 @@
 ---@field condition shm.condition.module
 ---@field barrier shm.barrier.module
 ---@field counter shm.counter.module
+---@field topic shm.topic.module
 ---@field value shm.value
 local shm = {}
 

@@ -325,20 +325,12 @@ static inline void bind_sync_check(lua_State *L, const bind_sync *self)
         bind_sync_faulted(L, self);
 }
 
-/* topic.c, subscriber.c: messages for all who listen; both begin as the above do */
-#define BIND_TOPIC "shm.topic"
-#define BIND_SUBSCRIBER "shm.subscriber"
-
-typedef struct bind_topic {
-    bind_sync sync;
-    ds_topic topic;
-} bind_topic;
-
+/* topic.c, subscriber.c: messages for all who listen */
 void bind_topic_options(lua_State *L, int arg, ds_topic_options *options);
 int bind_topic_attach(lua_State *L, mem_mapping *mapping, void *at, size_t room);
 int bind_topic_fail(lua_State *L, const ds_topic *topic, int error, const char *what,
                     pid_t holder);
-int bind_subscriber_new(lua_State *L, const ds_topic *topic, bool oldest);
+int bind_subscriber_push(lua_State *L, const ds_topic *topic, bool oldest);
 void bind_subscriber_register(lua_State *L);
 
 /* hold.c: locks held for as long as a function runs, or a variable lives */

@@ -2,29 +2,26 @@
  * shm.subscriber: who listens to a topic.
  *
  * It begins with an eventcount's handle, so that it can be waited for beside others. What
- * it gets is copied into memory of its own first, as what lies in the topic may be
- * overwritten meanwhile, and becomes a value then.
+ * it gets is copied into a buffer of its own first, as what lies in the topic may be
+ * overwritten meanwhile, and becomes a value then. The buffer is its user value. While a
+ * table is made of it, finalizers may run that use or close the very subscriber: so it is
+ * kept on the stack and marked busy, and whoever finds that takes another.
  */
 #include "bind/bind.h"
 
 #include <errno.h>
-#include <stdlib.h>
 
+#define TYPE "shm.subscriber"
 #define ROOM 256 /* bytes at first */
 
 typedef struct bind_subscriber {
     bind_sync sync;
     ds_subscriber subscriber;
-    ds_buffer buffer;
+    ds_buffer buffer; /* its bytes are user value 1 */
+    bool busy;
 } bind_subscriber;
 
-static int bind_value_decode(lua_State *L, const void *bytes, size_t size)
-{
-    lua_pushlstring(L, bytes, size);
-    return 0;
-}
-
-static void release(bind_subscriber *self)
+static void release(lua_State *L, bind_subscriber *self)
 {
     mem_mapping *mapping = self->sync.handle.mapping;
     if (self->sync.notice)
@@ -36,20 +33,34 @@ static void release(bind_subscriber *self)
             mem_fault_end(mapping); /* there is none to let go of */
     }
     sync_handle_close(&self->sync.handle);
-    free(self->buffer.bytes);
     self->buffer = (ds_buffer){0};
+    lua_pushnil(L);
+    lua_setiuservalue(L, 1, 1);
+}
+
+/* Another buffer for the subscriber at the index, of so many bytes at least. */
+static void renew(lua_State *L, int index, bind_subscriber *self, size_t least)
+{
+    size_t room = self->buffer.room ? self->buffer.room : ROOM;
+    while (room < least)
+        room *= 2;
+    uint8_t *bytes = lua_newuserdatauv(L, room, 0);
+    lua_setiuservalue(L, index, 1);
+    self->buffer.bytes = bytes;
+    self->buffer.room = room;
+    self->busy = false;
 }
 
 /* Pushes a subscriber, or why there is none. */
-int bind_subscriber_new(lua_State *L, const ds_topic *topic, bool oldest)
+int bind_subscriber_push(lua_State *L, const ds_topic *topic, bool oldest)
 {
-    bind_subscriber *self = lua_newuserdatauv(L, sizeof *self, 0);
+    const bind_sync *owner = lua_touserdata(L, 1);
+    bind_subscriber *self = lua_newuserdatauv(L, sizeof *self, 1);
     *self = (bind_subscriber){.sync.notice = NULL};
-    luaL_setmetatable(L, BIND_SUBSCRIBER);
-    self->buffer.bytes = malloc(ROOM);
-    if (!self->buffer.bytes)
-        return bind_topic_fail(L, topic, -ENOMEM, "topic.subscribe", 0);
-    self->buffer.room = ROOM;
+    luaL_setmetatable(L, TYPE);
+    renew(L, lua_gettop(L), self, ROOM);
+    if (!owner->handle.mapping) /* a finalizer has closed it */
+        bind_sync_bad(L, owner);
     pid_t holder = 0;
     int error = ds_subscriber_open(&self->subscriber, topic, oldest, &holder);
     if (!error)
@@ -71,19 +82,6 @@ static bind_subscriber *self_of(lua_State *L, int arguments)
     return self;
 }
 
-static int enlarge(ds_buffer *buffer)
-{
-    size_t room = buffer->room;
-    while (room < buffer->size)
-        room *= 2;
-    uint8_t *bytes = realloc(buffer->bytes, room);
-    if (!bytes)
-        return -ENOMEM;
-    buffer->bytes = bytes;
-    buffer->room = room;
-    return 0;
-}
-
 static int fail(lua_State *L, const bind_subscriber *self, int error, const char *what,
                 pid_t holder)
 {
@@ -92,28 +90,59 @@ static int fail(lua_State *L, const bind_subscriber *self, int error, const char
     return bind_topic_fail(L, &self->subscriber.topic, error, what, holder);
 }
 
+/* Arrays and maps, of which MessagePack has several forms: others' making runs no code
+ * before all bytes are used. */
+static bool is_table(const ds_buffer *buffer)
+{
+    uint8_t first = buffer->bytes[0];
+    return (first & 0xe0) == 0x80 || (first & 0xfc) == 0xdc;
+}
+
+static int decode(lua_State *L, bind_subscriber *self)
+{
+    if (self->buffer.size == 0 || !is_table(&self->buffer))
+        return bind_value_decode(L, self->buffer.bytes, self->buffer.size);
+    const uint8_t *bytes = self->buffer.bytes;
+    lua_settop(L, 1);
+    lua_getiuservalue(L, 1, 1);
+    self->busy = true;
+    int error = bind_value_decode(L, bytes, self->buffer.size);
+    if (self->buffer.bytes == bytes)
+        self->busy = false;
+    return error;
+}
+
+/* What is rare: there is none yet, the buffer is too small, or lent. */
+static LSHM_RARE int next_slowly(lua_State *L, bind_subscriber *self, lua_Number seconds,
+                                 int error, pid_t *holder)
+{
+    int64_t deadline = seconds < 0    ? OS_CLOCK_FOREVER
+                       : seconds == 0 ? 0
+                                      : os_clock_deadline(seconds);
+    while (error == -EAGAIN || error == -ENOBUFS) {
+        if (error == -EAGAIN && deadline == 0)
+            return -ETIMEDOUT;
+        if (error == -ENOBUFS)
+            renew(L, 1, self, self->buffer.size);
+        if (!self->sync.handle.mapping) /* a finalizer has closed it */
+            bind_sync_bad(L, &self->sync);
+        error = ds_subscriber_next(&self->subscriber, &self->sync.handle, deadline,
+                                   &self->buffer, holder);
+    }
+    return error;
+}
+
 /* The next message, for which it waits so many seconds, or for ever if less than 0. */
 static int next(lua_State *L, bind_subscriber *self, lua_Number seconds, const char *what)
 {
     pid_t holder = 0;
-    int error = ds_subscriber_try(&self->subscriber, &self->buffer, &holder);
-    if (__builtin_expect(error != 0, 0)) {
-        int64_t deadline = seconds < 0    ? OS_CLOCK_FOREVER
-                           : seconds == 0 ? 0
-                                          : os_clock_deadline(seconds);
-        while (error == -EAGAIN || error == -ENOBUFS) {
-            if (error == -EAGAIN && deadline == 0)
-                error = -ETIMEDOUT;
-            else if (error == -ENOBUFS)
-                error = enlarge(&self->buffer);
-            if (error == 0 || error == -EAGAIN)
-                error = ds_subscriber_next(&self->subscriber, &self->sync.handle,
-                                           deadline, &self->buffer, &holder);
-        }
-    }
+    int error = self->busy ? -ENOBUFS
+                           : ds_subscriber_try(&self->subscriber, &self->buffer, &holder);
+    if (__builtin_expect(error != 0, 0))
+        error = next_slowly(L, self, seconds, error, &holder);
     bind_sync_check(L, &self->sync);
     if (!error)
-        error = bind_value_decode(L, self->buffer.bytes, self->buffer.size);
+        error = decode(L, self);
     return error ? fail(L, self, error, what, holder) : 1;
 }
 
@@ -124,7 +153,7 @@ The next message that it has not got yet: waits until there is one.
 @return the message
 @treturn[2] nil
 @treturn[2] string message
-@treturn[2] int ETIMEDOUT, EINTR after a signal, ENOMEM; where others scribble, EBADMSG (what
+@treturn[2] int ETIMEDOUT, EINTR after a signal; where others scribble, EBADMSG (what
 lies there is no message; it goes on with the next one) and EIDRM (its place is not its
 own any more)
 @raise in a child made by fork: it subscribes anew
@@ -183,7 +212,7 @@ static int subscriber_close(lua_State *L)
     if (!self)
         bind_sync_bad(L, NULL);
     else
-        release(self);
+        release(L, self);
     lua_pushboolean(L, 1);
     return 1;
 }
@@ -194,9 +223,9 @@ static int subscriber_tostring(lua_State *L)
     if (!self)
         bind_sync_bad(L, NULL);
     else if (self->sync.handle.mapping)
-        lua_pushfstring(L, BIND_SUBSCRIBER " (%s)", self->sync.handle.mapping->label);
+        lua_pushfstring(L, TYPE " (%s)", self->sync.handle.mapping->label);
     else
-        lua_pushliteral(L, BIND_SUBSCRIBER " (closed)");
+        lua_pushliteral(L, TYPE " (closed)");
     return 1;
 }
 
@@ -216,6 +245,6 @@ void bind_subscriber_register(lua_State *L)
         {"close", subscriber_close},
         {NULL, NULL},
     };
-    bind_handle_type(L, BIND_SUBSCRIBER, metamethods, methods);
-    bind_notice_methods(L, BIND_SUBSCRIBER);
+    bind_handle_type(L, TYPE, metamethods, methods);
+    bind_notice_methods(L, TYPE);
 }

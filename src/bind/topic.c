@@ -7,19 +7,17 @@
 
 #include <errno.h>
 
+#define TYPE "shm.topic"
 #define CAPACITY 65536
 #define SUBSCRIBERS 64
 
+typedef struct bind_topic {
+    bind_sync sync; /* of the publishers' eventcount, which only they wait for */
+    ds_topic topic;
+} bind_topic;
+
 static const char *const FIELDS[] = {"capacity", "overflow", "subscribers", NULL};
 static const char *const OVERFLOWS[] = {"block", "drop", NULL};
-
-static int bind_value_encode(lua_State *L, int arg, const char *name, size_t most,
-                             ds_bytes *bytes)
-{
-    *bytes = (ds_bytes){0};
-    bytes->head = bind_string(L, arg, name, &bytes->head_size);
-    return bytes->head_size > most ? -EMSGSIZE : 0;
-}
 
 static bind_topic *self_of(lua_State *L, int arguments)
 {
@@ -50,7 +48,7 @@ static bind_topic *push(lua_State *L)
 {
     bind_topic *self = lua_newuserdatauv(L, sizeof *self, 0);
     *self = (bind_topic){.sync.notice = NULL};
-    luaL_setmetatable(L, BIND_TOPIC);
+    luaL_setmetatable(L, TYPE);
     return self;
 }
 
@@ -116,10 +114,10 @@ static int obtain(lua_State *L, bool create, bool attach, const char *verb)
 }
 
 /***
-Makes a topic in a region. Options: `capacity`, how many bytes of messages are there at
-least, and one can have at most: 64 to 1073741824, 65536 if absent; `overflow`, "block" if
-absent: who publishes waits for the slowest living subscriber; or "drop": the oldest
-messages go; `subscribers`, how many there can be at once: 1 to 4096, 64 if absent.
+Makes a topic in a region. Options: `capacity`, how many bytes of messages, encoded, are
+there at least, and one can have at most: 64 to 1073741824, 65536 if absent; `overflow`,
+"block" if absent: who publishes waits for the slowest living subscriber; or "drop": the
+oldest messages go; `subscribers`, how many there can be at once: 1 to 4096, 64 if absent.
 @function topic.create
 @tparam shm.region region where it lies
 @int offset where in the region, in bytes from 0, a multiple of 64
@@ -181,7 +179,7 @@ static int topic_size(lua_State *L)
 Publishes a message: all who have subscribed get it, in the order of publication. Where
 the overflow is "block" that waits until the slowest subscriber has made room.
 @function topic:publish
-@param value the message
+@param value the message: nil, boolean, number, string or table of these, as MessagePack
 @number[opt] timeout in seconds, absent for ever
 @treturn boolean true
 @treturn[2] nil
@@ -196,11 +194,12 @@ static int topic_publish(lua_State *L)
     bind_topic *self = self_of(L, 3);
     lua_Number seconds =
         lua_isnoneornil(L, 3) ? -1 : bind_seconds(L, 3, "timeout"); /* before it works */
-    ds_bytes bytes;
+    bind_bytes value;
     pid_t holder = 0;
-    int error = bind_value_encode(L, 2, "value", self->topic.most, &bytes);
-    if (!self->sync.handle.mapping)
+    int error = bind_value_encode(L, 2, "value", self->topic.most, &value);
+    if (!self->sync.handle.mapping) /* a finalizer has closed it */
         bind_sync_bad(L, &self->sync);
+    ds_bytes bytes = {value.head, value.body, value.head_size, value.body_size};
     if (!error)
         error = ds_topic_try(&self->topic, &bytes, &holder);
     if (error == -EAGAIN)
@@ -233,7 +232,7 @@ static int topic_subscribe(lua_State *L)
     int from = 0;
     if (bind_fields(L, 2, "options", true, fields))
         bind_field_option(L, 2, "from", words, &from);
-    return bind_subscriber_new(L, &self->topic, from == 1);
+    return bind_subscriber_push(L, &self->topic, from == 1);
 }
 
 /***
@@ -306,10 +305,10 @@ static int topic_tostring(lua_State *L)
     if (!self)
         bind_sync_bad(L, NULL);
     else if (self->sync.handle.mapping)
-        lua_pushfstring(L, BIND_TOPIC " (%s at %I)", self->topic.mapping->label,
+        lua_pushfstring(L, TYPE " (%s at %I)", self->topic.mapping->label,
                         offset_of(&self->topic));
     else
-        lua_pushliteral(L, BIND_TOPIC " (closed)");
+        lua_pushliteral(L, TYPE " (closed)");
     return 1;
 }
 
@@ -334,7 +333,7 @@ void bind_topic_add(lua_State *L)
         {"size", topic_size},
         {NULL, NULL},
     };
-    bind_handle_type(L, BIND_TOPIC, metamethods, methods);
+    bind_handle_type(L, TYPE, metamethods, methods);
     bind_subscriber_register(L);
     luaL_newlib(L, functions);
     lua_setfield(L, -2, "topic");
