@@ -151,7 +151,7 @@ describe("a topic", function()
     assert.same({"a", "b", ""}, drain(subscribe(t, "oldest")))
     local n, pids = t:subscribers()
     assert.same({3, {process.pid(), process.pid(), process.pid()}}, {n, pids})
-    assert.equal("shm.subscriber (anonymous)", tostring(new))
+    assert.equal("shm.subscriber (anonymous at 0)", tostring(new))
     t:close()
     assert.error_matches(function() t:publish "x" end, "closed")
     assert.error_matches(function() return #t end, "closed")
@@ -518,6 +518,57 @@ describe("a topic", function()
       end
       t:remove()
     end
+  end)
+
+  it("lies there as it always has", function()
+    local t = create {capacity = 64, subscribers = 1}
+    local s = subscribe(t)
+    assert(t:publish "a" and t:publish(300) and s:next())
+    local function record(at)
+      local size = region:get_u32(at + 8)
+      return region:get_i64(at), size, region:read(at + 16, size)
+    end
+    assert.same({1, 18, 0x4c53484d}, {region:get_u16(0), region:get_u16(2), region:get_u32(4)})
+    assert.same({768, 0, 128, 64, 1}, {table.unpack({region:unpack(16, "I4I4I8I8I8")}, 1, 5)})
+    assert.same({0, 0, 64, 0}, {table.unpack({region:unpack(64, "I8I8I8I8")}, 1, 4)})
+    assert.equal(32, region:get_i64(768 + 8))
+    assert.same({0, 2, "\xa1a"}, {record(832)})
+    assert.same({1, 3, "\xcd\x01\x2c"}, {record(864)})
+    assert.equal(2, region:get_i64(896))
+    region:pack(896, "I8I4I4c4", 2, 4, 0, "\xa3abc") -- by hand
+    region:pack(896 + 32, "I8", 3)
+    region:store(TAIL, 96)
+    assert.same({300, "abc"}, {(s:next(0)), (s:next(0))})
+    assert.equal(0, s:lost())
+  end)
+
+  it("is found by who was not forked from here", function()
+    local name = "shm_topic_" .. support.key()
+    local named <close> = assert(shm.create(name, 1 << 18))
+    local t <close> = assert(shm.topic.create(named, 64))
+    local s <close> = assert(t:subscribe())
+    assert.equal("true\t1\tback\n", lock.stranger([[
+      local shm = require "shm"
+      local t = assert(shm.topic.attach(assert(shm.attach "%s"), 64))
+      local s <close> = assert(t:subscribe())
+      print(t:publish "back", #s, s:next(0))]], name))
+    assert(shm.unlink(name))
+    assert.equal("back", s:next(0))
+    assert.equal(1, (t:subscribers()))
+  end)
+
+  it("is read while who publishes is stopped, and says who that is", function()
+    local t = create {capacity = 64}
+    local s = subscribe(t)
+    assert(t:publish "a")
+    local stopped <close> = lock.parked(print)
+    region:set_u32(GUARD, stopped.pid)
+    assert.equal("a", s:next(0))
+    local message = "^topic%.publish at 0: its guard is held by " .. stopped.pid .. ": "
+    refused(lock.EBUSY, message, t:publish("b"))
+    lock.bury(stopped)
+    assert.is_true(t:publish "c")
+    assert.equal("c", s:next(0))
   end)
 
   it("raises, and never crashes, when its memory is truncated away", function()

@@ -328,6 +328,7 @@ static inline void bind_sync_check(lua_State *L, const bind_sync *self)
 /* topic.c, subscriber.c: messages for all who listen */
 void bind_topic_options(lua_State *L, int arg, ds_topic_options *options);
 int bind_topic_attach(lua_State *L, mem_mapping *mapping, void *at, size_t room);
+lua_Integer bind_topic_offset(const ds_topic *topic);
 int bind_topic_fail(lua_State *L, const ds_topic *topic, int error, const char *what,
                     pid_t holder);
 int bind_subscriber_push(lua_State *L, const ds_topic *topic, bool oldest);

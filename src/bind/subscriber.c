@@ -223,7 +223,8 @@ static int subscriber_tostring(lua_State *L)
     if (!self)
         bind_sync_bad(L, NULL);
     else if (self->sync.handle.mapping)
-        lua_pushfstring(L, TYPE " (%s)", self->sync.handle.mapping->label);
+        lua_pushfstring(L, TYPE " (%s at %I)", self->sync.handle.mapping->label,
+                        bind_topic_offset(&self->subscriber.topic));
     else
         lua_pushliteral(L, TYPE " (closed)");
     return 1;

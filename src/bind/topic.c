@@ -69,7 +69,8 @@ int bind_topic_attach(lua_State *L, mem_mapping *mapping, void *at, size_t room)
     return error;
 }
 
-static lua_Integer offset_of(const ds_topic *topic)
+/* In the region, for people. */
+lua_Integer bind_topic_offset(const ds_topic *topic)
 {
     return (uint8_t *)topic->head - topic->mapping->base -
            (lua_Integer)topic->mapping->slack;
@@ -80,8 +81,8 @@ int bind_topic_fail(lua_State *L, const ds_topic *topic, int error, const char *
 {
     if (error == -EBUSY)
         return bind_fail(L, error, "%s at %I: its guard is held by %d", what,
-                         offset_of(topic), (int)holder);
-    return bind_fail(L, error, "%s at %I", what, offset_of(topic));
+                         bind_topic_offset(topic), (int)holder);
+    return bind_fail(L, error, "%s at %I", what, bind_topic_offset(topic));
 }
 
 /* Makes or finds it: EEXIST is an answer where either will do. */
@@ -306,7 +307,7 @@ static int topic_tostring(lua_State *L)
         bind_sync_bad(L, NULL);
     else if (self->sync.handle.mapping)
         lua_pushfstring(L, TYPE " (%s at %I)", self->topic.mapping->label,
-                        offset_of(&self->topic));
+                        bind_topic_offset(&self->topic));
     else
         lua_pushliteral(L, TYPE " (closed)");
     return 1;
