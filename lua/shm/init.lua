@@ -58,6 +58,8 @@ M.arena = require("shm.arena").open
 M.map = require "shm.map"
 --- Topics in regions: each subscriber gets every message. `create`, `attach`, `open`, `size`.
 M.topic = sync.topic
+--- Queues of messages in regions: `create`, `attach`, `open`, `size`.
+M.queue = sync.queue
 
 --- Waits for any of several mutexes, semaphores and events: `wait_any(objects, timeout)`.
 M.wait_any = sync.wait_any

@@ -253,6 +253,7 @@ static int region_view(lua_State *L)
     mem_mapping_retain(region->mapping);
     bind_region_fill(view, region->mapping, (size_t)(bytes - region->mapping->base), n);
     view->part = true;
+    view->look |= region->look & BIND_READONLY;
     return 1;
 }
 

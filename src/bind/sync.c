@@ -340,4 +340,5 @@ void bind_sync_open(lua_State *L)
     bind_barrier_add(L);
     bind_several_add(L);
     bind_topic_add(L);
+    bind_queue_add(L);
 }

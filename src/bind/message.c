@@ -1,0 +1,414 @@
+/*
+ * Messages into a shm.queue and out of it.
+ *
+ * Short messages are popped to the C stack; longer ones to memory that the
+ * handle keeps as its user value, and that is the call's alone while a value is made of
+ * it: a finalizer may pop from the same queue.
+ */
+#include "bind/bind.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define SHORT 4096     /* bytes of messages that the stack has room for */
+#define MANY 65536     /* of those that are popped together */
+#define KEPT (1 << 20) /* more is given back after use */
+
+static int push_value(lua_State *L, bind_queue *self, int arg, int64_t deadline)
+{
+    bind_bytes bytes;
+    pid_t holder = 0;
+    int error = bind_value_encode(L, arg, "value", self->queue.capacity, &bytes);
+    if (!error) {
+        ds_bytes given = {bytes.head, bytes.body, bytes.head_size, bytes.body_size};
+        error = ds_queue_push(&self->queue, &given, deadline, &holder);
+        bind_sync_check(L, &self->sync);
+    }
+    if (error)
+        return bind_queue_refused(L, self, error, "queue.push", "producer", holder);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+/***
+Pushes a message: nil, a boolean, number, string or a table of these. Waits while there is
+no room, unless the queue was made to reject.
+@function queue:push
+@param value the message
+@number[opt] timeout in seconds, absent for ever
+@treturn boolean true
+@treturn[2] nil
+@treturn[2] string message
+@treturn[2] int ETIMEDOUT, EINTR after a signal; ENOSPC (full, and made to reject); EMSGSIZE
+(encoded it is longer than the capacity); EPIPE (it was shut down); EBUSY (another is its
+producer, or was stopped in the middle)
+@raise when the value can not be shared
+@see futex(2)
+*/
+static int queue_push(lua_State *L)
+{
+    bind_queue *self = bind_handle_exactly(L, 2);
+    if (self && self->sync.handle.mapping)
+        return push_value(L, self, 2, OS_CLOCK_FOREVER);
+    self = bind_queue_self(L);
+    bind_arity(L, 3);
+    int64_t deadline = bind_deadline(L, 3);
+    return push_value(L, self, 2, deadline);
+}
+
+/* Pushes the value of a message, or not. */
+static int push_message(lua_State *L, const ds_message *message)
+{
+    if (!message->raw)
+        return bind_value_decode(L, message->bytes, message->size);
+    lua_pushlstring(L, (const char *)message->bytes, message->size);
+    return 0;
+}
+
+/* Memory for messages, on top of the stack and this call's: that which the handle keeps,
+ * or more of it. What runs meanwhile may close the handle. */
+static ds_buffer take_buffer(lua_State *L, bind_queue *self, int handle, size_t least)
+{
+    ds_buffer out = {self->spare, self->spare_size, 0};
+    if (out.room >= least) {
+        self->spare_size = 0;
+        lua_getiuservalue(L, handle, 1);
+        return out;
+    }
+    out.room = least;
+    out.bytes = lua_newuserdatauv(L, least, 0);
+    if (!self->sync.handle.mapping)
+        luaL_error(L, "a finalizer closed the queue");
+    return out;
+}
+
+static void keep_buffer(lua_State *L, bind_queue *self, int handle, int buffer,
+                        const ds_buffer *out)
+{
+    if (out->room > KEPT || out->room < self->spare_size)
+        return;
+    lua_pushvalue(L, buffer);
+    lua_setiuservalue(L, handle, 1);
+    self->spare = out->bytes;
+    self->spare_size = out->room;
+}
+
+/* Pops, with its memory on top of the stack; or an error. */
+static int pop_long(lua_State *L, bind_queue *self, int handle, ds_buffer *out,
+                    size_t most, int64_t deadline, size_t *popped, pid_t *holder)
+{
+    int error, top = lua_gettop(L);
+    do {
+        lua_settop(L, top);
+        *out = take_buffer(L, self, handle, out->size > MANY ? out->size : MANY);
+        error = ds_queue_pop(&self->queue, out, most, deadline, popped, holder);
+    } while (error == -ENOBUFS);
+    return error;
+}
+
+static int pop_value(lua_State *L, bind_queue *self, int handle, int64_t deadline)
+{
+    uint8_t bytes[SHORT];
+    ds_buffer out = {bytes, sizeof bytes, 0};
+    ds_message message;
+    size_t popped;
+    pid_t holder = 0;
+    int error = ds_queue_pop(&self->queue, &out, 1, deadline, &popped, &holder);
+    if (__builtin_expect(error == -ENOBUFS, 0)) {
+        error = pop_long(L, self, handle, &out, 1, deadline, &popped, &holder);
+        bind_sync_check(L, &self->sync);
+        if (!error) {
+            int buffer = lua_gettop(L);
+            ds_queue_message(out.bytes, &message);
+            error = push_message(L, &message);
+            keep_buffer(L, self, handle, buffer, &out);
+            if (!error)
+                return 1;
+        }
+    }
+    bind_sync_check(L, &self->sync);
+    if (!error) {
+        ds_queue_message(out.bytes, &message);
+        error = push_message(L, &message);
+    }
+    return error ? bind_queue_empty(L, self, error, "queue.pop", holder) : 1;
+}
+
+/***
+Takes the oldest message: waits until there is one. A message may be nil; then there is
+nothing behind it.
+@function queue:pop
+@number[opt] timeout in seconds, absent for ever
+@return the message
+@treturn[2] nil
+@treturn[2] string message
+@treturn[2] int ETIMEDOUT, EINTR after a signal; EPIPE (it is empty and was shut down);
+EBADMSG (what lies there is no message); EBUSY (another is its consumer, or was stopped in
+the middle)
+@see futex(2)
+*/
+static int queue_pop(lua_State *L)
+{
+    bind_queue *self = bind_handle_exactly(L, 1);
+    if (self && self->sync.handle.mapping)
+        return pop_value(L, self, 1, OS_CLOCK_FOREVER);
+    self = bind_queue_self(L);
+    bind_arity(L, 2);
+    int64_t deadline = bind_deadline(L, 2);
+    return pop_value(L, self, 1, deadline);
+}
+
+/***
+The oldest message, which stays.
+@function queue:peek
+@return the message
+@treturn[2] nil
+@treturn[2] string message
+@treturn[2] int EAGAIN (there is none), EPIPE (nor will there be), EBADMSG, EBUSY
+*/
+static int queue_peek(lua_State *L)
+{
+    bind_queue *self = bind_queue_self(L);
+    bind_arity(L, 1);
+    pid_t holder = 0;
+    ds_buffer out = {NULL, 0, SHORT};
+    int error;
+    do {
+        lua_settop(L, 1);
+        out = take_buffer(L, self, 1, out.size);
+        error = ds_queue_peek(&self->queue, &out, &holder);
+    } while (error == -ENOBUFS);
+    bind_sync_check(L, &self->sync);
+    if (!error) {
+        ds_message message;
+        ds_queue_message(out.bytes, &message);
+        error = push_message(L, &message);
+        keep_buffer(L, self, 1, 2, &out);
+    }
+    return error ? bind_queue_empty(L, self, error, "queue.peek", holder) : 1;
+}
+
+/* A list's items as records, in memory at that index of the stack. Where it has to grow
+ * for an item, a finalizer may run: then that is encoded again. */
+static int encode_list(lua_State *L, const bind_queue *self, int list, lua_Integer n)
+{
+    size_t room = SHORT, size = 0;
+    uint8_t *records = lua_newuserdatauv(L, room, 0);
+    int at = lua_gettop(L);
+    for (lua_Integer i = 1; i <= n;) {
+        bind_bytes bytes;
+        lua_rawgeti(L, list, i);
+        lua_replace(L, 2);
+        int error = bind_value_encode(L, 2, "list item", self->queue.capacity, &bytes);
+        if (error)
+            return error;
+        size_t more = ds_queue_record_size(bytes.head_size + bytes.body_size);
+        if (more <= room - size) {
+            ds_bytes given = {bytes.head, bytes.body, bytes.head_size, bytes.body_size};
+            size += ds_queue_record(records + size, &given);
+            i++;
+            continue;
+        }
+        room = (room + more) * 2;
+        uint8_t *larger = lua_newuserdatauv(L, room, 0);
+        memcpy(larger, records, size);
+        lua_replace(L, at);
+        records = larger;
+    }
+    return 0;
+}
+
+/***
+Pushes a list of messages: all that fit at once are there at once.
+@function queue:push_many
+@tparam table list the messages, 1 to #list
+@number[opt] timeout in seconds, absent for ever
+@treturn int how many were pushed before the time was up: the first ones
+@treturn[2] nil
+@treturn[2] string message
+@treturn[2] int as push; then none was pushed
+@raise when a value can not be shared
+*/
+static int queue_push_many(lua_State *L)
+{
+    bind_queue *self = bind_queue_self(L);
+    bind_arity(L, 3);
+    if (lua_type(L, 2) != LUA_TTABLE)
+        bind_misuse(L, 2, "list", "table expected, got %s", luaL_typename(L, 2));
+    int64_t deadline = bind_deadline(L, 3);
+    lua_Integer n = (lua_Integer)lua_rawlen(L, 2);
+    lua_settop(L, 3);
+    lua_pushvalue(L, 2);
+    size_t pushed = 0;
+    pid_t holder = 0;
+    int error = encode_list(L, self, 4, n);
+    if (!self->sync.handle.mapping)
+        bind_handle_bad(L, 1, "a finalizer closed it");
+    if (!error)
+        error = ds_queue_push_many(&self->queue, lua_touserdata(L, 5), (size_t)n,
+                                   deadline, &pushed, &holder);
+    bind_sync_check(L, &self->sync);
+    if (error && pushed == 0)
+        return bind_queue_refused(L, self, error, "queue.push_many", "producer", holder);
+    lua_pushinteger(L, (lua_Integer)pushed);
+    return 1;
+}
+
+/* Appends messages to the list, as far as they are sound. */
+static int append(lua_State *L, int list, const uint8_t *bytes, size_t n, lua_Integer *i)
+{
+    for (; n > 0; n--) {
+        ds_message message;
+        bytes = ds_queue_message(bytes, &message);
+        int error = push_message(L, &message);
+        if (error)
+            return error;
+        lua_rawseti(L, list, ++*i);
+    }
+    return 0;
+}
+
+/***
+Takes messages: waits for the first, and takes what is there then.
+@function queue:pop_many
+@int most how many at most
+@number[opt] timeout in seconds, absent for ever
+@treturn table the messages
+@treturn int how many they are, as some may be nil
+@treturn[2] nil
+@treturn[2] string message
+@treturn[2] int as pop
+*/
+static int queue_pop_many(lua_State *L)
+{
+    bind_queue *self = bind_queue_self(L);
+    bind_arity(L, 3);
+    lua_Integer most = bind_range(L, 2, "most", 1, LUA_MAXINTEGER), i = 0;
+    int64_t deadline = bind_deadline(L, 3);
+    lua_settop(L, 3);
+    lua_newtable(L);
+    int error = self->sync.handle.mapping ? 0 : -EPIPE;
+    pid_t holder = 0;
+    while (!error && i < most) {
+        ds_buffer out = {NULL, 0, 0};
+        size_t popped;
+        error = pop_long(L, self, 1, &out, (size_t)(most - i), i ? 0 : deadline, &popped,
+                         &holder);
+        bind_sync_check(L, &self->sync);
+        if (!error) {
+            error = append(L, 4, out.bytes, popped, &i);
+            keep_buffer(L, self, 1, 5, &out);
+            if (!self->sync.handle.mapping)
+                break;
+        }
+        lua_settop(L, 4);
+    }
+    if (i == 0)
+        return bind_queue_empty(L, self, error, "queue.pop_many", holder);
+    lua_settop(L, 4);
+    lua_pushinteger(L, i);
+    return 2;
+}
+
+/***
+Ends it for all: pushing is refused from here on, and popping when nothing is left. Who
+waits is woken.
+@function queue:shutdown
+@treturn boolean true
+@treturn[2] nil
+@treturn[2] string message
+@treturn[2] int EBUSY (who pushes was stopped in the middle)
+*/
+static int queue_shutdown(lua_State *L)
+{
+    bind_queue *self = bind_queue_self(L);
+    bind_arity(L, 1);
+    pid_t holder = 0;
+    int error = ds_queue_shutdown(&self->queue, &holder);
+    bind_sync_check(L, &self->sync);
+    if (error)
+        return bind_queue_refused(L, self, error, "queue.shutdown", "producer", holder);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+/***
+How many bytes of the queue its messages take, each with the 8 that it takes besides.
+@function queue:used
+@treturn int bytes
+*/
+static int queue_used(lua_State *L)
+{
+    const bind_queue *self = bind_queue_self(L);
+    bind_arity(L, 1);
+    size_t used = ds_queue_used(&self->queue);
+    bind_sync_check(L, &self->sync);
+    lua_pushinteger(L, (lua_Integer)used);
+    return 1;
+}
+
+/* The queue that a bound function is of, open. */
+static bind_queue *bound(lua_State *L)
+{
+    bind_queue *self = lua_touserdata(L, lua_upvalueindex(1));
+    if (!self->sync.handle.mapping)
+        luaL_error(L, "the queue is closed");
+    return self;
+}
+
+static int bound_push(lua_State *L)
+{
+    bind_queue *self = bound(L);
+    int n = lua_gettop(L);
+    if (n == 1)
+        return push_value(L, self, 1, OS_CLOCK_FOREVER);
+    bind_arity(L, 2);
+    int64_t deadline = bind_deadline(L, 2);
+    return push_value(L, self, 1, deadline);
+}
+
+static int bound_pop(lua_State *L)
+{
+    bind_queue *self = bound(L);
+    bind_arity(L, 1);
+    int64_t deadline = bind_deadline(L, 1);
+    return pop_value(L, self, lua_upvalueindex(1), deadline);
+}
+
+/***
+A function that does what push does, and costs less to call.
+@function queue:pusher
+@treturn function push(value, timeout)
+*/
+static int queue_pusher(lua_State *L)
+{
+    bind_queue_self(L);
+    bind_arity(L, 1);
+    lua_pushcclosure(L, bound_push, 1);
+    return 1;
+}
+
+/***
+A function that does what pop does, and costs less to call.
+@function queue:popper
+@treturn function pop(timeout)
+*/
+static int queue_popper(lua_State *L)
+{
+    bind_queue_self(L);
+    bind_arity(L, 1);
+    lua_pushcclosure(L, bound_pop, 1);
+    return 1;
+}
+
+void bind_message_register(lua_State *L)
+{
+    static const luaL_Reg methods[] = {
+        {"push", queue_push},           {"pop", queue_pop},
+        {"push_many", queue_push_many}, {"pop_many", queue_pop_many},
+        {"peek", queue_peek},           {"used", queue_used},
+        {"shutdown", queue_shutdown},   {"pusher", queue_pusher},
+        {"popper", queue_popper},       {NULL, NULL},
+    };
+    bind_handle_methods(L, BIND_QUEUE, methods);
+}

@@ -1,0 +1,198 @@
+/*
+ * The ring of a queue, and its two ends: what queue.c and loan.c share.
+ *
+ * An end is one word: where it stands, in units of eight bytes and modulo 2^32, and above
+ * that how many messages passed it, modulo 2^32, too. So a message and the count of it
+ * are there, or gone, by the same store.
+ *
+ * A record is a word that says what it is, and the bytes. One that begins within the ring
+ * may reach beyond its end, into room that is left there for the longest; the next one
+ * begins as far into the ring. So bytes lie in one piece, none is ever skipped, and any
+ * message fits as soon as so much is free.
+ */
+#ifndef LSHM_DS_RING_H
+#define LSHM_DS_RING_H
+
+#include "ds/ds.h"
+
+#include <errno.h>
+
+#define RING_UNIT 8
+
+typedef enum ring_kind {
+    RING_VALUE = 1,
+    RING_BYTES,   /* as somebody wrote them to a loan */
+    RING_LOANED,  /* they are being written */
+    RING_DROPPED, /* they never were: to be passed over */
+} ring_kind;
+
+/* In a record's first word: the length in bytes, and above it 29 bits of the room that it
+ * takes, in units, this word included; then the kind. */
+#define RING_EXTENT 0x1fffffffu
+
+static inline uint64_t ring_header(uint32_t length, uint32_t extent, ring_kind kind)
+{
+    return (uint64_t)kind << 61 | (uint64_t)extent << 32 | length;
+}
+
+static inline uint32_t ring_length(uint64_t header)
+{
+    return (uint32_t)header;
+}
+
+static inline uint32_t ring_extent(uint64_t header)
+{
+    return (uint32_t)(header >> 32) & RING_EXTENT;
+}
+
+static inline ring_kind ring_kind_of(uint64_t header)
+{
+    return (ring_kind)(header >> 61);
+}
+
+static inline uint32_t ring_extent_for(uint32_t length)
+{
+    return 1 + (length + RING_UNIT - 1) / RING_UNIT;
+}
+
+static inline uint32_t ring_place(uint64_t end)
+{
+    return (uint32_t)end;
+}
+
+static inline uint32_t ring_number(uint64_t end)
+{
+    return (uint32_t)(end >> 32);
+}
+
+static inline uint64_t ring_beyond(uint64_t end, uint32_t extent, uint32_t messages)
+{
+    return (uint64_t)(ring_number(end) + messages) << 32 |
+           (uint32_t)(ring_place(end) + extent);
+}
+
+/* Whatever the end says, this is inside of the ring. */
+static inline uint8_t *ring_at(const ds_queue *queue, uint64_t end)
+{
+    return queue->ring + (size_t)(ring_place(end) & (queue->units - 1)) * RING_UNIT;
+}
+
+static inline uint64_t ring_look(const ds_queue *queue, uint64_t end)
+{
+    return mem_atomic_load64((const uint64_t *)(const void *)ring_at(queue, end));
+}
+
+/* Whether a record can be what its first word says, of so many units that there are. */
+static inline bool ring_sane(const ds_queue *queue, uint64_t header, uint32_t there)
+{
+    uint32_t length = ring_length(header), extent = ring_extent(header);
+    return length <= queue->capacity && extent <= there &&
+           extent >= ring_extent_for(length) && ring_kind_of(header) >= RING_VALUE &&
+           ring_kind_of(header) <= RING_DROPPED;
+}
+
+/* The right to be at one end: its guard, or the role where there is one of each. */
+static inline int ring_enter(ds_queue *queue, const mem_guarded *guarded, uint64_t *role,
+                             pid_t *holder)
+{
+    if (!queue->spsc) {
+        int result = mem_guard_enter(guarded, OS_CLOCK_FOREVER, holder);
+        return result < 0 ? result : 0; /* who died inside had changed nothing */
+    }
+    if (__builtin_expect(mem_atomic_load64(role) == os_thread_self(), 1))
+        return 0;
+    return ds_queue_claim(role, holder);
+}
+
+/* What was done at this end counts from here on. It is sequentially consistent before
+ * the other side's sleepers are looked for, by this store or by leaving the guard. */
+static inline void ring_publish(const ds_queue *queue, uint64_t *end, uint64_t value)
+{
+    if (queue->spsc)
+        mem_atomic_store64(end, value);
+    else
+        mem_atomic_publish64(end, value);
+}
+
+static inline void ring_leave(const ds_queue *queue, const mem_guarded *guarded)
+{
+    if (!queue->spsc)
+        mem_guard_leave(guarded);
+}
+
+static inline int ring_enter_push(ds_queue *queue, pid_t *holder)
+{
+    return ring_enter(queue, &queue->pushing, &queue->at->producer, holder);
+}
+
+static inline int ring_enter_pop(ds_queue *queue, pid_t *holder)
+{
+    return ring_enter(queue, &queue->popping, &queue->at->consumer, holder);
+}
+
+/* Who sleeps there is woken; who spins learns where the waker runs. */
+static inline void ring_tell(sync_eventcount *eventcount, int n)
+{
+    uint32_t cpu = os_wait_cpu();
+    if (mem_atomic_load32(&eventcount->cpu) != cpu)
+        mem_atomic_note32(&eventcount->cpu, cpu);
+    sync_eventcount_tell(eventcount, n);
+}
+
+/* Inside of the pushing end, whether so many units are free there. */
+static inline int ring_reserve(ds_queue *queue, uint64_t tail, uint32_t extent)
+{
+    uint64_t *seen = &queue->at->push.seen;
+    if (__builtin_expect(mem_atomic_load32(&queue->at->shut) != 0, 0))
+        return -EPIPE;
+    uint32_t used = ring_place(tail) - ring_place(mem_atomic_load64(seen));
+    if (__builtin_expect(used <= queue->units && queue->units - used >= extent, 1))
+        return 0;
+    uint64_t limit = ds_queue_limit(queue, tail);
+    used = ring_place(tail) - ring_place(limit);
+    if (used > queue->units)
+        return -EBADMSG;
+    mem_atomic_note64(seen, limit);
+    return queue->units - used >= extent ? 0 : -EAGAIN;
+}
+
+/* A loan in front that nobody will ever commit: its owner died. */
+typedef struct ring_lost {
+    bool any;
+    uint64_t at;
+} ring_lost;
+
+/*
+ * Inside of the popping end: the message that is next, or -EAGAIN, or -EPIPE when there
+ * is none and never will be. Dropped records are passed over: *head stands behind them.
+ */
+static inline int ring_front(ds_queue *queue, uint64_t *head, const ring_lost *lost,
+                             uint64_t *header)
+{
+    uint64_t *seen = &queue->at->pop.seen;
+    bool shut = mem_atomic_load32(&queue->at->shut) != 0; /* before it is found empty */
+    uint64_t tail = mem_atomic_load64(seen);
+    for (int i = 0; i <= DS_QUEUE_SLOTS; i++) {
+        uint32_t there = ring_place(tail) - ring_place(*head);
+        if (there == 0 || there > queue->units) {
+            tail = mem_atomic_load64(&queue->at->push.end);
+            there = ring_place(tail) - ring_place(*head);
+            if (there == 0)
+                return shut ? -EPIPE : -EAGAIN;
+            if (there > queue->units)
+                return -EBADMSG;
+            mem_atomic_note64(seen, tail);
+        }
+        *header = ring_look(queue, *head);
+        if (!ring_sane(queue, *header, there))
+            return -EBADMSG;
+        if (__builtin_expect(ring_kind_of(*header) < RING_LOANED, 1))
+            return 0;
+        if (ring_kind_of(*header) == RING_LOANED && !(lost->any && lost->at == *head))
+            return -EAGAIN;
+        *head = ring_beyond(*head, ring_extent(*header), 1);
+    }
+    return -EAGAIN;
+}
+
+#endif
