@@ -8,20 +8,39 @@
 #include "bind/bind.h"
 
 #include <errno.h>
+#include <math.h>
 #include <string.h>
 
 #define SHORT 4096     /* bytes of messages that the stack has room for */
 #define MANY 65536     /* of those that are popped together */
 #define KEPT (1 << 20) /* more is given back after use */
 
-static int push_value(lua_State *L, bind_queue *self, int arg, int64_t deadline)
+/* The argument's seconds, which become a deadline where it has to be waited. */
+static lua_Number seconds_at(lua_State *L, int arg)
+{
+    return lua_isnoneornil(L, arg) ? HUGE_VAL : bind_seconds(L, arg, "timeout");
+}
+
+/* Whether to go on after the first attempt, and until when. */
+static bool may_wait(int error, lua_Number seconds, int64_t *deadline)
+{
+    if (error != -ETIMEDOUT || *deadline != DS_NOW || seconds == 0)
+        return false;
+    *deadline = os_clock_deadline(seconds);
+    return true;
+}
+
+static int push_value(lua_State *L, bind_queue *self, int arg, lua_Number seconds)
 {
     bind_bytes bytes;
+    int64_t deadline = DS_NOW;
     pid_t holder = 0;
     int error = bind_value_encode(L, arg, "value", self->queue.capacity, &bytes);
     if (!error) {
         ds_bytes given = {bytes.head, bytes.body, bytes.head_size, bytes.body_size};
-        error = ds_queue_push(&self->queue, &given, deadline, &holder);
+        do
+            error = ds_queue_push(&self->queue, &given, deadline, &holder);
+        while (may_wait(error, seconds, &deadline));
         bind_sync_check(L, &self->sync);
     }
     if (error)
@@ -47,13 +66,14 @@ producer, or was stopped in the middle)
 */
 static int queue_push(lua_State *L)
 {
-    bind_queue *self = bind_handle_exactly(L, 2);
-    if (self && self->sync.handle.mapping)
-        return push_value(L, self, 2, OS_CLOCK_FOREVER);
-    self = bind_queue_self(L);
-    bind_arity(L, 3);
-    int64_t deadline = bind_deadline(L, 3);
-    return push_value(L, self, 2, deadline);
+    int n = lua_gettop(L);
+    bind_queue *self = bind_handle_exactly(L, n);
+    if (!self || !self->sync.handle.mapping || n < 2 || n > 3) {
+        lua_settop(L, n);
+        self = bind_queue_self(L);
+        bind_arity(L, 3);
+    }
+    return push_value(L, self, 2, n == 2 ? HUGE_VAL : seconds_at(L, 3));
 }
 
 /* Pushes the value of a message, or not. */
@@ -106,14 +126,18 @@ static int pop_long(lua_State *L, bind_queue *self, int handle, ds_buffer *out,
     return error;
 }
 
-static int pop_value(lua_State *L, bind_queue *self, int handle, int64_t deadline)
+static int pop_value(lua_State *L, bind_queue *self, int handle, lua_Number seconds)
 {
+    int64_t deadline = DS_NOW;
     uint8_t bytes[SHORT];
     ds_buffer out = {bytes, sizeof bytes, 0};
     ds_message message;
     size_t popped;
     pid_t holder = 0;
-    int error = ds_queue_pop(&self->queue, &out, 1, deadline, &popped, &holder);
+    int error;
+    do
+        error = ds_queue_pop(&self->queue, &out, 1, deadline, &popped, &holder);
+    while (may_wait(error, seconds, &deadline));
     if (__builtin_expect(error == -ENOBUFS, 0)) {
         error = pop_long(L, self, handle, &out, 1, deadline, &popped, &holder);
         bind_sync_check(L, &self->sync);
@@ -149,13 +173,14 @@ the middle)
 */
 static int queue_pop(lua_State *L)
 {
-    bind_queue *self = bind_handle_exactly(L, 1);
-    if (self && self->sync.handle.mapping)
-        return pop_value(L, self, 1, OS_CLOCK_FOREVER);
-    self = bind_queue_self(L);
-    bind_arity(L, 2);
-    int64_t deadline = bind_deadline(L, 2);
-    return pop_value(L, self, 1, deadline);
+    int n = lua_gettop(L);
+    bind_queue *self = bind_handle_exactly(L, n);
+    if (!self || !self->sync.handle.mapping || n > 2) {
+        lua_settop(L, n);
+        self = bind_queue_self(L);
+        bind_arity(L, 2);
+    }
+    return pop_value(L, self, 1, n == 1 ? HUGE_VAL : seconds_at(L, 2));
 }
 
 /***
@@ -292,8 +317,8 @@ static int queue_pop_many(lua_State *L)
     while (!error && i < most) {
         ds_buffer out = {NULL, 0, 0};
         size_t popped;
-        error = pop_long(L, self, 1, &out, (size_t)(most - i), i ? 0 : deadline, &popped,
-                         &holder);
+        error = pop_long(L, self, 1, &out, (size_t)(most - i), i ? DS_NOW : deadline,
+                         &popped, &holder);
         bind_sync_check(L, &self->sync);
         if (!error) {
             error = append(L, 4, out.bytes, popped, &i);
@@ -361,18 +386,16 @@ static int bound_push(lua_State *L)
     bind_queue *self = bound(L);
     int n = lua_gettop(L);
     if (n == 1)
-        return push_value(L, self, 1, OS_CLOCK_FOREVER);
+        return push_value(L, self, 1, HUGE_VAL);
     bind_arity(L, 2);
-    int64_t deadline = bind_deadline(L, 2);
-    return push_value(L, self, 1, deadline);
+    return push_value(L, self, 1, seconds_at(L, 2));
 }
 
 static int bound_pop(lua_State *L)
 {
     bind_queue *self = bound(L);
     bind_arity(L, 1);
-    int64_t deadline = bind_deadline(L, 1);
-    return pop_value(L, self, lua_upvalueindex(1), deadline);
+    return pop_value(L, self, lua_upvalueindex(1), seconds_at(L, 1));
 }
 
 /***

@@ -12,9 +12,12 @@
 
 #define CAPACITY 65536
 
+/* In the region's mapping; or 0, if a finalizer closed the handle. */
 static lua_Integer offset_of(const bind_queue *self)
 {
     const mem_mapping *mapping = self->sync.handle.mapping;
+    if (!mapping)
+        return 0;
     return (const uint8_t *)self->queue.at - mapping->base - (lua_Integer)mapping->slack;
 }
 

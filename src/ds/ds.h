@@ -21,6 +21,7 @@
 #pragma GCC visibility push(hidden)
 
 #define DS_VERSION 1
+#define DS_NOW 0   /* a deadline: not to wait at all, and not to look at the clock */
 #define DS_LINE 64 /* bytes of a cache line, to which all furniture is aligned */
 
 typedef enum ds_kind {
@@ -215,6 +216,7 @@ typedef struct ds_queue {
     mem_guarded pushing, popping;
     sync_handle items, room; /* to wait by */
     uint32_t wanted;         /* units, by who waits for room */
+    uint32_t told;           /* how often others were */
 } ds_queue;
 
 /* A message among those that were taken. */

@@ -44,8 +44,9 @@ uint32_t ds_queue_unwritten(const ds_queue *queue, uint64_t head, uint64_t tail)
 /* Whether a loan is in front whose owner can not commit it. */
 bool ds_queue_lost(const ds_queue *queue, uint64_t head)
 {
-    if (ring_kind_of(ring_look(queue, head)) != RING_LOANED)
-        return false;
+    if (ring_place(mem_atomic_load64(&queue->at->push.end)) == ring_place(head) ||
+        ring_kind_of(ring_look(queue, head)) != RING_LOANED)
+        return false; /* where there is no record, there may be anything */
     for (int i = 0; i < DS_QUEUE_SLOTS; i++) {
         const ds_queue_slot *slot = &queue->at->loans[i];
         uint64_t who = mem_atomic_load64(&slot->who);
@@ -103,6 +104,8 @@ int ds_queue_await_room(ds_queue *queue, uint32_t extent, int64_t deadline)
     queue->room.ready = has_room;
     if (queue->reject)
         return bury(queue) ? 0 : -ENOSPC;
+    if (deadline == DS_NOW)
+        return bury(queue) ? 0 : -ETIMEDOUT;
     return sync_eventcount_wait(&queue->room, deadline);
 }
 
@@ -180,7 +183,7 @@ static int settle(const ds_loan *loan, uint32_t size, ring_kind kind)
         return -EPERM;
     if (!mem_atomic_cas64(header, &loaned, ring_header(size, loan->extent, kind)))
         return -EBADMSG;
-    ring_tell(&loan->at->items, 1);
+    sync_eventcount_tell(&loan->at->items, 1);
     return 0;
 }
 
@@ -240,17 +243,14 @@ int ds_queue_view(ds_queue *queue, int64_t deadline, ds_loan *view, pid_t *holde
             ring_publish(queue, end, head);
         ring_leave(queue, &queue->popping);
         if (head != before && error)
-            ring_tell(&queue->at->room, 1);
+            ring_tell(queue, &queue->at->room, 1);
         if (error == -EUSERS && bury(queue))
             continue;
         if (error != -EAGAIN)
             return error;
-        queue->items.context = queue;
-        error = sync_eventcount_wait(&queue->items, deadline);
+        error = ring_await_message(queue, deadline, &lost);
         if (error)
             return error;
-        lost.at = mem_atomic_load64(end);
-        lost.any = ds_queue_lost(queue, lost.at);
     }
 }
 
@@ -258,5 +258,5 @@ void ds_view_release(const ds_loan *view)
 {
     uint64_t me = view->who;
     if (me == os_thread_self() && mem_atomic_cas64(&view->slot->who, &me, 0))
-        ring_tell(&view->at->room, INT_MAX);
+        sync_eventcount_tell(&view->at->room, INT_MAX);
 }

@@ -161,8 +161,12 @@ void ds_queue_close(ds_queue *queue)
 static void write_record(uint8_t *record, uint64_t header, const ds_bytes *bytes)
 {
     memcpy(record, &header, sizeof header);
-    memcpy(record + RING_UNIT, bytes->head, bytes->head_size);
-    memcpy(record + RING_UNIT + bytes->head_size, bytes->body, bytes->body_size);
+    record += RING_UNIT;
+    if (bytes->head_size == 2) /* of most strings: no call */
+        memcpy(record, bytes->head, 2);
+    else
+        memcpy(record, bytes->head, bytes->head_size);
+    memcpy(record + bytes->head_size, bytes->body, bytes->body_size);
 }
 
 /*
@@ -189,7 +193,7 @@ int ds_queue_push(ds_queue *queue, const ds_bytes *bytes, int64_t deadline, pid_
         }
         ring_leave(queue, &queue->pushing);
         if (!error)
-            ring_tell(&queue->at->items, 1);
+            ring_tell(queue, &queue->at->items, 1);
         if (error != -EAGAIN)
             return error;
         error = ds_queue_await_room(queue, extent, deadline);
@@ -255,7 +259,7 @@ int ds_queue_push_many(ds_queue *queue, const uint8_t *records, size_t n,
         error = push_some(queue, &records, n - before, pushed);
         ring_leave(queue, &queue->pushing);
         if (*pushed > before)
-            ring_tell(&queue->at->items, (int)(*pushed - before));
+            ring_tell(queue, &queue->at->items, (int)(*pushed - before));
         if (error == -EAGAIN)
             error = ds_queue_await_room(queue, extent_of(records), deadline);
         if (error)
@@ -310,15 +314,12 @@ int ds_queue_pop(ds_queue *queue, ds_buffer *out, size_t most, int64_t deadline,
             ring_publish(queue, end, head);
         ring_leave(queue, &queue->popping);
         if (head != before)
-            ring_tell(&queue->at->room, *popped > 1 ? (int)*popped : 1);
+            ring_tell(queue, &queue->at->room, *popped > 1 ? (int)*popped : 1);
         if (error != -EAGAIN)
             return error;
-        queue->items.context = queue;
-        error = sync_eventcount_wait(&queue->items, deadline);
+        error = ring_await_message(queue, deadline, &lost);
         if (error)
             return error;
-        lost.at = mem_atomic_load64(end);
-        lost.any = ds_queue_lost(queue, lost.at);
     }
 }
 
@@ -374,7 +375,7 @@ int ds_queue_shutdown(ds_queue *queue, pid_t *holder)
         return error;
     mem_atomic_store32(&queue->at->shut, 1);
     ring_leave(queue, &queue->pushing);
-    ring_tell(&queue->at->items, INT_MAX);
-    ring_tell(&queue->at->room, INT_MAX);
+    ring_tell(queue, &queue->at->items, INT_MAX);
+    ring_tell(queue, &queue->at->room, INT_MAX);
     return 0;
 }

@@ -18,6 +18,7 @@
 #include <errno.h>
 
 #define RING_UNIT 8
+#define RING_SELDOM 32 /* messages */
 
 typedef enum ring_kind {
     RING_VALUE = 1,
@@ -130,12 +131,15 @@ static inline int ring_enter_pop(ds_queue *queue, pid_t *holder)
     return ring_enter(queue, &queue->popping, &queue->at->consumer, holder);
 }
 
-/* Who sleeps there is woken; who spins learns where the waker runs. */
-static inline void ring_tell(sync_eventcount *eventcount, int n)
+/* Who sleeps there is woken; who spins learns now and then where the waker runs, which
+ * takes longer to find out than to tell. */
+static inline void ring_tell(ds_queue *queue, sync_eventcount *eventcount, int n)
 {
-    uint32_t cpu = os_wait_cpu();
-    if (mem_atomic_load32(&eventcount->cpu) != cpu)
-        mem_atomic_note32(&eventcount->cpu, cpu);
+    if (__builtin_expect(queue->told++ % RING_SELDOM == 0, 0)) {
+        uint32_t cpu = os_wait_cpu();
+        if (mem_atomic_load32(&eventcount->cpu) != cpu)
+            mem_atomic_note32(&eventcount->cpu, cpu);
+    }
     sync_eventcount_tell(eventcount, n);
 }
 
@@ -193,6 +197,21 @@ static inline int ring_front(ds_queue *queue, uint64_t *head, const ring_lost *l
         *head = ring_beyond(*head, ring_extent(*header), 1);
     }
     return -EAGAIN;
+}
+
+/* Outside: until there is a message, or what is in front was lost. */
+static inline int ring_await_message(ds_queue *queue, int64_t deadline, ring_lost *lost)
+{
+    uint64_t head = mem_atomic_load64(&queue->at->pop.end);
+    int error = 0;
+    queue->items.context = queue;
+    if (deadline == DS_NOW)
+        error = ds_queue_lost(queue, head) ? 0 : -ETIMEDOUT;
+    else
+        error = sync_eventcount_wait(&queue->items, deadline);
+    lost->at = mem_atomic_load64(&queue->at->pop.end);
+    lost->any = !error && ds_queue_lost(queue, lost->at);
+    return error;
 }
 
 #endif
