@@ -3,6 +3,7 @@
 -- @module shm.arena
 local core = require "shm.core"
 local options = require "shm.options"
+require "shm.arena.map" -- adds to the methods of maps
 
 local M = {}
 

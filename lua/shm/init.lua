@@ -54,10 +54,9 @@ M.counter = sync.counter
 --- Memory that holds named objects: `arena(name or region, options)`.
 M.arena = require("shm.arena").open
 
---- The methods of maps, which are arenas' objects.
-M.map = require "shm.map"
 --- Topics in regions: each subscriber gets every message. `create`, `attach`, `open`, `size`.
 M.topic = sync.topic
+
 --- Queues of messages in regions: `create`, `attach`, `open`, `size`.
 M.queue = sync.queue
 

@@ -347,6 +347,7 @@ void bind_arena_open(lua_State *L)
     };
     bind_handle_type(L, BIND_ARENA, metamethods, methods);
     bind_named_add(L);
+    bind_furnished_add(L);
     bind_block_add(L);
     luaL_newlib(L, functions);
 }

@@ -325,15 +325,6 @@ static inline void bind_sync_check(lua_State *L, const bind_sync *self)
         bind_sync_faulted(L, self);
 }
 
-/* topic.c, subscriber.c: messages for all who listen */
-void bind_topic_options(lua_State *L, int arg, ds_topic_options *options);
-int bind_topic_attach(lua_State *L, mem_mapping *mapping, void *at, size_t room);
-lua_Integer bind_topic_offset(const ds_topic *topic);
-int bind_topic_fail(lua_State *L, const ds_topic *topic, int error, const char *what,
-                    pid_t holder);
-int bind_subscriber_push(lua_State *L, const ds_topic *topic, bool oldest);
-void bind_subscriber_register(lua_State *L);
-
 /* hold.c: locks held for as long as a function runs, or a variable lives */
 typedef int (*bind_hold_take)(const sync_handle *handle, int64_t deadline,
                               sync_outcome *outcome);
@@ -348,56 +339,6 @@ int bind_hold_hold(lua_State *L, bind_hold_take take, const char *what);
 int bind_hold_unlock(lua_State *L);
 int bind_hold_holder(lua_State *L, uint64_t who, uint64_t since);
 void bind_hold_register(lua_State *L);
-
-/* encode.c, decode.c: Lua values as MessagePack */
-typedef struct bind_bytes { /* a value, encoded: the head and then the body */
-    const void *head;       /* in `small`, or in a scratch until code can run again */
-    size_t head_size;
-    const void *body; /* the bytes of the Lua string, if it is one */
-    size_t body_size;
-    uint8_t small[16];
-} bind_bytes;
-
-#define BIND_VALUE_DEPTH 100 /* of tables in tables */
-
-int bind_value_encode(lua_State *L, int arg, const char *name, size_t most,
-                      bind_bytes *bytes);
-int bind_value_decode(lua_State *L, const uint8_t *bytes, size_t size);
-
-bool bind_utf8(const char *bytes, size_t size);
-
-/* queue.c: messages; message.c and loan.c */
-#define BIND_QUEUE "shm.queue"
-
-typedef struct bind_queue {
-    bind_sync sync; /* the eventcount of who waits for messages */
-    ds_queue queue;
-    uint8_t *spare; /* memory for long messages, in the user value */
-    size_t spare_size;
-} bind_queue;
-
-void bind_queue_options(lua_State *L, int arg, ds_queue_options *options);
-int bind_queue_attach(lua_State *L, mem_mapping *mapping, void *at, size_t room);
-bind_queue *bind_queue_self(lua_State *L);
-int bind_queue_refused(lua_State *L, const bind_queue *self, int error, const char *what,
-                       const char *side, pid_t holder);
-int bind_queue_empty(lua_State *L, const bind_queue *self, int error, const char *what,
-                     pid_t holder);
-void bind_message_register(lua_State *L);
-void bind_loan_register(lua_State *L);
-void bind_queue_add(lua_State *L);
-
-/* scratch.c: memory to write to, which is there again the next time */
-typedef struct bind_scratch {
-    uint8_t *bytes;
-    size_t size, used;
-    unsigned idle; /* how often most of it was not needed */
-    bool gone;
-} bind_scratch;
-
-bind_scratch *bind_scratch_take(lua_State *L);
-LSHM_RARE void bind_scratch_grow(lua_State *L, bind_scratch *scratch, size_t size);
-void bind_scratch_register(lua_State *L);
 
 /* One function per Lua module's share of shm.core; each leaves a table on the stack. */
 void bind_sysv_open(lua_State *L);
@@ -414,7 +355,6 @@ void bind_counter_add(lua_State *L);
 void bind_condition_add(lua_State *L);
 void bind_barrier_add(lua_State *L);
 void bind_several_add(lua_State *L);
-void bind_topic_add(lua_State *L);
 void bind_chaos_open(lua_State *L);
 void bind_value_open(lua_State *L);
 
@@ -433,6 +373,8 @@ void bind_channel_add(lua_State *L);
 #pragma GCC visibility pop
 
 #include "bind/arena.h"
+#include "bind/queue.h"
+#include "bind/topic.h"
 #include "bind/value.h"
 
 #endif

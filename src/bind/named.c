@@ -147,6 +147,14 @@ static int keeper_close(lua_State *L)
     return 0;
 }
 
+ds_object *bind_keeper_push(lua_State *L)
+{
+    ds_object *object = lua_newuserdatauv(L, sizeof *object, 0);
+    object->arena = NULL;
+    luaL_setmetatable(L, "shm.arena.keeper");
+    return object;
+}
+
 /* Opens a region that shows bytes within a mapping. */
 void bind_region_within(bind_region *region, mem_mapping *mapping, const void *at,
                         size_t size)
@@ -193,9 +201,7 @@ static int named_bytes(lua_State *L)
                         .make = make_bytes,
                         .context = &size};
     bind_arena_name(L, 2, &wanted);
-    ds_object *object = lua_newuserdatauv(L, sizeof *object, 0);
-    object->arena = NULL;
-    luaL_setmetatable(L, "shm.arena.keeper");
+    ds_object *object = bind_keeper_push(L);
     bind_region *region = bind_region_push(L);
     keep(L);
     arena = bind_arena_self(L);

@@ -205,7 +205,7 @@ static int queue_close(lua_State *L)
             sync_notice_close(self->sync.notice);
         self->sync.notice = NULL;
         ds_queue_close(&self->queue);
-        sync_handle_close(&self->sync.handle);
+        bind_sync_let_go(&self->sync);
     }
     lua_pushboolean(L, 1);
     return 1;

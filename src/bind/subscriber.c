@@ -32,7 +32,7 @@ static void release(lua_State *L, bind_subscriber *self)
         if (mem_fault_seen())
             mem_fault_end(mapping); /* there is none to let go of */
     }
-    sync_handle_close(&self->sync.handle);
+    bind_sync_let_go(&self->sync);
     self->buffer = (ds_buffer){0};
     lua_pushnil(L);
     lua_setiuservalue(L, 1, 1);
@@ -70,6 +70,7 @@ int bind_subscriber_push(lua_State *L, const ds_topic *topic, bool oldest)
         return luaL_error(L, "memory behind this object is gone, or protected");
     if (error)
         return bind_topic_fail(L, topic, error, "topic.subscribe", holder);
+    ds_object_share(&owner->object, &self->sync.object);
     return 1;
 }
 

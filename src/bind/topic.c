@@ -279,7 +279,7 @@ static int topic_close(lua_State *L)
     if (!self)
         bind_sync_bad(L, NULL);
     else
-        sync_handle_close(&self->sync.handle);
+        bind_sync_let_go(&self->sync);
     lua_pushboolean(L, 1);
     return 1;
 }
@@ -293,6 +293,8 @@ another one can be made there. The handle is closed.
 static int topic_remove(lua_State *L)
 {
     bind_topic *self = self_of(L, 1);
+    if (self->sync.object.arena)
+        bind_handle_bad(L, 1, "it has a name: see drop of its arena");
     mem_stamp_erase(&self->topic.head->stamp);
     bind_sync_check(L, &self->sync);
     sync_handle_close(&self->sync.handle);

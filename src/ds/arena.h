@@ -168,6 +168,7 @@ typedef struct ds_object { /* an object that this process has open */
 
 int ds_object_open(ds_arena *arena, const ds_wanted *wanted, int64_t deadline,
                    ds_object *object, bool *made);
+void ds_object_share(const ds_object *object, ds_object *other);
 void ds_object_close(ds_object *object);
 int ds_directory_drop(ds_arena *arena, const char *name, size_t size, int64_t deadline);
 int ds_directory_list(ds_arena *arena, ds_buffer *buffer, int64_t deadline);

@@ -239,6 +239,18 @@ int ds_object_open(ds_arena *arena, const ds_wanted *wanted, int64_t deadline,
     return count(arena, object->entry, fresh);
 }
 
+/* One handle more of an object that is open. */
+void ds_object_share(const ds_object *object, ds_object *other)
+{
+    *other = *object;
+    if (!object->arena)
+        return;
+    ds_opened *one = *opened_of(object->arena, object->entry);
+    if (one)
+        one->users++;
+    ds_arena_retain(object->arena);
+}
+
 static void set_closed(ds_arena *arena, uint32_t ref)
 {
     if (arena->slot < 0 || ds_arena_enter(arena, OS_CLOCK_FOREVER))

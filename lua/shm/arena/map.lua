@@ -1,6 +1,6 @@
 --- What maps do with functions of Lua: none of them runs while others wait.
 -- The methods come to those of shm.map, which are C: src/bind/hashmap.c and its neighbours.
--- @module shm.map
+-- @module shm.arena.map
 local methods = require("shm.core").map
 
 local EAGAIN <const> = 11
