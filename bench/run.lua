@@ -81,7 +81,7 @@ end
 
 print(("%-26s %9s  %-38s %9s %7s  %s"):format("work", "ns", "against", "ns", "ratio", "goal"))
 local over = 0
-for _, file in ipairs {"bench.region", "bench.turns"} do
+for _, file in ipairs {"bench.region", "bench.turns", "bench.topic"} do
   for _, it in ipairs(require(file)) do
     if wanted(it.name) then
       local work, baseline, ratio = compare(it)

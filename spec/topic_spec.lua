@@ -10,6 +10,7 @@ local support = require "spec.support"
 local LONG, refused = lock.LONG, lock.refused
 local EMSGSIZE, EDEADLK = 90, lock.EDEADLK
 local SIZE = 1 << 17
+local ROUNDS = support.rounds(50) -- of kills at random, where stores can not be found
 local GUARD, TAIL = 64, 80
 local NEWS, ROOM = 2 * 64 + 56, 7 * 64 + 56 -- the masks of who sleeps
 
@@ -561,7 +562,7 @@ describe("a topic", function()
     local t = create {capacity = 64}
     local s = subscribe(t)
     assert(t:publish "a")
-    local stopped <close> = lock.parked(print)
+    local stopped <close> = lock.parked(function() end)
     region:set_u32(GUARD, stopped.pid)
     assert.equal("a", s:next(0))
     local message = "^topic%.publish at 0: its guard is held by " .. stopped.pid .. ": "
@@ -698,7 +699,9 @@ describe("a topic", function()
         for _, before in ipairs {0, 4, 5, 6, 7} do
           assert(chaos.kill_everywhere(function()
             assert(t:publish(("%024d"):format(before + 1), LONG))
-          end, verify(before, before + 1), {prepare = make(before), timeout = LONG}) > 0)
+          end, verify(before, before + 1), {
+            prepare = make(before), timeout = LONG, rounds = ROUNDS,
+          }) > 0)
         end
       end)
 
@@ -710,7 +713,7 @@ describe("a topic", function()
               mine:try()
             end
             mine:close()
-          end, verify(7, 7), {prepare = make(7), timeout = LONG}) > 0)
+          end, verify(7, 7), {prepare = make(7), timeout = LONG, rounds = ROUNDS}) > 0)
         end
       end)
 
@@ -743,6 +746,7 @@ describe("a topic", function()
             end)
           end,
           timeout = LONG,
+          rounds = ROUNDS,
         }) > 0)
       end)
     end
@@ -755,7 +759,7 @@ describe("a topic", function()
           local t <close> = assert(shm.topic.open(region, 0, OPTIONS.block))
           local s <close> = assert(t:subscribe())
           assert(t:publish("a", LONG) and s:next(0) == "a")
-        end, {prepare = function() region:fill(0, 4096) end, timeout = LONG}) > 0)
+        end, {prepare = function() region:fill(0, 4096) end, timeout = LONG, rounds = ROUNDS}) > 0)
       end
     end)
 
@@ -779,11 +783,11 @@ describe("a topic", function()
       end
       assert(chaos.kill_everywhere(function()
         t:publish("y", 0.03)
-      end, goes_on, {prepare = full, timeout = LONG}) > 0)
+      end, goes_on, {prepare = full, timeout = LONG, rounds = ROUNDS}) > 0)
       assert(chaos.kill_everywhere(function()
         local mine = assert(t:subscribe {from = "oldest"})
         repeat until not mine:try()
-      end, goes_on, {prepare = full, timeout = LONG}) > 0)
+      end, goes_on, {prepare = full, timeout = LONG, rounds = ROUNDS}) > 0)
     end)
   end)
 end)
