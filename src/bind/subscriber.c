@@ -91,8 +91,8 @@ static int fail(lua_State *L, const bind_subscriber *self, int error, const char
     return bind_topic_fail(L, &self->subscriber.topic, error, what, holder);
 }
 
-/* Arrays and maps, of which MessagePack has several forms: others' making runs no code
- * before all bytes are used. */
+/* Whether a table is to be made of it: of anything else, no byte is wanted any more when
+ * code can run. */
 static bool is_table(const ds_buffer *buffer)
 {
     uint8_t first = buffer->bytes[0];

@@ -148,7 +148,8 @@ int ds_topic_enter(const ds_topic *topic, pid_t *holder)
     int error = mem_guard_enter(&guarded, OS_CLOCK_FOREVER, holder);
     if (error < 0)
         return error;
-    uint64_t tail = head->tail, oldest = head->oldest;
+    uint64_t tail = mem_atomic_load64(&head->tail);
+    uint64_t oldest = mem_atomic_load64(&head->oldest);
     if (__builtin_expect(tail - oldest > topic->ring || (tail | oldest) & ALIGN, 0))
         mend(head);
     return 0;
