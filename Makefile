@@ -38,6 +38,8 @@ TEST_DEPS  := $(DEMO_DEPS) \
               python3-msgpack='python3 -c "import msgpack" || /usr/bin/python3 -c "import msgpack"' \
               python3-sysv-ipc='python3 -c "import sysv_ipc" || /usr/bin/python3 -c "import sysv_ipc"'
 CHECK_DEPS := $(TEST_DEPS) \
+              clang='command -v clang' \
+              libclang-rt-dev='test -e "$$(clang -print-file-name=libclang_rt.fuzzer-x86_64.a)" || ls /usr/lib/llvm*/lib/clang/*/lib/linux/libclang_rt.fuzzer-*' \
               clang-format='command -v clang-format' \
               spin='command -v spin' \
               valgrind='command -v valgrind'
@@ -87,7 +89,7 @@ help:
 	@echo 'make env      print the LUA_PATH and LUA_CPATH for that'
 	@echo 'make install  put the rock into the LuaRocks tree PREFIX ($(PREFIX))'
 	@echo 'make check    the longer checks: compiler, linters, models, sanitizers, valgrind'
-	@echo 'make fuzz     random bytes in shared memory for FUZZ_SECONDS ($(FUZZ_SECONDS)), and every operation on them'
+	@echo 'make fuzz     every operation among scribble: FUZZ_SECONDS ($(FUZZ_SECONDS)) of locks, 100 million of furniture'
 	@echo 'make clean    remove what was built'
 
 .PHONY: build
@@ -146,8 +148,8 @@ STRICT   := -std=c11 -D_GNU_SOURCE -Isrc -I/usr/include/lua5.4 -fsyntax-only -We
             -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes
 SANITIZE := -fsanitize=address,undefined -fno-omit-frame-pointer
 
-.PHONY: check check-source check-model check-sanitizers check-threads check-handover fuzz check-valgrind
-check: check-source check-model check-sanitizers check-threads check-handover fuzz check-valgrind
+.PHONY: check check-source check-model check-sanitizers check-threads check-handover fuzz fuzz-locks fuzz-furniture check-valgrind
+check: check-source check-model check-sanitizers check-threads check-handover check-fuzz check-valgrind
 
 check-source: check-deps
 	@echo 'compiler, clang-format, luacheck, luarocks lint'
@@ -194,10 +196,29 @@ check-handover: check-deps
 	    -Wl$(comma)--wrap=os_futex_wait$(comma)--wrap=os_futex_wait_any$(comma)--wrap=os_futex_wake)
 	@$(BOUND) build/c/handover
 
-fuzz: check-deps
-	@echo 'anything in the memory, for $(FUZZ_SECONDS) s'
+.PHONY: check-fuzz
+check-fuzz: fuzz-locks fuzz-furniture
+
+# By itself it takes the hundred million operations that it takes to be sure.
+fuzz: fuzz-locks
+	@$(MAKE) --no-print-directory fuzz-furniture FUZZ_OPERATIONS=$(or $(FUZZ_OPERATIONS),100000000)
+
+fuzz-locks: check-deps
+	@echo 'anything in the memory of locks, for $(FUZZ_SECONDS) s'
 	$(call c_spec,fuzz,-O1 $(SANITIZE) -fno-sanitize-recover=all)
 	@$(BOUND) build/c/fuzz $(FUZZ_SECONDS)
+
+# LibFuzzer keeps the inputs that led further in build/fuzz, and goes on from them. It ends
+# after FUZZ_SECONDS, or FUZZ_OPERATIONS where those are given.
+FUZZER = -close_fd_mask=0 -print_final_stats=0 -verbosity=0 -timeout=20 -max_len=2000 -len_control=10
+fuzz-furniture: check-deps
+	@echo 'furniture among scribble, for $(or $(FUZZ_OPERATIONS:%=% operations),$(FUZZ_SECONDS) s)'
+	@mkdir -p build/c build/fuzz
+	@clang -std=c11 -D_GNU_SOURCE -Isrc -Ispec/c -g -O1 -fsanitize=fuzzer,address,undefined \
+	    -fno-sanitize-recover=all -o build/c/furniture spec/c/furniture.c $(C_SOURCES) -pthread
+	@FUZZ_OPERATIONS=$(FUZZ_OPERATIONS) ASAN_OPTIONS=detect_leaks=0 build/c/furniture $(FUZZER) \
+	    $(if $(FUZZ_OPERATIONS),,-max_total_time=$(FUZZ_SECONDS)) -artifact_prefix=build/fuzz- build/fuzz || \
+	    { echo '0 passed, 1 failed'; exit 1; }
 
 # What a fault leaves off goes on where it was, for which valgrind has to keep all registers.
 VALGRIND := valgrind -q --error-exitcode=99 --vex-iropt-register-updates=allregs-at-mem-access

@@ -17,12 +17,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LONGEST 65536 /* a chain that is longer goes round */
-
 typedef struct ds_opened {
     struct ds_opened *next;
     uint32_t entry, users;
 } ds_opened;
+
+/* A chain that is longer than there is room for entries goes round. */
+static uint64_t longest(const ds_arena *arena)
+{
+    return arena->reach / (sizeof(ds_entry) + DS_HEAP_HEADER);
+}
 
 static uint32_t hash_of(const char *name, size_t size)
 {
@@ -55,7 +59,7 @@ static bool is_named(const ds_arena *arena, const ds_entry *entry, const char *n
 static uint32_t *find(ds_arena *arena, const char *name, size_t size)
 {
     uint32_t *link = &arena->at->names[hash_of(name, size) % DS_ARENA_NAMES];
-    for (int i = 0; i < LONGEST; i++) {
+    for (uint64_t i = 0; i < longest(arena); i++) {
         uint32_t ref = mem_atomic_see32(link);
         ds_entry *entry = ref ? entry_at(arena, ref) : NULL;
         if (!entry || is_named(arena, entry, name, size))
@@ -113,7 +117,7 @@ static bool erase(ds_arena *arena, uint32_t ref, const ds_entry *entry)
 static bool sweep(ds_arena *arena)
 {
     uint32_t *link = &arena->at->dropped, ref;
-    for (int i = 0; i < LONGEST && (ref = mem_atomic_see32(link)); i++) {
+    for (uint64_t i = 0; i < longest(arena) && (ref = mem_atomic_see32(link)); i++) {
         ds_entry *entry = entry_at(arena, ref);
         if (!entry || arena->error)
             return false;
@@ -128,11 +132,13 @@ static bool sweep(ds_arena *arena)
     return false;
 }
 
-/* In steps, between which others come in. */
+/* In steps, between which others come in; more of them than all that could be there takes
+ * are for scribble that brings back what was given back. */
 void ds_directory_sweep(ds_arena *arena, int64_t deadline)
 {
     bool more = mem_atomic_load32(&arena->at->dropped) != 0;
-    while (more && ds_arena_enter(arena, deadline) == 0) {
+    uint64_t most = 1000 + arena->reach / 128;
+    while (more && most-- > 0 && ds_arena_enter(arena, deadline) == 0) {
         more = sweep(arena);
         more = ds_arena_leave(arena) == 0 && more;
     }
@@ -304,7 +310,7 @@ typedef void (*visitor)(ds_arena *arena, uint32_t ref, ds_entry *entry, void *co
 
 static void each_in(ds_arena *arena, uint32_t ref, visitor visit, void *context)
 {
-    for (int i = 0; i < LONGEST && ref && !arena->error; i++) {
+    for (uint64_t i = 0; i < longest(arena) && ref && !arena->error; i++) {
         ds_entry *entry = entry_at(arena, ref);
         if (!entry)
             return;

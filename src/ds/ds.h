@@ -32,7 +32,8 @@ typedef enum ds_kind {
     DS_BYTES,
 } ds_kind;
 
-/* Bytes that go in: those of the head, and behind them those of the body. */
+/* Bytes that go in: those of the head, and behind them those of the body; neither is NULL,
+ * however few. */
 typedef struct ds_bytes {
     const void *head, *body;
     size_t head_size, body_size;

@@ -206,11 +206,17 @@ bool ds_map_unmake(ds_arena *arena, void *at)
     ds_map map = {.arena = arena, .at = at};
     int most = 1 + (int)(arena->guarded.room / 2048);
     uint32_t buckets = mem_atomic_see32(&map.at->buckets), looked = 0;
+    if (buckets > arena->reach / sizeof(uint64_t)) /* as many as there is room for */
+        buckets = (uint32_t)(arena->reach / sizeof(uint64_t));
     map.evicts = mem_atomic_see32(&map.at->stamp.extra) & DS_MAP_EVICTS;
     while (buckets > 0 && most > 0 && looked++ < BUCKETS && !arena->error) {
         uint64_t *word = ds_map_bucket(&map, buckets - 1);
-        most = word ? clear(&map, word, most) : most;
-        if (most == 0 || (word && (uint32_t)mem_atomic_see64(word)))
+        if (!word) { /* scribble took the segment away */
+            buckets = (buckets - 1) / DS_MAP_SEGMENT * DS_MAP_SEGMENT;
+            continue;
+        }
+        most = clear(&map, word, most);
+        if (most == 0 || (uint32_t)mem_atomic_see64(word))
             break;
         if ((buckets - 1) % DS_MAP_SEGMENT == 0) {
             give_segments(&map, buckets);

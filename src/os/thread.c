@@ -16,12 +16,12 @@
 #include <unistd.h>
 
 _Thread_local uint64_t os_thread_identity;
-static uint64_t leader;
+static uint64_t leader, home;
 
 static void forget(void)
 {
     os_thread_identity = 0;
-    leader = 0;
+    leader = home = 0;
 }
 
 static void prepare(void)
@@ -87,8 +87,12 @@ static uint64_t inode_of(const char *path)
     return stat(path, &stat_) ? 0 : (uint64_t)stat_.st_ino & UINT32_MAX;
 }
 
-/* What tells the pid and time namespaces of this process from others. */
+/* What tells the pid and time namespaces of this process from others. It stays in those
+ * that it was born in: only its children come into others. */
 uint64_t os_thread_namespace(void)
 {
-    return inode_of("/proc/self/ns/time") << 32 | inode_of("/proc/self/ns/pid");
+    os_thread_self(); /* so that a child forgets */
+    if (!home)
+        home = inode_of("/proc/self/ns/time") << 32 | inode_of("/proc/self/ns/pid");
+    return home;
 }
