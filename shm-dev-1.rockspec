@@ -110,6 +110,7 @@ build = {
             "src/bind/ipcid.c",
             "src/bind/loan.c",
             "src/bind/lock.c",
+            "src/bind/many.c",
             "src/bind/map.c",
             "src/bind/message.c",
             "src/bind/mutex.c",

@@ -116,19 +116,23 @@ posix.mq_unlink(mq_name)
 local notification = assert(mq:notify())
 local link = require("shm.peer").serve(support.key())
 local shm = require "shm"
-local places = assert(shm.anonymous(8192))
+local places = assert(shm.anonymous(1 << 16))
 local objects = {
   mutex = shm.mutex.create(places, 0), rwlock = shm.rwlock.create(places, 1024),
   semaphore = shm.semaphore.create(places, 2048), event = shm.event.create(places, 3072),
   condition = shm.condition.create(places, 4096), barrier = shm.barrier.create(places, 5120, 2),
   counter = shm.counter.create(places, 6144),
+  queue = shm.queue.create(places, 8192, {capacity = 1000}),
 }
+objects.queue:push(1)
+local loan, view = assert(objects.queue:loan(1)), assert(objects.queue:view())
 
 local HANDLES = {
   ["shm.region"] = region, ["shm.sysv.segment"] = id, ["shm.sysv.semaphores"] = sem,
   ["shm.process.channel"] = one, ["shm.process.signals"] = signals,
   ["shm.process.handle"] = handle, ["shm.sysv.queue"] = queue,
   ["shm.posix.descriptor"] = descriptor, ["shm.posix.semaphore"] = semaphore,
+  ["shm.loan"] = loan, ["shm.view"] = view,
   ["shm.posix.queue"] = mq, ["shm.posix.notification"] = notification,
 }
 local MODULES = {
@@ -250,6 +254,8 @@ describe("the interface", function()
   end)
 
   lazy_teardown(function()
+    loan:close()
+    view:close()
     for _, object in pairs(objects) do
       object:close()
     end

@@ -77,6 +77,10 @@ local WRONG = {
   topic_options = {true, 1, "x", {capacity = 63}, {capacity = (1 << 30) + 1}, {subscribers = 0},
                    {subscribers = 4097}, {overflow = "reject"}, {overflow = 1}, {x = 1}},
   from = {true, 1, "x", {from = "now"}, {from = 1}, {x = 1}},
+  queue_options = {true, 1, "x", {capacity = 63}, {capacity = "x"}, {capacity = (1 << 30) + 1},
+                   {overflow = "drop"}, {overflow = 1}, {mode = "mpsc"}, {x = 1}},
+  list = {"NIL", true, 1, "x", io.stdout},
+  value = {print, io.stdout, {print}},
   some = {true, "1", {}, 1.5, 0, -1, 1 << 31},
   any_integer = {true, "1", {}, 1.5, NAN},
   value31 = {true, "1", {}, 1.5, NAN, -1, 1 << 31},
@@ -182,6 +186,15 @@ local FUNCTIONS = {
     publish = {{"anything", 1, "value", {print, io.stdout, {{print}}}}, {"timeout", 0}},
     subscribe = {{"from", {}, ""}}, subscribers = {}, close = {}, remove = {}},
   ["shm.subscriber"] = with_pollable {next = {{"timeout", 0}}, try = {}, lost = {}},
+  ["shm.queue"] = with_pollable {
+    push = {{"value", 1}, {"timeout", 0}}, pop = {{"timeout", 0}}, peek = {}, used = {},
+    push_many = {{"list", {}}, {"timeout", 0}}, pop_many = {{"at_least_one", 1, "most"},
+                                                           {"timeout", 0}},
+    loan = {{"count", 1, "n"}, {"timeout", 0}}, view = {{"timeout", 0}}, shutdown = {},
+    pusher = {}, popper = {}},
+  ["shm.loan"] = {region = {}, close = {}, commit = {{"optional", 0, "n", {true, "1", {}, 1.5, -1,
+                                                                        11}}}},
+  ["shm.view"] = {region = {}, close = {}},
   [R] = region_functions(),
   ["shm.sysv.segment"] = {stat = {}, remove = {}, close = {}},
   ["shm.sysv.semaphores"] = {stat = {}, remove = {}, close = {}},
@@ -247,6 +260,7 @@ local MODULES = {
   ["shm.barrier"] = object_module {"parties", 2},
   ["shm.counter"] = object_module {"any_integer", 0, "value"},
   ["shm.topic"] = object_module {"topic_options", {}, ""},
+  ["shm.queue"] = object_module {"queue_options", {}, ""},
   ["shm.posix"] = {
     open = {{"path", "."}, {"fd", 0, "flags"}, {"optional", 0, "mode"}},
     shm_open = {{"path", "/x", "name"}, {"fd", 0, "flags"}, {"optional", 0, "mode"}},
@@ -327,6 +341,7 @@ local OBJECTS = {"mutex", "rwlock", "semaphore", "event", "condition", "barrier"
 for _, kind in ipairs(OBJECTS) do
   LOADED["shm." .. kind] = shm[kind]
 end
+LOADED["shm.queue"] = shm.queue
 
 LOADED["shm.topic"] = shm.topic
 
@@ -356,6 +371,10 @@ local function open_all()
   local ring <close> = assert(shm.anonymous(8192))
   all["shm.topic"] = assert(shm.topic.create(ring, 0, {capacity = 64}))
   all["shm.subscriber"] = assert(all["shm.topic"]:subscribe())
+  local q_place <close> = assert(shm.anonymous(8192))
+  local q = assert(shm.queue.create(q_place, 0, {capacity = 1000}))
+  q:push(1)
+  all["shm.queue"], all["shm.loan"], all["shm.view"] = q, assert(q:loan(10)), assert(q:view())
   queue:remove()
   id:remove()
   sem:remove()

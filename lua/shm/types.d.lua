@@ -16,6 +16,7 @@
 ---@field barrier shm.barrier.module
 ---@field counter shm.counter.module
 ---@field topic shm.topic.module
+---@field queue shm.queue.module
 ---@field value shm.value
 local shm = {}
 

@@ -1,7 +1,7 @@
 /*
  * Several changes of a map in one step: what its transaction consists of.
  */
-#include "bind/hashmap.h"
+#include "bind/bind.h"
 
 #include <errno.h>
 #include <string.h>

@@ -1,12 +1,8 @@
 /*
- * Memory with named objects, as Lua sees it. Part of bind.h.
+ * Memory with named objects, as Lua sees it. Part of bind.h, which includes it.
  */
 #ifndef LSHM_BIND_ARENA_H
 #define LSHM_BIND_ARENA_H
-
-#include "bind/bind.h"
-
-#pragma GCC visibility push(hidden)
 
 /* arena.c: memory with named objects */
 #define BIND_ARENA "shm.arena"
@@ -28,7 +24,5 @@ ds_object *bind_keeper_push(lua_State *L);
 void bind_named_add(lua_State *L);
 void bind_furnished_add(lua_State *L);
 void bind_block_add(lua_State *L);
-
-#pragma GCC visibility pop
 
 #endif

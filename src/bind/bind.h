@@ -370,11 +370,14 @@ void bind_child_add(lua_State *L);
 void bind_signals_add(lua_State *L);
 void bind_channel_add(lua_State *L);
 
-#pragma GCC visibility pop
+/* The rest of this floor: what each needs of the others comes before it. */
+#include "bind/value.h"
 
 #include "bind/arena.h"
+#include "bind/hashmap.h"
 #include "bind/queue.h"
 #include "bind/topic.h"
-#include "bind/value.h"
+
+#pragma GCC visibility pop
 
 #endif

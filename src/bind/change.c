@@ -4,7 +4,7 @@
  * A value is encoded first, into private memory; whether and how it is put is decided
  * inside the arena's guard, by functions of this file that call nothing of Lua's.
  */
-#include "bind/hashmap.h"
+#include "bind/bind.h"
 
 #include <errno.h>
 #include <string.h>

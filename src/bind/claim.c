@@ -5,7 +5,7 @@
  * The claim is an entry that readers do not see, with the identity of whose it is. One
  * whose owner died is anybody's.
  */
-#include "bind/hashmap.h"
+#include "bind/bind.h"
 
 #include <errno.h>
 #include <string.h>

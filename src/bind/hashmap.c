@@ -4,7 +4,7 @@
  * Whoever reads copies the value into private memory first: on the stack, or in a
  * userdata where it is longer, as decoding it can run finalizers that read maps, too.
  */
-#include "bind/hashmap.h"
+#include "bind/bind.h"
 
 #include <errno.h>
 #include <string.h>

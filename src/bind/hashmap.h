@@ -5,10 +5,6 @@
 #ifndef LSHM_BIND_HASHMAP_H
 #define LSHM_BIND_HASHMAP_H
 
-#include "bind/bind.h"
-
-#pragma GCC visibility push(hidden)
-
 #define BIND_MAP "shm.map"
 #define BIND_MAP_STACK 2048 /* bytes; values that are longer lie in a userdata */
 
@@ -32,7 +28,5 @@ void bind_incr_add(lua_State *L);
 void bind_next_add(lua_State *L);
 void bind_claim_add(lua_State *L);
 void bind_apply_add(lua_State *L);
-
-#pragma GCC visibility pop
 
 #endif

@@ -1,7 +1,7 @@
 /*
  * A map's numbers and times, changed in place: read and written in one step.
  */
-#include "bind/hashmap.h"
+#include "bind/bind.h"
 
 #include <errno.h>
 #include <math.h>

@@ -129,7 +129,7 @@ static int queue_view(lua_State *L)
 
 /***
 The bytes to be written, as a region that is closed together with the loan.
-@function shm.loan:region
+@function loan:region
 @treturn shm.region the bytes
 */
 static int loan_region(lua_State *L)
@@ -142,7 +142,7 @@ static int loan_region(lua_State *L)
 
 /***
 The message's bytes, as a region that is read-only and is closed together with the view.
-@function shm.view:region
+@function view:region
 @treturn shm.region the bytes
 @treturn boolean whether they are as somebody wrote them to a loan; otherwise they are a
 value as `shm.value` encodes it
@@ -180,7 +180,7 @@ static int loan_commit(lua_State *L)
 
 /***
 Takes it back, if it was not committed. Closing twice is harmless.
-@function shm.loan:close
+@function loan:close
 @treturn boolean true
 */
 static int loan_close(lua_State *L)
@@ -200,7 +200,7 @@ static int loan_close(lua_State *L)
 
 /***
 Gives the message's room back to the queue. Closing twice is harmless.
-@function shm.view:close
+@function view:close
 @treturn boolean true
 */
 static int view_close(lua_State *L)

@@ -77,7 +77,7 @@ static int queue_push(lua_State *L)
 }
 
 /* Pushes the value of a message, or not. */
-static int push_message(lua_State *L, const ds_message *message)
+int bind_queue_message(lua_State *L, const ds_message *message)
 {
     if (!message->raw)
         return bind_value_decode(L, message->bytes, message->size);
@@ -102,8 +102,8 @@ static ds_buffer take_buffer(lua_State *L, bind_queue *self, int handle, size_t 
     return out;
 }
 
-static void keep_buffer(lua_State *L, bind_queue *self, int handle, int buffer,
-                        const ds_buffer *out)
+void bind_queue_keep(lua_State *L, bind_queue *self, int handle, int buffer,
+                     const ds_buffer *out)
 {
     if (out->room > KEPT || out->room < self->spare_size)
         return;
@@ -114,8 +114,8 @@ static void keep_buffer(lua_State *L, bind_queue *self, int handle, int buffer,
 }
 
 /* Pops, with its memory on top of the stack; or an error. */
-static int pop_long(lua_State *L, bind_queue *self, int handle, ds_buffer *out,
-                    size_t most, int64_t deadline, size_t *popped, pid_t *holder)
+int bind_queue_pop(lua_State *L, bind_queue *self, int handle, ds_buffer *out,
+                   size_t most, int64_t deadline, size_t *popped, pid_t *holder)
 {
     int error, top = lua_gettop(L);
     do {
@@ -139,13 +139,13 @@ static int pop_value(lua_State *L, bind_queue *self, int handle, lua_Number seco
         error = ds_queue_pop(&self->queue, &out, 1, deadline, &popped, &holder);
     while (may_wait(error, seconds, &deadline));
     if (__builtin_expect(error == -ENOBUFS, 0)) {
-        error = pop_long(L, self, handle, &out, 1, deadline, &popped, &holder);
+        error = bind_queue_pop(L, self, handle, &out, 1, deadline, &popped, &holder);
         bind_sync_check(L, &self->sync);
         if (!error) {
             int buffer = lua_gettop(L);
             ds_queue_message(out.bytes, &message);
-            error = push_message(L, &message);
-            keep_buffer(L, self, handle, buffer, &out);
+            error = bind_queue_message(L, &message);
+            bind_queue_keep(L, self, handle, buffer, &out);
             if (!error)
                 return 1;
         }
@@ -153,7 +153,7 @@ static int pop_value(lua_State *L, bind_queue *self, int handle, lua_Number seco
     bind_sync_check(L, &self->sync);
     if (!error) {
         ds_queue_message(out.bytes, &message);
-        error = push_message(L, &message);
+        error = bind_queue_message(L, &message);
     }
     return error ? bind_queue_empty(L, self, error, "queue.pop", holder) : 1;
 }
@@ -207,132 +207,10 @@ static int queue_peek(lua_State *L)
     if (!error) {
         ds_message message;
         ds_queue_message(out.bytes, &message);
-        error = push_message(L, &message);
-        keep_buffer(L, self, 1, 2, &out);
+        error = bind_queue_message(L, &message);
+        bind_queue_keep(L, self, 1, 2, &out);
     }
     return error ? bind_queue_empty(L, self, error, "queue.peek", holder) : 1;
-}
-
-/* A list's items as records, in memory at that index of the stack. Where it has to grow
- * for an item, a finalizer may run: then that is encoded again. */
-static int encode_list(lua_State *L, const bind_queue *self, int list, lua_Integer n)
-{
-    size_t room = SHORT, size = 0;
-    uint8_t *records = lua_newuserdatauv(L, room, 0);
-    int at = lua_gettop(L);
-    for (lua_Integer i = 1; i <= n;) {
-        bind_bytes bytes;
-        lua_rawgeti(L, list, i);
-        lua_replace(L, 2);
-        int error = bind_value_encode(L, 2, "list item", self->queue.capacity, &bytes);
-        if (error)
-            return error;
-        size_t more = ds_queue_record_size(bytes.head_size + bytes.body_size);
-        if (more <= room - size) {
-            ds_bytes given = {bytes.head, bytes.body, bytes.head_size, bytes.body_size};
-            size += ds_queue_record(records + size, &given);
-            i++;
-            continue;
-        }
-        room = (room + more) * 2;
-        uint8_t *larger = lua_newuserdatauv(L, room, 0);
-        memcpy(larger, records, size);
-        lua_replace(L, at);
-        records = larger;
-    }
-    return 0;
-}
-
-/***
-Pushes a list of messages: all that fit at once are there at once.
-@function queue:push_many
-@tparam table list the messages, 1 to #list
-@number[opt] timeout in seconds, absent for ever
-@treturn int how many were pushed before the time was up: the first ones
-@treturn[2] nil
-@treturn[2] string message
-@treturn[2] int as push; then none was pushed
-@raise when a value can not be shared
-*/
-static int queue_push_many(lua_State *L)
-{
-    bind_queue *self = bind_queue_self(L);
-    bind_arity(L, 3);
-    if (lua_type(L, 2) != LUA_TTABLE)
-        bind_misuse(L, 2, "list", "table expected, got %s", luaL_typename(L, 2));
-    int64_t deadline = bind_deadline(L, 3);
-    lua_Integer n = (lua_Integer)lua_rawlen(L, 2);
-    lua_settop(L, 3);
-    lua_pushvalue(L, 2);
-    size_t pushed = 0;
-    pid_t holder = 0;
-    int error = encode_list(L, self, 4, n);
-    if (!self->sync.handle.mapping)
-        bind_handle_bad(L, 1, "a finalizer closed it");
-    if (!error)
-        error = ds_queue_push_many(&self->queue, lua_touserdata(L, 5), (size_t)n,
-                                   deadline, &pushed, &holder);
-    bind_sync_check(L, &self->sync);
-    if (error && pushed == 0)
-        return bind_queue_refused(L, self, error, "queue.push_many", "producer", holder);
-    lua_pushinteger(L, (lua_Integer)pushed);
-    return 1;
-}
-
-/* Appends messages to the list, as far as they are sound. */
-static int append(lua_State *L, int list, const uint8_t *bytes, size_t n, lua_Integer *i)
-{
-    for (; n > 0; n--) {
-        ds_message message;
-        bytes = ds_queue_message(bytes, &message);
-        int error = push_message(L, &message);
-        if (error)
-            return error;
-        lua_rawseti(L, list, ++*i);
-    }
-    return 0;
-}
-
-/***
-Takes messages: waits for the first, and takes what is there then.
-@function queue:pop_many
-@int most how many at most
-@number[opt] timeout in seconds, absent for ever
-@treturn table the messages
-@treturn int how many they are, as some may be nil
-@treturn[2] nil
-@treturn[2] string message
-@treturn[2] int as pop
-*/
-static int queue_pop_many(lua_State *L)
-{
-    bind_queue *self = bind_queue_self(L);
-    bind_arity(L, 3);
-    lua_Integer most = bind_range(L, 2, "most", 1, LUA_MAXINTEGER), i = 0;
-    int64_t deadline = bind_deadline(L, 3);
-    lua_settop(L, 3);
-    lua_newtable(L);
-    int error = self->sync.handle.mapping ? 0 : -EPIPE;
-    pid_t holder = 0;
-    while (!error && i < most) {
-        ds_buffer out = {NULL, 0, 0};
-        size_t popped;
-        error = pop_long(L, self, 1, &out, (size_t)(most - i), i ? DS_NOW : deadline,
-                         &popped, &holder);
-        bind_sync_check(L, &self->sync);
-        if (!error) {
-            error = append(L, 4, out.bytes, popped, &i);
-            keep_buffer(L, self, 1, 5, &out);
-            if (!self->sync.handle.mapping)
-                break;
-        }
-        lua_settop(L, 4);
-    }
-    if (i == 0)
-        return bind_queue_empty(L, self, error, "queue.pop_many", holder);
-    lua_settop(L, 4);
-    lua_pushinteger(L, i);
-    return 2;
 }
 
 /***
@@ -427,11 +305,10 @@ static int queue_popper(lua_State *L)
 void bind_message_register(lua_State *L)
 {
     static const luaL_Reg methods[] = {
-        {"push", queue_push},           {"pop", queue_pop},
-        {"push_many", queue_push_many}, {"pop_many", queue_pop_many},
-        {"peek", queue_peek},           {"used", queue_used},
-        {"shutdown", queue_shutdown},   {"pusher", queue_pusher},
-        {"popper", queue_popper},       {NULL, NULL},
+        {"push", queue_push},         {"pop", queue_pop},
+        {"peek", queue_peek},         {"used", queue_used},
+        {"shutdown", queue_shutdown}, {"pusher", queue_pusher},
+        {"popper", queue_popper},     {NULL, NULL},
     };
     bind_handle_methods(L, BIND_QUEUE, methods);
 }

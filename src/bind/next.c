@@ -1,7 +1,7 @@
 /*
  * Going through all keys of a map.
  */
-#include "bind/hashmap.h"
+#include "bind/bind.h"
 
 #include <errno.h>
 #include <string.h>

@@ -252,6 +252,7 @@ void bind_queue_add(lua_State *L)
     };
     bind_handle_type(L, BIND_QUEUE, metamethods, methods);
     bind_message_register(L);
+    bind_many_register(L);
     bind_loan_register(L);
     bind_notice_methods(L, BIND_QUEUE);
     luaL_newlib(L, functions);

@@ -1,14 +1,10 @@
 /*
- * Queues, as Lua sees them. Part of bind.h.
+ * A queue's handle, for those of its rooms that lie in files of their own, message.c and
+ * loan.c, and for whoever has queues by name.
  */
 #ifndef LSHM_BIND_QUEUE_H
 #define LSHM_BIND_QUEUE_H
 
-#include "bind/bind.h"
-
-#pragma GCC visibility push(hidden)
-
-/* queue.c: messages; message.c and loan.c */
 #define BIND_QUEUE "shm.queue"
 
 typedef struct bind_queue {
@@ -25,10 +21,14 @@ int bind_queue_refused(lua_State *L, const bind_queue *self, int error, const ch
                        const char *side, pid_t holder);
 int bind_queue_empty(lua_State *L, const bind_queue *self, int error, const char *what,
                      pid_t holder);
+int bind_queue_message(lua_State *L, const ds_message *message);
+int bind_queue_pop(lua_State *L, bind_queue *self, int handle, ds_buffer *out,
+                   size_t most, int64_t deadline, size_t *popped, pid_t *holder);
+void bind_queue_keep(lua_State *L, bind_queue *self, int handle, int buffer,
+                     const ds_buffer *out);
+void bind_many_register(lua_State *L);
 void bind_message_register(lua_State *L);
 void bind_loan_register(lua_State *L);
 void bind_queue_add(lua_State *L);
-
-#pragma GCC visibility pop
 
 #endif

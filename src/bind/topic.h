@@ -1,12 +1,8 @@
 /*
- * Topics, as Lua sees them. Part of bind.h.
+ * Topics, as Lua sees them. Part of bind.h, which includes it.
  */
 #ifndef LSHM_BIND_TOPIC_H
 #define LSHM_BIND_TOPIC_H
-
-#include "bind/bind.h"
-
-#pragma GCC visibility push(hidden)
 
 /* topic.c, subscriber.c: messages for all who listen */
 void bind_topic_options(lua_State *L, int arg, ds_topic_options *options);
@@ -17,7 +13,5 @@ int bind_topic_fail(lua_State *L, const ds_topic *topic, int error, const char *
 int bind_subscriber_push(lua_State *L, const ds_topic *topic, bool oldest);
 void bind_subscriber_register(lua_State *L);
 void bind_topic_add(lua_State *L);
-
-#pragma GCC visibility pop
 
 #endif

@@ -1,12 +1,9 @@
 /*
- * Lua values as the bytes that they are in shared memory. Part of bind.h.
+ * Lua values as the bytes that they are in shared memory. Part of bind.h, which includes
+ * it.
  */
 #ifndef LSHM_BIND_VALUE_H
 #define LSHM_BIND_VALUE_H
-
-#include "bind/bind.h"
-
-#pragma GCC visibility push(hidden)
 
 /* encode.c, decode.c: Lua values as MessagePack */
 typedef struct bind_bytes { /* a value, encoded: the head and then the body */
@@ -48,7 +45,5 @@ typedef struct bind_scratch {
 bind_scratch *bind_scratch_take(lua_State *L);
 LSHM_RARE void bind_scratch_grow(lua_State *L, bind_scratch *scratch, size_t size);
 void bind_scratch_register(lua_State *L);
-
-#pragma GCC visibility pop
 
 #endif

@@ -1,12 +1,8 @@
 /*
- * Arenas: heap, directory and register. Part of ds.h.
+ * Arenas: heap, directory and register. Part of ds.h, which includes it.
  */
 #ifndef LSHM_DS_ARENA_H
 #define LSHM_DS_ARENA_H
-
-#include "ds/ds.h"
-
-#pragma GCC visibility push(hidden)
 
 /*
  * arena.c: memory with a heap, a directory and a register of processes, under one guard
@@ -175,7 +171,5 @@ int ds_directory_list(ds_arena *arena, ds_buffer *buffer, int64_t deadline);
 void ds_directory_forget(ds_arena *arena, int slot);
 void ds_directory_sweep(ds_arena *arena, int64_t deadline);
 void ds_directory_adopt(ds_arena *arena, int slot);
-
-#pragma GCC visibility pop
 
 #endif

@@ -32,8 +32,8 @@ typedef enum ds_kind {
     DS_BYTES,
 } ds_kind;
 
-/* Bytes that go in: those of the head, and behind them those of the body; neither is NULL,
- * however few. */
+/* Bytes that go in: those of the head, and behind them those of the body; neither is
+ * NULL, however few. */
 typedef struct ds_bytes {
     const void *head, *body;
     size_t head_size, body_size;
@@ -49,11 +49,12 @@ typedef struct ds_buffer {
     size_t room, size;
 } ds_buffer;
 
-#pragma GCC visibility pop
-
+/* The rest of this floor: what each needs of the others comes before it. */
 #include "ds/arena.h"
 #include "ds/hashmap.h"
 #include "ds/queue.h"
 #include "ds/topic.h"
+
+#pragma GCC visibility pop
 
 #endif

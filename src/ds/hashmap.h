@@ -1,12 +1,8 @@
 /*
- * Maps. Part of ds.h.
+ * Maps. Part of ds.h, which includes it.
  */
 #ifndef LSHM_DS_HASHMAP_H
 #define LSHM_DS_HASHMAP_H
-
-#include "ds/ds.h"
-
-#pragma GCC visibility push(hidden)
 
 /*
  * hashmap.c: keys and their values, found without a lock
@@ -168,7 +164,5 @@ bool ds_map_unmake(ds_arena *arena, void *at);
 void ds_map_used(ds_map *map, const ds_key *key, uint32_t tick);
 void ds_map_use_begin(ds_map *map, ds_map_entry *entry, uint32_t ref);
 void ds_map_use_end(ds_map *map, ds_map_entry *entry);
-
-#pragma GCC visibility pop
 
 #endif

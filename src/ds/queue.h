@@ -1,12 +1,8 @@
 /*
- * Queues, and loans of their messages. Part of ds.h.
+ * Queues, and loans of their messages. Part of ds.h, which includes it.
  */
 #ifndef LSHM_DS_QUEUE_H
 #define LSHM_DS_QUEUE_H
-
-#include "ds/ds.h"
-
-#pragma GCC visibility push(hidden)
 
 /* queue.c: messages, first in, first out */
 #define DS_QUEUE_LEAST 64u
@@ -68,6 +64,7 @@ typedef struct ds_queue {
     sync_handle items, room; /* to wait by */
     uint32_t wanted;         /* units, by who waits for room */
     uint32_t told;           /* how often others were */
+    uint32_t quick, lull;    /* by who pops: see ring.h */
 } ds_queue;
 
 /* A message among those that were taken. */
@@ -121,7 +118,5 @@ LSHM_RARE int ds_queue_await_room(ds_queue *queue, uint32_t extent, int64_t dead
 LSHM_RARE bool ds_queue_lost(const ds_queue *queue, uint64_t head);
 LSHM_RARE uint32_t ds_queue_unwritten(const ds_queue *queue, uint64_t head,
                                       uint64_t tail);
-
-#pragma GCC visibility pop
 
 #endif

@@ -19,6 +19,11 @@
 
 #define RING_UNIT 8
 #define RING_SELDOM 32 /* messages */
+#define RING_SOON 4    /* pauses, in which a message comes if others come in a row */
+#define RING_QUICK 16  /* messages in a row that did */
+#define RING_FEW 2     /* messages that gathered: no use to look away */
+#define RING_ENOUGH 32 /* or no need to do so for longer */
+#define RING_LULL 128  /* pauses, at most */
 
 typedef enum ring_kind {
     RING_VALUE = 1,
@@ -199,6 +204,35 @@ static inline int ring_front(ds_queue *queue, uint64_t *head, const ring_lost *l
     return -EAGAIN;
 }
 
+/*
+ * Outside: before waiting for a message. Who pops faster than others push would take the
+ * line with the pushing end away from them for each message, which costs both more than
+ * all the rest. So where messages come one right after the other, who pops looks away
+ * until some have gathered; where only one did, it does not do so the next time.
+ */
+static inline bool ring_gather(ds_queue *queue)
+{
+    uint64_t head = mem_atomic_load64(&queue->at->pop.end);
+    for (uint32_t i = 0; i < queue->lull; i++)
+        os_wait_pause();
+    for (int i = 0; i < RING_SOON; i++) {
+        uint64_t tail = mem_atomic_load64(&queue->at->push.end);
+        uint32_t n = ring_number(tail) - ring_number(head);
+        if (n > 0) {
+            if (queue->lull == 0)
+                queue->lull = ++queue->quick > RING_QUICK ? 1 : 0;
+            else if (n < RING_FEW)
+                queue->quick = queue->lull = 0;
+            else if (n < RING_ENOUGH && queue->lull < RING_LULL)
+                queue->lull *= 2;
+            return ds_queue_ready(&queue->items); /* unless the first is a loan */
+        }
+        os_wait_pause();
+    }
+    queue->quick = queue->lull = 0;
+    return false;
+}
+
 /* Outside: until there is a message, or what is in front was lost. */
 static inline int ring_await_message(ds_queue *queue, int64_t deadline, ring_lost *lost)
 {
@@ -207,7 +241,7 @@ static inline int ring_await_message(ds_queue *queue, int64_t deadline, ring_los
     queue->items.context = queue;
     if (deadline == DS_NOW)
         error = ds_queue_lost(queue, head) ? 0 : -ETIMEDOUT;
-    else
+    else if (!ring_gather(queue))
         error = sync_eventcount_wait(&queue->items, deadline);
     lost->at = mem_atomic_load64(&queue->at->pop.end);
     lost->any = !error && ds_queue_lost(queue, lost->at);

@@ -1,12 +1,8 @@
 /*
- * Topics, and those who listen. Part of ds.h.
+ * Topics, and those who listen. Part of ds.h, which includes it.
  */
 #ifndef LSHM_DS_TOPIC_H
 #define LSHM_DS_TOPIC_H
-
-#include "ds/ds.h"
-
-#pragma GCC visibility push(hidden)
 
 /* topic.c: messages for all who listen. Layouts in shared memory. */
 #define DS_TOPIC_LEAST 64 /* bytes of the capacity */
@@ -117,7 +113,5 @@ static inline uint64_t ds_topic_stride(uint64_t size)
 int ds_topic_enter(const ds_topic *topic, pid_t *holder);
 void ds_topic_leave(const ds_topic *topic);
 int ds_topic_bury(const ds_topic *topic, uint32_t slot, uint64_t who, pid_t *holder);
-
-#pragma GCC visibility pop
 
 #endif
