@@ -433,7 +433,7 @@ static void report(void)
 static void prepare(void)
 {
     const char *most = getenv("FUZZ_OPERATIONS");
-    limit = most ? strtoull(most, NULL, 10) : UINT64_MAX;
+    limit = most && *most ? strtoull(most, NULL, 10) : UINT64_MAX;
     uint8_t *whole =
         mmap(NULL, SIZE + 2 * PAGE, PROT_NONE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (whole == MAP_FAILED || mprotect(whole + PAGE, SIZE, PROT_READ | PROT_WRITE))
@@ -494,7 +494,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
     free_guards();
     close_all();
     mem_fault_end(mapping);
-    if (operations >= limit)
-        exit(0);
+    if (operations >= limit) { /* libFuzzer takes exit for a defect */
+        report();
+        fflush(stdout);
+        _exit(0);
+    }
     return 0;
 }

@@ -83,7 +83,7 @@ void ds_map_link(ds_map *map, uint64_t *word, ds_map_entry *before, uint32_t ref
 static void split(ds_map *map)
 {
     ds_arena *arena = map->arena;
-    uint32_t fresh = mem_atomic_see32(&map->at->buckets);
+    uint32_t fresh = ds_map_buckets(map);
     uint32_t half = 1u << (31 - __builtin_clz(fresh)), steps = 0;
     uint64_t *from = ds_map_bucket(map, fresh - half), *to = ds_map_bucket(map, fresh);
     if (!from || !to)
@@ -123,8 +123,8 @@ static bool add_block(ds_arena *arena, uint32_t *link, size_t bytes)
 static bool widen(ds_map *map)
 {
     ds_arena *arena = map->arena;
-    uint32_t fresh = mem_atomic_see32(&map->at->buckets), index = fresh / DS_MAP_SEGMENT;
-    if (fresh >= mem_atomic_see64(&map->at->totals.count) ||
+    uint32_t fresh = ds_map_buckets(map), index = fresh / DS_MAP_SEGMENT;
+    if (!fresh || fresh >= mem_atomic_see64(&map->at->totals.count) ||
         index / DS_MAP_TABLE >= DS_MAP_TABLES)
         return false;
     uint32_t *table = &map->at->table[index / DS_MAP_TABLE];

@@ -24,9 +24,9 @@ typedef struct place {
 /* Where a key is, or would be. */
 static bool find(ds_map *map, const ds_key *key, place *found)
 {
-    uint32_t buckets = mem_atomic_see32(&map->at->buckets);
+    uint32_t buckets = ds_map_buckets(map);
     uint64_t *word =
-        buckets > 1 ? ds_map_bucket(map, ds_map_index(key->hash, buckets)) : NULL;
+        buckets ? ds_map_bucket(map, ds_map_index(key->hash, buckets)) : NULL;
     *found = (place){.word = word};
     found->next = word ? (uint32_t)mem_atomic_see64(word) : 0;
     for (int i = 0; word && found->next; i++) {

@@ -66,9 +66,9 @@ typedef struct spot {
 /* Where an entry is in its bucket. */
 static bool locate(ds_map *map, uint32_t wanted, spot *found)
 {
-    uint32_t buckets = mem_atomic_see32(&map->at->buckets), ref = 0;
+    uint32_t buckets = ds_map_buckets(map), ref = 0;
     *found = (spot){.entry = ds_map_entry_at(map, wanted)};
-    if (found->entry && buckets > 1)
+    if (found->entry && buckets)
         found->word = ds_map_bucket(
             map, ds_map_index(mem_atomic_see32(&found->entry->hash), buckets));
     if (found->word)
@@ -134,7 +134,7 @@ static int expire_some(ds_map *map, int64_t deadline, int *gone)
     int error = ds_arena_enter(map->arena, deadline);
     if (error)
         return error;
-    uint32_t buckets = mem_atomic_see32(&map->at->buckets), i;
+    uint32_t buckets = ds_map_buckets(map), i;
     uint32_t from = mem_atomic_see32(&map->at->swept) % (buckets ? buckets : 1);
     map->touched = 0;
     *gone = 0;
@@ -153,7 +153,7 @@ static int expire_some(ds_map *map, int64_t deadline, int *gone)
 /* Gives back the memory of some keys that expired: -ENOSPC when there are none. */
 int ds_map_expire(ds_map *map, int64_t deadline)
 {
-    uint32_t buckets = mem_atomic_load32(&map->at->buckets);
+    uint32_t buckets = ds_map_buckets(map);
     for (uint32_t seen = 0; seen <= buckets; seen += BUCKETS) {
         int gone, error = expire_some(map, deadline, &gone);
         if (error || gone)
@@ -236,9 +236,9 @@ void ds_map_used(ds_map *map, const ds_key *key, uint32_t tick)
         return;
     if (mem_atomic_see32(&map->arena->at->guard.word) || ds_arena_enter(map->arena, 0))
         return;
-    uint32_t buckets = mem_atomic_see32(&map->at->buckets);
+    uint32_t buckets = ds_map_buckets(map);
     const uint64_t *word =
-        buckets > 1 ? ds_map_bucket(map, ds_map_index(key->hash, buckets)) : NULL;
+        buckets ? ds_map_bucket(map, ds_map_index(key->hash, buckets)) : NULL;
     uint32_t ref = word ? (uint32_t)mem_atomic_see64(word) : 0;
     for (int i = 0; ref && i < STEPS; i++) {
         ds_map_entry *entry = ds_map_entry_at(map, ref);

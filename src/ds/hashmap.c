@@ -156,9 +156,8 @@ typedef struct reading {
 static int begin(ds_map *map, uint32_t hash, reading *r)
 {
     for (int spins = 0, mended = 0; mended < MENDED; spins++) {
-        r->buckets = mem_atomic_load32(&map->at->buckets);
-        r->word =
-            r->buckets > 1 ? ds_map_bucket(map, ds_map_index(hash, r->buckets)) : NULL;
+        r->buckets = ds_map_buckets(map);
+        r->word = r->buckets ? ds_map_bucket(map, ds_map_index(hash, r->buckets)) : NULL;
         if (!r->word)
             return -EBADMSG;
         r->before = mem_atomic_load64(r->word);

@@ -13,6 +13,7 @@
 #define DS_MAP_SEGMENT 512 /* buckets */
 #define DS_MAP_TABLE 512   /* segments */
 #define DS_MAP_TABLES 128
+#define DS_MAP_BUCKETS ((uint32_t)DS_MAP_TABLES * DS_MAP_TABLE * DS_MAP_SEGMENT)
 #define DS_MAP_STRIPES 8 /* of keys, for those who wait for a change */
 #define DS_MAP_EVICTS 1u /* what the stamp's extra says */
 #define DS_MAP_LARGE 4096
@@ -108,6 +109,15 @@ uint8_t *ds_map_key_at(const ds_map *map, const ds_map_entry *entry, uint32_t ke
                        size_t more);
 int ds_map_compare(const ds_map *map, const ds_map_entry *entry, const ds_key *key);
 bool ds_map_expired(uint64_t expires);
+
+/* How many there are, or 0 when what is said there makes no sense. */
+static inline uint32_t ds_map_buckets(const ds_map *map)
+{
+    uint32_t buckets = mem_atomic_load32(&map->at->buckets);
+    bool sane = buckets >= DS_MAP_SEGMENT && buckets <= DS_MAP_BUCKETS &&
+                buckets <= map->arena->reach / sizeof(uint64_t);
+    return sane ? buckets : 0;
+}
 
 static inline size_t ds_key_size(uint32_t word)
 {
