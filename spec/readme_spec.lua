@@ -14,10 +14,12 @@ describe("README", function()
       local output = support.shell("lua5.4 " .. path .. " 2>&1")
       os.remove(path)
       blocks = blocks + 1
-      local expected = {"^hello from %d+\texit\t0\n$", "^b\t20\t10\t8\n$"}
+      local expected = {
+        "^hello from %d+\texit\t0\n$", "^7\n$", "^b\t20\t10\t8\n$",
+      }
       assert.matches(expected[blocks], output)
     end
-    assert.equal(2, blocks)
+    assert.equal(3, blocks)
   end)
 
   it("names targets that there are", function()
