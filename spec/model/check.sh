@@ -78,5 +78,13 @@ check breaks mutex LOOK_FIRST
 check breaks mutex DEATH=1 ROUNDS=1 TAKE_BY_STORE
 check breaks mutex DEATH=1 ROUNDS=1 NO_SLICE
 
+check holds bucket
+check holds bucket DEATHS=2
+check breaks bucket NO_BUMP
+check breaks bucket COMMIT_LATE
+check breaks bucket COUNT_FIRST
+check breaks bucket NO_RECHECK
+check breaks bucket SAVE_LATE
+
 echo "$passed passed, $failed failed"
 [ $failed = 0 ]
