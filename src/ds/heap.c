@@ -10,7 +10,7 @@
  *
  * Who may call: whoever is in the arena's guard. Every word is saved to the guard's
  * journal before it changes: who dies inside, or finds no room, has changed nothing. What
- * a fresh block contains is its taker's, and not saved.
+ * a fresh block contains is its taker's, and not saved but for the links that it had.
  *
  * A neighbour or link that makes no sense is scribble, and ends the call with -EBADMSG.
  */
@@ -184,6 +184,7 @@ uint32_t ds_heap_take(ds_arena *arena, size_t bytes)
     }
     uint32_t found = size_of(one), rest = found - size;
     unlink_free(arena, ref, one);
+    ds_save(arena, &one->next, sizeof one->next + sizeof one->previous);
     if (rest) {
         link_free(arena, ref + size, rest, size);
         set_before(arena, ref + found, rest);
