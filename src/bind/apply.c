@@ -25,12 +25,8 @@ static int decide(ds_map_change *change, const ds_map_old *old)
     return of->puts ? 0 : DS_MAP_LEAVE;
 }
 
-static void read_step(lua_State *L, bind_map *self, lua_Integer i, step *of,
-                      ds_map_change *change)
+static void read_step(lua_State *L, lua_Integer i, step *of)
 {
-    lua_rawgeti(L, 2, i);
-    change->key = bind_map_key(L, lua_gettop(L), &self->map, &of->number);
-    lua_pop(L, 1); /* the table has it, as a key's bytes must stay */
     lua_rawgeti(L, 3, i);
     of->checks = lua_isinteger(L, -1);
     of->version = (uint64_t)lua_tointeger(L, -1);
@@ -39,6 +35,17 @@ static void read_step(lua_State *L, bind_map *self, lua_Integer i, step *of,
     lua_rawgeti(L, 5, i);
     of->deletes = lua_toboolean(L, -1);
     lua_pop(L, 3);
+}
+
+/* Last of all: the table has the keys' bytes, for as long as no other code runs. */
+static void read_keys(lua_State *L, const bind_map *self, lua_Integer n, step *steps,
+                      ds_map_change *changes)
+{
+    for (lua_Integer i = 0; i < n; i++) {
+        lua_rawgeti(L, 2, i + 1);
+        changes[i].key = bind_map_key(L, lua_gettop(L), &self->map, &steps[i].number);
+        lua_pop(L, 1);
+    }
 }
 
 /* Adds the values, one behind the other, to a userdata that grows. */
@@ -114,10 +121,11 @@ static int map_apply(lua_State *L)
     for (lua_Integer i = 0; i < n; i++) {
         changes[i] = (ds_map_change){.decide = decide, .context = &steps[i]};
         changes[i].expires = DS_MAP_KEEP;
-        read_step(L, self, i + 1, &steps[i], &changes[i]);
+        read_step(L, i + 1, &steps[i]);
     }
     int error = encode_all(L, self, n, steps, changes);
     self = bind_map_self(L);
+    read_keys(L, self, n, steps, changes);
     error =
         error ? error : ds_map_apply(&self->map, changes, (size_t)n, OS_CLOCK_FOREVER);
     if (error && error != -EAGAIN)

@@ -53,7 +53,7 @@ int bind_map_encode(lua_State *L, bind_map *self, int arg, bind_bytes *bytes,
 {
     if (lua_isnoneornil(L, arg))
         bind_misuse(L, arg, "value", "nil is an absent key: see delete");
-    uint64_t most = mem_atomic_load64(&self->map.at->limit);
+    uint64_t most = self->map.limit; /* private, as a finalizer may have closed the map */
     if (most == 0 || most > UINT32_MAX / 2)
         most = UINT32_MAX / 2;
     int error = bind_value_encode(L, arg, "value", most, bytes);
@@ -249,6 +249,8 @@ static int map_cas(lua_State *L)
         wanted.size = error ? 0 : bytes.head_size + bytes.body_size;
         uint8_t *copy = lua_newuserdatauv(L, wanted.size, 0);
         error = error ? error : bind_value_encode(L, 3, "old", SIZE_MAX, &bytes);
+        if (!error && bytes.head_size + bytes.body_size != wanted.size)
+            error = -EAGAIN; /* a finalizer changed the table */
         if (!error) {
             memcpy(copy, bytes.head, bytes.head_size);
             memcpy(copy + bytes.head_size, bytes.body, bytes.body_size);

@@ -53,6 +53,8 @@ ds_key bind_map_key(lua_State *L, int arg, const ds_map *map, int64_t *number)
 
 int bind_map_fail(lua_State *L, bind_map *self, int error, const char *what)
 {
+    if (!self->base.handle.mapping)
+        bind_handle_bad(L, 1, "a finalizer closed the map");
     bind_map_check(L, self);
     if (error == -EEXIST || error == -ENOENT) {
         lua_pushnil(L);

@@ -12,7 +12,8 @@
 
 #define STEPS 100000 /* in a chain; more, and it goes round */
 #define COUNT (UINT64_C(1) << 32)
-#define AT_ONCE 2 /* buckets that one new key adds, where they are too few */
+#define AT_ONCE 2   /* buckets that one new key adds, where they are too few */
+#define WIDENS 1024 /* bytes of the journal that one more bucket takes at most */
 
 /* Before anything in a bucket changes. */
 bool ds_map_touch(ds_map *map, uint64_t *word)
@@ -54,12 +55,16 @@ int ds_map_finish(ds_map *map)
 }
 
 /* A bucket's count stays odd: what its writer began is undone, or was done. */
-int ds_map_mend(ds_map *map, uint64_t *word)
+int ds_map_mend(ds_map *map, uint32_t hash)
 {
     int error = ds_arena_enter(map->arena, OS_CLOCK_FOREVER);
     if (error)
         return error;
-    uint64_t now = mem_atomic_see64(word);
+    /* Looked up again: with what was undone, the bucket may be something else's memory.
+     */
+    uint32_t buckets = ds_map_buckets(map);
+    uint64_t *word = buckets ? ds_map_bucket(map, ds_map_index(hash, buckets)) : NULL;
+    uint64_t now = word ? mem_atomic_see64(word) : 0;
     if (now & COUNT)
         mem_atomic_publish64(word, now + COUNT);
     return ds_arena_leave(map->arena);
@@ -80,10 +85,9 @@ void ds_map_link(ds_map *map, uint64_t *word, ds_map_entry *before, uint32_t ref
 }
 
 /* One more bucket, which takes over the end of another's chain. */
-static void split(ds_map *map)
+static void split(ds_map *map, uint32_t fresh)
 {
     ds_arena *arena = map->arena;
-    uint32_t fresh = ds_map_buckets(map);
     uint32_t half = 1u << (31 - __builtin_clz(fresh)), steps = 0;
     uint64_t *from = ds_map_bucket(map, fresh - half), *to = ds_map_bucket(map, fresh);
     if (!from || !to)
@@ -120,12 +124,21 @@ static bool add_block(ds_arena *arena, uint32_t *link, size_t bytes)
     return !arena->error;
 }
 
+/* One more bucket is not worth that the step becomes too large for it. */
+static bool has_room(const ds_map *map)
+{
+    const mem_guarded *guarded = &map->arena->guarded;
+    uint64_t used = mem_atomic_see64(&guarded->guard->used);
+    return map->touched + 2 <= DS_MAP_TOUCHED && used <= guarded->room &&
+           guarded->room - used >= WIDENS;
+}
+
 static bool widen(ds_map *map)
 {
     ds_arena *arena = map->arena;
     uint32_t fresh = ds_map_buckets(map), index = fresh / DS_MAP_SEGMENT;
-    if (!fresh || fresh >= mem_atomic_see64(&map->at->totals.count) ||
-        index / DS_MAP_TABLE >= DS_MAP_TABLES)
+    if (fresh == 0 || fresh >= mem_atomic_see64(&map->at->totals.count) ||
+        fresh == DS_MAP_BUCKETS || !has_room(map))
         return false;
     uint32_t *table = &map->at->table[index / DS_MAP_TABLE];
     bool ready = mem_atomic_see32(table) ||
@@ -137,7 +150,7 @@ static bool widen(ds_map *map)
         ready = add_block(arena, &segments[index % DS_MAP_TABLE],
                           DS_MAP_SEGMENT * sizeof(uint64_t));
     if (segments && ready)
-        split(map);
+        split(map, fresh);
     else if (arena->error == -ENOSPC)
         arena->error = 0; /* nothing was changed for it */
     return segments && ready && !arena->error;

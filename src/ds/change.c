@@ -78,25 +78,26 @@ static size_t size_of(ds_map *map, const ds_map_entry *entry)
            (mem_atomic_see32(&entry->size) & ~DS_MAP_PENDING);
 }
 
-static void unlink_entry(ds_map *map, ds_map_entry *entry, uint32_t ref)
+static void forget(ds_map *map, ds_map_entry *entry)
 {
     if (map->evicts)
         ds_map_use_end(map, entry);
     if (mem_atomic_see64(&entry->expires) && mem_atomic_see32(&map->at->mortal))
         ds_put32(map->arena, &map->at->mortal, mem_atomic_see32(&map->at->mortal) - 1);
-    ds_heap_give(map->arena, ref);
 }
 
-/* Takes an entry out of its bucket. */
-void ds_map_remove(ds_map *map, uint64_t *word, ds_map_entry *before, ds_map_entry *entry,
-                   uint32_t ref)
+/*
+ * Takes an entry out of its bucket. Its block is given back by the caller, when this step
+ * takes none any more: what is written to a fresh one is not undone.
+ */
+void ds_map_remove(ds_map *map, uint64_t *word, ds_map_entry *before, ds_map_entry *entry)
 {
     if (!ds_map_touch(map, word))
         return;
     int64_t size = (int64_t)size_of(map, entry);
     ds_map_link(map, word, before, mem_atomic_see32(&entry->next));
     count(map, is_pending(entry) ? 0 : -1, -size);
-    unlink_entry(map, entry, ref);
+    forget(map, entry);
 }
 
 static void put_bytes(uint8_t *to, const ds_bytes *value)
@@ -207,7 +208,8 @@ static void replace(ds_map *map, ds_map_change *change, const place *at)
         ds_map_use_begin(map, entry, ref);
     ds_map_link(map, at->word, at->before, ref);
     if (at->entry)
-        unlink_entry(map, at->entry, at->ref);
+        forget(map, at->entry);
+    change->gone = at->ref;
 }
 
 static ds_map_old old_of(ds_map *map, const place *at)
@@ -255,7 +257,8 @@ static int apply(ds_map *map, ds_map_change *change)
         return what < 0 ? what : 0;
     if (what == DS_MAP_DELETE) {
         if (at.entry)
-            ds_map_remove(map, at.word, at.before, at.entry, at.ref);
+            ds_map_remove(map, at.word, at.before, at.entry);
+        change->gone = at.ref;
         change->version = 0;
         return 0;
     }
@@ -275,8 +278,14 @@ static int try_apply(ds_map *map, ds_map_change *changes, size_t n, int64_t dead
     if (error)
         return error;
     map->touched = 0;
+    for (size_t i = 0; i < n; i++)
+        changes[i].gone = 0;
     for (size_t i = 0; i < n && !refused && !map->arena->error; i++)
         refused = apply(map, &changes[i]);
+    for (size_t i = 0; i < n; i++) {
+        if (changes[i].gone)
+            ds_heap_give(map->arena, changes[i].gone);
+    }
     if (refused && n > 1 && !map->arena->error)
         map->arena->error = refused; /* none of them */
     error = ds_map_finish(map);
@@ -294,6 +303,9 @@ static void tell(ds_map *map, const ds_map_change *changes, size_t n)
 /* Room for so many bytes: a larger arena, or what expired, or what was not used. */
 static int make_room(ds_map *map, size_t bytes, bool limit, int64_t deadline)
 {
+    uint64_t most = limit ? map->limit : mem_atomic_load64(&map->arena->at->max);
+    if (bytes > most)
+        return -ENOSPC; /* and nothing goes for it in vain */
     if (!limit && ds_arena_grow(map->arena, bytes, deadline) == 0)
         return 0;
     if (mem_atomic_see32(&map->at->mortal) && ds_map_expire(map, deadline) == 0)
@@ -327,7 +339,8 @@ int ds_map_apply(ds_map *map, ds_map_change *changes, size_t n, int64_t deadline
     size_t bytes = 0;
     for (size_t i = 0; i < n; i++) {
         changes[i].block = 0;
-        bytes += length(&changes[i].value) + ds_key_room(changes[i].key.word) + DS_LINE;
+        bytes +=
+            length(&changes[i].value) + ds_key_room(changes[i].key.word) + header(map);
     }
     bool large = n == 1 && length(&changes->value) > DS_MAP_LARGE;
     for (int i = 0; i < ATTEMPTS; i++) {

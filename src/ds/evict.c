@@ -13,7 +13,8 @@
 #include <string.h>
 
 #define STEPS 100000
-#define AT_ONCE 4     /* keys that one step takes out: the smallest journal allows it */
+#define AT_ONCE 4     /* keys that one step takes out, where the journal allows it */
+#define TAKES_OUT 800 /* bytes of the journal that one key takes at most */
 #define BUCKETS 1024u /* that one step looks through */
 
 static ds_map_use *use_of(const ds_map *map, uint32_t ref)
@@ -83,6 +84,12 @@ static bool locate(ds_map *map, uint32_t wanted, spot *found)
     return false;
 }
 
+static int at_once(const ds_map *map)
+{
+    size_t most = map->arena->guarded.room / TAKES_OUT;
+    return most >= AT_ONCE ? AT_ONCE : most > 1 ? (int)most : 1;
+}
+
 /* -ENOSPC when there is no key left that could go. */
 int ds_map_evict(ds_map *map, size_t bytes, int64_t deadline)
 {
@@ -91,7 +98,7 @@ int ds_map_evict(ds_map *map, size_t bytes, int64_t deadline)
         return error;
     size_t gone = 0;
     map->touched = 0;
-    for (int i = 0; i < AT_ONCE && gone < bytes && !map->arena->error; i++) {
+    for (int i = 0; i < at_once(map) && gone < bytes && !map->arena->error; i++) {
         uint32_t ref = mem_atomic_see32(&map->at->oldest);
         spot at;
         if (!ref)
@@ -99,7 +106,8 @@ int ds_map_evict(ds_map *map, size_t bytes, int64_t deadline)
         if (!locate(map, ref, &at))
             break;
         gone += ds_heap_size(map->arena, ref) + DS_HEAP_HEADER;
-        ds_map_remove(map, at.word, at.before, at.entry, ref);
+        ds_map_remove(map, at.word, at.before, at.entry);
+        ds_heap_give(map->arena, ref);
     }
     error = ds_map_finish(map);
     return error ? error : gone ? 0 : -ENOSPC;
@@ -119,7 +127,8 @@ static int expire_in(ds_map *map, uint64_t *word, int most)
         }
         uint32_t next = mem_atomic_see32(&entry->next);
         if (ds_map_expired(mem_atomic_see64(&entry->expires))) {
-            ds_map_remove(map, word, before, entry, ref);
+            ds_map_remove(map, word, before, entry);
+            ds_heap_give(map->arena, ref);
             gone++;
         } else
             before = entry;
@@ -135,25 +144,30 @@ static int expire_some(ds_map *map, int64_t deadline, int *gone)
     if (error)
         return error;
     uint32_t buckets = ds_map_buckets(map), i;
+    int most = at_once(map);
     uint32_t from = mem_atomic_see32(&map->at->swept) % (buckets ? buckets : 1);
     map->touched = 0;
     *gone = 0;
-    for (i = 0; i < BUCKETS && i < buckets && *gone < AT_ONCE && !map->arena->error;
-         i++) {
+    for (i = 0; i < BUCKETS && i < buckets && *gone < most && !map->arena->error; i++) {
         uint64_t *word = ds_map_bucket(map, (from + i) % buckets);
         if (!word)
             map->arena->error = -EBADMSG;
         else
-            *gone += expire_in(map, word, AT_ONCE - *gone);
+            *gone += expire_in(map, word, most - *gone);
     }
+    if (*gone >= most)
+        i--; /* there may be more in that bucket */
     ds_put32(map->arena, &map->at->swept, (from + i) % (buckets ? buckets : 1));
     return ds_map_finish(map);
 }
 
-/* Gives back the memory of some keys that expired: -ENOSPC when there are none. */
+/*
+ * Gives back the memory of some keys that expired: -ENOSPC when there are none. A map
+ * that evicts does not look through all of it for them, as it does so with each new key.
+ */
 int ds_map_expire(ds_map *map, int64_t deadline)
 {
-    uint32_t buckets = ds_map_buckets(map);
+    uint32_t buckets = map->evicts ? BUCKETS - 1 : ds_map_buckets(map);
     for (uint32_t seen = 0; seen <= buckets; seen += BUCKETS) {
         int gone, error = expire_some(map, deadline, &gone);
         if (error || gone)
@@ -208,6 +222,8 @@ bool ds_map_unmake(ds_arena *arena, void *at)
     uint32_t buckets = mem_atomic_see32(&map.at->buckets), looked = 0;
     if (buckets > arena->reach / sizeof(uint64_t)) /* as many as there is room for */
         buckets = (uint32_t)(arena->reach / sizeof(uint64_t));
+    if (buckets > DS_MAP_BUCKETS)
+        buckets = DS_MAP_BUCKETS;
     map.evicts = mem_atomic_see32(&map.at->stamp.extra) & DS_MAP_EVICTS;
     while (buckets > 0 && most > 0 && looked++ < BUCKETS && !arena->error) {
         uint64_t *word = ds_map_bucket(&map, buckets - 1);
@@ -220,7 +236,7 @@ bool ds_map_unmake(ds_arena *arena, void *at)
             break;
         if ((buckets - 1) % DS_MAP_SEGMENT == 0) {
             give_segments(&map, buckets);
-            return buckets == 1;
+            return false; /* the rest is a step of its own, as the journal may be small */
         }
         buckets--;
     }

@@ -114,10 +114,20 @@ uint64_t *ds_map_bucket(const ds_map *map, uint32_t index)
     return segment ? &segment[index % DS_MAP_SEGMENT] : NULL;
 }
 
+/*
+ * Readers come to places where an entry was before: a number that they find there leads
+ * anywhere, but must not lead behind what is there, though that is mapped.
+ */
+static void *within(const ds_map *map, uint64_t offset, size_t n)
+{
+    uint64_t size = mem_atomic_see64(&map->arena->at->size);
+    return mem_inside(size, offset, n) ? ds_arena_at(map->arena, offset, n) : NULL;
+}
+
 ds_map_entry *ds_map_entry_at(const ds_map *map, uint32_t ref)
 {
-    return ds_heap_at(map->arena, ref,
-                      sizeof(ds_map_entry) + (map->evicts ? sizeof(ds_map_use) : 0));
+    return within(map, (uint64_t)ref * DS_UNIT + DS_HEAP_HEADER,
+                  sizeof(ds_map_entry) + (map->evicts ? sizeof(ds_map_use) : 0));
 }
 
 /* Where an entry's key lies, if that and more bytes behind it are within the arena. */
@@ -127,7 +137,7 @@ uint8_t *ds_map_key_at(const ds_map *map, const ds_map_entry *entry, uint32_t ke
     uint64_t offset =
         (uint64_t)((const uint8_t *)entry - (const uint8_t *)map->arena->at) +
         sizeof *entry + (map->evicts ? sizeof(ds_map_use) : 0);
-    return ds_arena_at(map->arena, offset, ds_key_room(key) + more);
+    return within(map, offset, ds_key_room(key) + more);
 }
 
 /* Less than, equal to, or more than 0, as entries stand in their chain. */
@@ -166,7 +176,7 @@ static int begin(ds_map *map, uint32_t hash, reading *r)
         if (spins < SPINS)
             os_wait_pause();
         else {
-            int error = ds_map_mend(map, r->word);
+            int error = ds_map_mend(map, hash);
             if (error)
                 return error;
             spins = 0;
@@ -304,6 +314,15 @@ static uint32_t behind(uint32_t hash, uint32_t buckets)
     return (reversed(hash) & ~(span - 1)) + span;
 }
 
+/* Whether that is the hash of the key that was copied: with another one, who goes on
+ * behind that key might come here again, and again. */
+static bool is_of(const ds_map *map, uint32_t hash, const ds_map_found *found,
+                  const ds_buffer *buffer)
+{
+    return hash_of(map->seed, buffer->bytes, ds_key_size(found->key), found->key >> 30) ==
+           hash;
+}
+
 /*
  * Copies the next key and its value, in an order that stays while others change the map:
  * -ENOENT behind the last one. Keys that stay there are all seen.
@@ -319,12 +338,15 @@ int ds_map_next(ds_map *map, const ds_key *after, ds_buffer *buffer, ds_map_foun
         const ds_map_entry *entry = next_in(map, &r, least, after, found);
         bool fits = !entry || copy(map, entry, found, true, buffer);
         bool whole = !entry || is_whole(map, entry, found);
+        uint32_t hash = entry ? mem_atomic_see32(&entry->hash) : 0;
         if (!holds(map, &r, entry)) {
             i++;
             continue;
         }
+        if (entry && whole && fits)
+            return is_of(map, hash, found, buffer) ? 0 : -EBADMSG;
         if (entry)
-            return !whole ? -EBADMSG : fits ? 0 : -ENOBUFS;
+            return whole ? -ENOBUFS : -EBADMSG;
         i = 0;
         after = NULL;
         least = behind(reversed(least), r.buckets);

@@ -44,6 +44,7 @@ typedef struct ds_map_memory {
     sync_eventcount any;
 } ds_map_memory;
 
+_Static_assert(DS_MAP_BUCKETS == DS_MAP_SEGMENT * DS_MAP_TABLE * DS_MAP_TABLES, "all");
 _Static_assert(offsetof(ds_map_memory, buckets) == DS_LINE &&
                    offsetof(ds_map_memory, totals) == 2 * DS_LINE &&
                    offsetof(ds_map_memory, table) == 3 * DS_LINE,
@@ -133,7 +134,7 @@ static inline size_t ds_key_room(uint32_t word)
 /* bucket.c: chains that change under the eyes of readers */
 bool ds_map_touch(ds_map *map, uint64_t *word);
 int ds_map_finish(ds_map *map);
-int ds_map_mend(ds_map *map, uint64_t *word);
+int ds_map_mend(ds_map *map, uint32_t hash);
 void ds_map_link(ds_map *map, uint64_t *word, ds_map_entry *before, uint32_t ref);
 void ds_map_widen(ds_map *map);
 
@@ -161,11 +162,12 @@ typedef struct ds_map_change {
     uint64_t fresh;   /* with DS_MAP_KEEP: the expiry of a key that was absent */
     uint64_t version; /* of the change, when it was made */
     uint32_t block;   /* a private one, with the value in it already */
+    uint32_t gone;    /* the block of what was there, given back once all is done */
 } ds_map_change;
 
 int ds_map_apply(ds_map *map, ds_map_change *changes, size_t n, int64_t deadline);
-void ds_map_remove(ds_map *map, uint64_t *word, ds_map_entry *before, ds_map_entry *entry,
-                   uint32_t ref);
+void ds_map_remove(ds_map *map, uint64_t *word, ds_map_entry *before,
+                   ds_map_entry *entry);
 
 /* evict.c: keys that go to make room: those that expired, those not used for longest */
 int ds_map_evict(ds_map *map, size_t bytes, int64_t deadline);
