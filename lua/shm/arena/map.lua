@@ -42,9 +42,13 @@ local function compute(map, key, f, ttl)
     end
     return nil
   end
-  local done, message, errno = map:fulfil(key, value, ttl)
-  if done == nil then
+  local encoded, done, message, errno = pcall(map.fulfil, map, key, value, ttl)
+  if not encoded or done == nil then
     map:abandon(key)
+  end
+  if not encoded then
+    error(done, 0)
+  elseif done == nil then
     return nil, message, errno
   end
   return value
