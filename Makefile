@@ -131,7 +131,8 @@ test: test-deps build
 
 .PHONY: soak
 soak: build
-	@exec env $(call lua_env,$(TREE)) SOAK_SECONDS='$(SOAK_SECONDS)' $(LUA) spec/soak.lua
+	@env $(call lua_env,$(TREE)) SOAK_SECONDS='$(SOAK_SECONDS)' $(LUA) spec/soak.lua
+	@exec env $(call lua_env,$(TREE)) $(LUA) spec/model_map.lua
 
 # What is compared with is C, too, and built as the module is.
 .PHONY: bench
