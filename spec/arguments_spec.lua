@@ -74,6 +74,10 @@ local WRONG = {
   mutex_options = {true, 1, "x", {recursive = 1}, {journal = -1}, {journal = 1.5}, {x = 1}},
   rwlock_options = {true, 1, "x", {recursive = true}, {journal = -1}, {journal = 1 << 31}},
   event_options = {true, 1, "x", {manual = 1}, {x = 1}},
+  map_key = {"NIL", 1.5, NAN, HUGE, {}, print, io.stdout},
+  map_value = {"NIL", print, io.stdout, {print}}, nil_or_value = {print, io.stdout, {print}},
+  ttl = {true, "1", {}, 0, -1, NAN, -HUGE}, number = {true, "1", {}, print},
+  map_list = {"NIL", true, 1, "x"},
   topic_options = {true, 1, "x", {capacity = 63}, {capacity = (1 << 30) + 1}, {subscribers = 0},
                    {subscribers = 4097}, {overflow = "reject"}, {overflow = 1}, {x = 1}},
   from = {true, 1, "x", {from = "now"}, {from = 1}, {x = 1}},
@@ -169,6 +173,9 @@ local function object_module(...)
   return {create = most, open = most, attach = {most[1], most[2]}, size = {...}}
 end
 
+local KEY, VALUE, TTL = {"map_key", "absent", "key"}, {"map_value", 1, "value"}, {"ttl", nil}
+local LIST = {"map_list", {}, "tables"}
+
 local FUNCTIONS = {
   ["shm.mutex"] = with_pollable(object(lockable({}, ""))),
   ["shm.rwlock"] = with_pollable(object(lockable(lockable({readers = {}}, ""), "_shared"))),
@@ -182,6 +189,21 @@ local FUNCTIONS = {
   ["shm.counter"] = with_pollable(object {
     add = {{"any_integer", 1, "n"}}, get = {}, set = {{"integer", 1, "value"}},
     wait = {{"integer", 1, "least"}, {"timeout", 0}}}),
+  ["shm.map"] = with_pollable {
+    get = {KEY}, lookup = {KEY}, version = {KEY}, delete = {KEY}, abandon = {KEY}, pairs = {},
+    stat = {}, changes = {},
+    set = {KEY, VALUE, TTL}, add = {KEY, VALUE, TTL}, replace = {KEY, VALUE, TTL},
+    incr = {KEY, {"number", 1, "n"}, {"any_integer", 0, "init"}, TTL},
+    cas = {KEY, {"nil_or_value", 1, "value"}, {"nil_or_value", 1, "value"}, TTL},
+    set_if = {KEY, {"count", 0, "version"}, {"nil_or_value", 1, "value"}, TTL},
+    wait = {KEY, {"count", 0, "version"}, {"timeout", 0}}, ttl = {KEY, TTL},
+    claim = {KEY, {"timeout", 0}}, fulfil = {KEY, VALUE, TTL},
+    update = {KEY, {"func", math.type, "f"}, TTL},
+    get_or = {KEY, {"func", tostring, "f"}, TTL, {"timeout", 0}},
+    transaction = {{"func", function(view) view:get "absent" end, "f"}},
+    apply = {LIST, LIST, LIST, LIST},
+    next = {{"map_key", "absent", "key", {1.5, NAN, {}, print, io.stdout}}},
+  },
   ["shm.topic"] = {
     publish = {{"anything", 1, "value", {print, io.stdout, {{print}}}}, {"timeout", 0}},
     subscribe = {{"from", {}, ""}}, subscribers = {}, close = {}, remove = {}},
@@ -369,6 +391,9 @@ local function open_all()
                                                   table.unpack(parties)))
   end
   local ring <close> = assert(shm.anonymous(8192))
+  local memory <close> = assert(shm.anonymous(1 << 16))
+  local arena <close> = assert(shm.arena(memory))
+  all["shm.map"] = assert(arena:map "map")
   all["shm.topic"] = assert(shm.topic.create(ring, 0, {capacity = 64}))
   all["shm.subscriber"] = assert(all["shm.topic"]:subscribe())
   local q_place <close> = assert(shm.anonymous(8192))

@@ -250,11 +250,13 @@ describe("who is killed before any of its stores to a map", function()
     everywhere {
       prepare = function()
         anew(1 << 15, {}, {max = 1 << 20})
-        for i = 1, 10 do
-          m:set(i, i)
+        local n = 1
+        while a:stat().free > 4200 do
+          n = n + 1
+          m:set(n, ("x"):rep(1000))
         end
       end,
-      operation = function() m:set("new", ("x"):rep(50000)) m:set("newer", 1) end,
+      operation = function() m:set("new", ("x"):rep(4300)) m:set("newer", 1) end,
       steps = true,
     }
   end)

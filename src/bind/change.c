@@ -157,6 +157,12 @@ static int map_delete(lua_State *L)
     return 1;
 }
 
+static int delete_if(ds_map_change *change, const ds_map_old *old)
+{
+    int error = if_version(change, old);
+    return error ? error : old->entry ? DS_MAP_DELETE : -ENOENT;
+}
+
 /***
 Gives a key a value if its version is still the one that is known, or takes it away.
 @function map:set_if
@@ -169,12 +175,6 @@ Gives a key a value if its version is still the one that is known, or takes it a
 @treturn[2] string message
 @treturn[2] int ENOSPC, EBUSY, EBADMSG
 */
-static int delete_if(ds_map_change *change, const ds_map_old *old)
-{
-    int error = if_version(change, old);
-    return error ? error : old->entry ? DS_MAP_DELETE : -ENOENT;
-}
-
 static int map_set_if(lua_State *L)
 {
     bind_map *self = bind_map_self(L);

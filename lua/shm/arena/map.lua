@@ -3,8 +3,17 @@
 -- @module shm.arena.map
 local methods = require("shm.core").map
 
+local lookup, set_if, apply = methods.lookup, methods.set_if, methods.apply
+local claim, fulfil, abandon = methods.claim, methods.fulfil, methods.abandon
+
 local EAGAIN <const> = 11
 local TRIES <const> = 1000
+
+local function check(f, what)
+  if type(f) ~= "function" then
+    error(("map.%s: f: function expected, got %s"):format(what, f == nil and "nil" or type(f)), 3)
+  end
+end
 
 --- Changes a key's value by a function of it: it is called again if another process has
 -- changed the key meanwhile.
@@ -18,13 +27,14 @@ local TRIES <const> = 1000
 -- @treturn[2] string message
 -- @treturn[2] int ENOSPC, EBUSY, EBADMSG
 function methods.update(map, key, f, ttl)
+  check(f, "update")
   while true do
-    local value, version, code = map:lookup(key)
+    local value, version, code = lookup(map, key)
     if code then
       return value, version, code
     end
     local new = f(value)
-    local done, message, errno = map:set_if(key, version, new, ttl)
+    local done, message, errno = set_if(map, key, version, new, ttl)
     if done then
       return new
     elseif done == nil then
@@ -36,15 +46,15 @@ end
 local function compute(map, key, f, ttl)
   local ok, value = pcall(f, key)
   if not ok or value == nil then
-    map:abandon(key)
+    abandon(map, key)
     if not ok then
       error(value, 0)
     end
     return nil
   end
-  local encoded, done, message, errno = pcall(map.fulfil, map, key, value, ttl)
+  local encoded, done, message, errno = pcall(fulfil, map, key, value, ttl)
   if not encoded or done == nil then
-    map:abandon(key)
+    abandon(map, key)
   end
   if not encoded then
     error(done, 0)
@@ -68,15 +78,16 @@ end
 -- @treturn[2] int ETIMEDOUT, EINTR after a signal, EDEADLK (f asks for the same key), ENOSPC
 -- @raise what f raises; the key stays absent then
 function methods.get_or(map, key, f, ttl, timeout)
+  check(f, "get_or")
   while true do
-    local value, version, code = map:lookup(key)
+    local value, version, code = lookup(map, key)
     if code or version ~= 0 then
       if code then
         return value, version, code
       end
       return value
     end
-    local claimed, message, errno = map:claim(key, timeout)
+    local claimed, message, errno = claim(map, key, timeout)
     if claimed then
       return compute(map, key, f, ttl)
     elseif claimed == nil then
@@ -108,7 +119,7 @@ function view:get(key)
   elseif self.deleted[at] then
     return nil
   end
-  local value, version, code = self.map:lookup(key)
+  local value, version, code = lookup(self.map, key)
   if code then
     error(version, 2)
   end
@@ -149,7 +160,7 @@ local function try(map, f, ...)
     end
     error(results[2], 0)
   end
-  local done, message, errno = map:apply(self.keys, self.versions, self.values, self.deleted)
+  local done, message, errno = apply(map, self.keys, self.versions, self.values, self.deleted)
   return done, done == nil and message or results, errno
 end
 
@@ -168,6 +179,7 @@ end
 -- the same keys a thousand times), ENOSPC, EBUSY, EBADMSG
 -- @raise what f raises
 function methods.transaction(map, f, ...)
+  check(f, "transaction")
   for _ = 1, TRIES do
     local done, results, errno = try(map, f, ...)
     if done then
