@@ -189,7 +189,9 @@ uint32_t ds_heap_take(ds_arena *arena, size_t bytes)
         link_free(arena, ref + size, rest, size);
         set_before(arena, ref + found, rest);
     }
-    ds_put32(arena, &one->size, size | USED);
+    /* With its links, over which the taker may write before the guard is left. */
+    if (ds_save(arena, one, sizeof *one))
+        mem_atomic_note32(&one->size, size | USED);
     ds_put32(arena, &heap->used, mem_atomic_see32(&heap->used) + size);
     return arena->error ? 0 : ref;
 }
@@ -198,9 +200,10 @@ uint32_t ds_heap_take(ds_arena *arena, size_t bytes)
 static block *taken(ds_arena *arena, uint32_t ref, uint32_t *size)
 {
     const ds_heap *heap = &arena->at->heap;
-    block *one = ref ? at(arena, ref) : NULL;
-    if (!one || is_free(one) || ref < mem_atomic_see32(&heap->start) ||
-        ref >= mem_atomic_see32(&heap->end))
+    bool inside =
+        ref >= mem_atomic_see32(&heap->start) && ref < mem_atomic_see32(&heap->end);
+    block *one = inside ? at(arena, ref) : NULL; /* behind it nothing may be mapped yet */
+    if (!one || is_free(one))
         return NULL;
     *size = size_of(one);
     block *behind = at(arena, ref + *size);
@@ -305,7 +308,8 @@ int ds_heap_check(ds_arena *arena)
         for (; next && listed <= free; next = at(arena, next)->next) {
             const block *one = at(arena, next);
             class in = one ? class_of(size_of(one)) : (class){0, 0};
-            if (!one || in.row * 8 + in.column != i || one->previous != previous)
+            if (!one || size_of(one) == 0 || in.row * 8 + in.column != i ||
+                one->previous != previous)
                 return -EBADMSG;
             listed += size_of(one);
             previous = next;

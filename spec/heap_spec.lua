@@ -1,0 +1,300 @@
+-- The memory of an arena: blocks, whoever takes and gives them, and whatever lies there.
+local process = require "shm.process"
+local shm = require "shm"
+local support = require "spec.support"
+
+local LONG = 10 * support.patience
+local SIZE, MAX = 1 << 16, 1 << 20
+local GUARD <const> = 4608 -- its word, whose owners spec/c/fuzz.c invents; behind it the journal
+local ENOENT, EAGAIN = 2, 11
+
+describe("memory of an arena", function()
+  local r, a
+
+  before_each(function()
+    r = assert(shm.anonymous(SIZE, {max = MAX}))
+    a = assert(shm.arena(r, {max = MAX}))
+  end)
+
+  after_each(function()
+    a:close()
+    r:close()
+    a, r = nil, nil
+    collectgarbage()
+    assert.equal(0, support.children())
+  end)
+
+  local function absent(f, ...)
+    local value, message, errno = f(...)
+    assert.is_nil(value)
+    assert.equal(ENOENT, errno, message)
+  end
+
+  it("is taken, kept, seen and freed", function()
+    local block = assert(a:allocate(100))
+    local offset = block:offset()
+    assert.equal(0, offset % 16)
+    assert.matches("^shm.block %(anonymous at " .. offset .. "%)$", tostring(block))
+    local bytes <close> = a:view(offset)
+    assert(#bytes >= 100 and #bytes < 132)
+    assert.equal(("\0"):rep(100), bytes:read(0, 100))
+    assert.equal(offset, block:keep())
+    assert.equal("shm.block (closed)", tostring(block))
+    bytes:write(0, "kept")
+    local child <close> = assert(process.fork(function()
+      local own <close> = shm.arena(r)
+      assert(own:view(offset):read(0, 4) == "kept")
+      assert(own:free(offset))
+    end))
+    assert.same({"exit", 0}, {child:wait(LONG)})
+    absent(a.free, a, offset)
+    absent(a.view, a, offset)
+    assert.equal(0, a:stat().used)
+  end)
+
+  it("is free again when a block is closed, collected or its process killed", function()
+    a:allocate(100):close()
+    do local _ <close> = a:allocate(100) end
+    a:allocate(100)
+    collectgarbage()
+    assert.equal(0, a:stat().used)
+    local child <close> = assert(process.fork(function()
+      local one, two = a:allocate(100), a:allocate(100)
+      two:keep()
+      process.kill(process.pid(), "KILL")
+      one:close()
+    end))
+    assert.same({"signal", "KILL"}, {child:wait(LONG)})
+    local used = a:stat().used
+    assert.equal(1, #a:attached())
+    assert.equal(used / 2, a:stat().used)
+    assert(a:check())
+  end)
+
+  it("is a child's to use, and its parent's to give back", function()
+    local block = a:allocate(100)
+    local child <close> = assert(process.fork(function()
+      a:view(block:offset()):write(0, "child")
+    end))
+    assert.same({"exit", 0}, {child:wait(LONG)})
+    assert.equal(1, #a:attached())
+    assert.equal("child", a:view(block:offset()):read(0, 5))
+    block:close()
+    assert.equal(0, a:stat().used)
+  end)
+
+  it("can be 64 blocks that are not kept yet", function()
+    local blocks = {}
+    for i = 1, 64 do
+      blocks[i] = assert(a:allocate(i))
+    end
+    local one, message, errno = a:allocate(1)
+    assert.is_nil(one)
+    assert.equal(EAGAIN, errno, message)
+    blocks[7]:close()
+    assert(a:allocate(1)):close()
+    blocks[8]:keep()
+    assert(a:allocate(1)):close()
+    for _, block in ipairs(blocks) do
+      block:close()
+    end
+  end)
+
+  it("is given back once, and by an offset that keep gave", function()
+    local kept = {}
+    for i = 1, 5 do
+      kept[i] = a:allocate(200):keep()
+    end
+    local counter = a:counter "c"
+    local used = a:stat().used
+    local place = tonumber(tostring(counter):match "at (%d+)")
+    assert(a:free(kept[3]))
+    for _, offset in ipairs {kept[3], kept[2] + 16, kept[2] + 1, kept[2] - 8, place, place - 8, 0,
+                             -1, 16, 4608, SIZE, MAX, 1 << 36, 1 << 40, math.maxinteger,
+                             math.mininteger} do
+      absent(a.free, a, offset)
+      absent(a.view, a, offset)
+    end
+    assert(a:check())
+    assert(a:stat().used < used)
+    assert.error_matches(function() a:free "1" end, "offset")
+    assert.error_matches(function() a:allocate(0) end, "size")
+    assert.error_matches(function() a:allocate(1.5) end, "size")
+  end)
+
+  it("that is kept by a closed block is refused", function()
+    local block = a:allocate(1)
+    block:close()
+    assert.is_true(block:close())
+    assert.error_matches(function() block:keep() end, "closed")
+    assert.error_matches(function() block:offset() end, "closed")
+  end)
+
+  it("outlives the arena's handle while there is a block", function()
+    local place = assert(shm.anonymous(SIZE))
+    local one = assert(shm.arena(place))
+    local block = one:allocate(100)
+    one:close()
+    place:close()
+    assert(block:keep() > 0)
+  end)
+
+  -- What a block of the model is filled with.
+  local function pattern(n, size)
+    return string.char(n % 255 + 1):rep(size)
+  end
+
+  it("is nobody else's, whatever is taken and given in whatever order", function()
+    local seed = os.time() ~ process.pid()
+    math.randomseed(seed)
+    local kept, private, n = {}, {}, 0
+
+    local function look(offset, one)
+      assert.equal(pattern(one.n, one.size), a:view(offset):read(0, one.size), "seed " .. seed)
+    end
+
+    local function some(list)
+      local offsets = {}
+      for offset in pairs(list) do
+        offsets[#offsets + 1] = offset
+      end
+      return offsets[math.random(#offsets)]
+    end
+
+    local steps = {
+      function()
+        local size = math.random(4) == 1 and math.random(20000) or math.random(300)
+        local block, message, errno = a:allocate(size)
+        if not block then
+          assert(errno == 28 or errno == EAGAIN, message)
+          return
+        end
+        n = n + 1
+        a:view(block:offset()):write(0, pattern(n, size))
+        private[block:offset()] = {n = n, size = size, block = block}
+      end,
+      function()
+        local offset = some(private)
+        local one = private[offset]
+        look(offset, one)
+        assert.equal(offset, assert(one.block:keep()))
+        private[offset], kept[offset] = nil, one
+      end,
+      function()
+        local offset = some(private)
+        look(offset, private[offset])
+        private[offset].block:close()
+        private[offset] = nil
+      end,
+      function()
+        local offset = some(kept)
+        look(offset, kept[offset])
+        assert(a:free(offset))
+        kept[offset] = nil
+      end,
+    }
+    local lists = {false, private, private, kept}
+    for i = 1, support.rounds(20000) do
+      local which = math.random(-1, 4)
+      which = which < 1 and 1 or which
+      if i % 4000 > 2500 and which == 1 then
+        which = 4
+      end
+      if not lists[which] or next(lists[which]) then
+        steps[which]()
+      end
+      if i % 500 == 0 then
+        assert(a:check(), "seed " .. seed)
+      end
+    end
+    for offset, one in pairs(private) do
+      look(offset, one)
+      one.block:close()
+    end
+    for offset, one in pairs(kept) do
+      look(offset, one)
+      assert(a:free(offset))
+    end
+    assert(a:check())
+    assert.equal(0, a:stat().used)
+  end)
+
+  -- Every operation, each of which may answer anything.
+  local function use(arena, region)
+    local answers = 0
+    local function try(f, ...)
+      local ok, message = pcall(f, ...)
+      assert(ok or not tostring(message):match "gone", message)
+      answers = answers + 1
+    end
+    local second = shm.arena(region)
+    for _, one in ipairs {arena, second} do
+      for _, name in ipairs {"names", "stat", "check", "attached"} do
+        try(one[name], one)
+      end
+      for i, kind in ipairs {"mutex", "rwlock", "semaphore", "event", "condition", "counter"} do
+        try(function()
+          local object <close> = one[kind](one, kind .. i % 3)
+          assert(object or true)
+        end)
+        try(one.drop, one, kind .. (i + 1) % 3)
+      end
+      for i = 1, 4 do
+        try(function()
+          local block <close> = one:allocate(i * 300)
+          if block and i % 2 == 0 then
+            one:free(block:keep())
+          end
+        end)
+        try(function() one:bytes("bytes" .. i, i * 100):close() end)
+        try(one.free, one, math.random(0, 2 * SIZE) & ~15)
+        try(one.view, one, math.random(0, 2 * SIZE) & ~15)
+      end
+    end
+    if second then
+      second:close()
+    end
+    return answers
+  end
+
+  it("may hold anything: no operation crashes, hangs or reaches outside", function()
+    local values = {0, 1, 0xffffffff, 0x80000000, 0x80000001, 16, 288, 549, SIZE // 16, 0x7fffffff}
+    for round = 1, support.rounds(400) do
+      math.randomseed(round)
+      local journal = round % 4 == 0 -- which may undo anywhere in the mapping
+      local child <close> = assert(process.fork(function()
+        local around <close> = assert(shm.anonymous(3 * SIZE))
+        local place = around:view(SIZE, SIZE)
+        local one = assert(shm.arena(place, {journal = 1024}))
+        for i = 1, 8 do
+          one:bytes("bytes" .. i % 5, i % 5 * 100 + 1)
+          one:mutex("mutex" .. i)
+          one:allocate(i * 100):keep()
+        end
+        local dropped = one:bytes("dropped", 100)
+        one:drop "dropped"
+        for _ = 1, 1 << math.random(0, 10) do
+          local at = math.random(3) == 1 and math.random(24, SIZE - 4)
+            or math.random(24, 16384)
+          at = at & ~3
+          if at < GUARD or at >= GUARD + 16 or journal and at >= GUARD + 8 then
+            local value = values[math.random(#values * 2)] or math.random(0, 0xffffffff)
+            place:set_u32(at, value)
+          end
+        end
+        use(one, place)
+        dropped:close()
+        one:close()
+        for _, offset in ipairs(journal and {} or {0, 2 * SIZE}) do
+          assert(around:read(offset, SIZE) == ("\0"):rep(SIZE), "it wrote outside")
+        end
+      end))
+      local how, code = child:wait(LONG)
+      if how ~= "exit" or code ~= 0 then
+        child:kill "KILL"
+        child:wait()
+      end
+      assert.equal("exit 0", ("%s %s"):format(how, code), "round " .. round)
+    end
+  end)
+end)
