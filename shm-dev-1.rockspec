@@ -80,6 +80,7 @@ build = {
             "src/ds/queue.c",
             "src/ds/subscriber.c",
             "src/ds/topic.c",
+            "src/ds/register.c",
             "src/bind/apply.c",
             "src/bind/arena.c",
             "src/bind/argument.c",

@@ -23,7 +23,6 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define PAGE 4096
 #define JOURNAL_LEAST 4096
@@ -68,91 +67,33 @@ int ds_arena_leave(ds_arena *arena)
     return error;
 }
 
-/* Inside the guard: a slot in the register, with the process's identity. */
-static void enroll(ds_arena *arena)
+/* Inside the guard: what was done up to here stays, whatever comes. For what has many
+   steps, each of which leaves all whole: together they may be more than the journal. */
+void ds_arena_keep(ds_arena *arena)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    uint64_t since = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-    arena->slot = -1;
-    for (int i = 0; i < DS_ARENA_PROCESSES && arena->slot < 0; i++) {
-        if (mem_atomic_see64(&arena->at->process[i].who))
-            continue;
-        ds_put64(arena, &arena->at->process[i].since, since);
-        ds_put64(arena, &arena->at->process[i].who, os_thread_leader());
-        arena->slot = i;
-    }
-    if (arena->slot < 0)
-        arena->error = -EUSERS;
+    if (!arena->error)
+        mem_guard_commit(&arena->guarded);
 }
 
-/* Inside the guard: the slot is nobody's, and what only its process had is free. */
-static void strike(ds_arena *arena, int slot)
-{
-    uint64_t who = mem_atomic_see64(&arena->at->process[slot].who);
-    bool another = false;
-    for (int i = 0; i < DS_ARENA_PROCESSES; i++)
-        another |= i != slot && mem_atomic_see64(&arena->at->process[i].who) == who;
-    for (int i = 0; i < DS_ARENA_PRIVATE && !another; i++) {
-        uint32_t ref = mem_atomic_see32(&arena->at->private[i].ref);
-        if (ref && mem_atomic_see64(&arena->at->private[i].owner) == who) {
-            ds_put32(arena, &arena->at->private[i].ref, 0);
-            ds_heap_give(arena, ref);
-        }
-    }
-    ds_directory_forget(arena, slot);
-    ds_put64(arena, &arena->at->process[slot].who, 0);
-}
-
-/* Takes back what dead processes had. Who lives is looked up outside of the guard. */
-int ds_arena_reap(ds_arena *arena, int64_t deadline)
-{
-    for (int i = 0; i < DS_ARENA_PROCESSES; i++) {
-        uint64_t who = mem_atomic_load64(&arena->at->process[i].who);
-        if (!who || os_thread_alive(who))
-            continue;
-        int error = ds_arena_enter(arena, deadline);
-        if (error)
-            return error;
-        if (mem_atomic_see64(&arena->at->process[i].who) == who)
-            strike(arena, i);
-        error = ds_arena_leave(arena);
-        if (error)
-            return error;
-    }
-    ds_directory_sweep(arena, deadline);
-    return 0;
-}
-
-static void hold_still(void)
+/* Before a fork: objects that are open here stay so for the child, whatever this process
+   closes before the child runs. */
+static void reserve(void)
 {
     lock();
+    for (ds_arena *arena = first; arena; arena = arena->next)
+        ds_register_reserve(arena);
 }
 
-static void go_on(void)
+static void claim(void)
 {
     unlock();
-}
-
-/* A child has what its parent had open, and says so for itself. */
-static void enroll_child(void)
-{
-    unlock();
-    for (ds_arena *arena = first; arena; arena = arena->next) {
-        arena->slot = -1;
-        if (ds_arena_enter(arena, OS_CLOCK_FOREVER))
-            continue;
-        enroll(arena);
-        if (arena->slot >= 0)
-            ds_directory_adopt(arena, arena->slot);
-        if (ds_arena_leave(arena))
-            arena->slot = -1;
-    }
+    for (ds_arena *arena = first; arena; arena = arena->next)
+        ds_register_claim(arena);
 }
 
 static void prepare(void)
 {
-    pthread_atfork(hold_still, go_on, enroll_child);
+    pthread_atfork(reserve, unlock, claim);
 }
 
 static uint32_t journal_of(const ds_arena_options *options, size_t size)
@@ -170,22 +111,43 @@ static size_t begin_of(uint32_t journal)
     return sizeof(ds_arena_memory) + journal;
 }
 
+/* Whether so many bytes are enough for a new one. */
+bool ds_arena_fits(const ds_arena_options *options, size_t size)
+{
+    return size >= DS_ARENA_LEAST &&
+           size >= begin_of(journal_of(options, size)) + DS_ARENA_LEAST / 2;
+}
+
 /* The stamp is claimed: everything else is this thread's alone. */
 static int make(ds_arena *arena, size_t size, const ds_arena_options *options)
 {
     ds_arena_memory *at = arena->at;
     uint32_t journal = journal_of(options, size);
-    if (size < begin_of(journal) + DS_ARENA_LEAST / 2)
+    if (!ds_arena_fits(options, size))
         return -ENOSPC;
     memset((uint8_t *)at + sizeof at->stamp, 0, sizeof *at - sizeof at->stamp);
     size -= size % DS_UNIT;
     at->size = size;
     at->max = options->max > size ? options->max : size;
+    if (at->max > arena->reach)
+        at->max = arena->reach;
     at->journal = journal;
     ds_heap_make(arena, (uint32_t)(begin_of(journal) / DS_UNIT),
                  (uint32_t)(size / DS_UNIT));
     mem_stamp_finish(&at->stamp, DS_ARENA, DS_VERSION, sizeof *at, LAYOUT);
     return 0;
+}
+
+/* -EEXIST when there is an arena. What is neither an arena nor empty is left alone. */
+static int claim_stamp(mem_stamp *stamp, int64_t deadline)
+{
+    if (!mem_stamp_free(stamp))
+        return -ENOTEMPTY;
+    int error = mem_stamp_claim(stamp, DS_ARENA, DS_VERSION, deadline);
+    if (error == -ENOTEMPTY &&
+        mem_stamp_check(stamp, DS_ARENA, DS_VERSION, deadline) == -EPROTO)
+        error = -EPROTO;
+    return error;
 }
 
 static int find(ds_arena *arena, size_t size, int64_t deadline)
@@ -197,18 +159,9 @@ static int find(ds_arena *arena, size_t size, int64_t deadline)
     uint32_t journal = mem_atomic_load32(&at->journal);
     if (!error && (journal > size || begin_of(journal) > size))
         error = -EBADMSG;
+    if (!error && mem_atomic_load64(&at->max) > arena->reach)
+        error = -ERANGE;
     return error;
-}
-
-/* Who attached before but died is taken off the register where there is no room else. */
-static int attach(ds_arena *arena, int64_t deadline)
-{
-    int error = ds_arena_reap(arena, deadline);
-    error = error ? error : ds_arena_enter(arena, deadline);
-    if (error)
-        return error;
-    enroll(arena);
-    return ds_arena_leave(arena);
 }
 
 static void remember(ds_arena *arena)
@@ -226,8 +179,9 @@ static void remember(ds_arena *arena)
 
 /*
  * Finds the arena that begins at an address, or makes it. Size bytes are there, and reach
- * are mapped, which it can grow to. -ENOSPC when they are too few for an arena, -EUSERS
- * when there is no room in the register; else as mem_stamp_claim and _check.
+ * are mapped, which it can grow to. -ENOSPC when they are too few for an arena, -ERANGE
+ * when it may grow beyond what is mapped, -ENOTEMPTY when something else is there,
+ * -EUSERS when there is no room in the register; else as mem_stamp_check.
  */
 int ds_arena_open(mem_mapping *mapping, uint8_t *at, size_t size, size_t reach,
                   const ds_arena_options *options, int64_t deadline, ds_arena **opened,
@@ -244,7 +198,7 @@ int ds_arena_open(mem_mapping *mapping, uint8_t *at, size_t size, size_t reach,
     arena->grows = mapping->grows && mapping->fd >= 0;
     arena->users = 1;
     arena->guarded = (mem_guarded){.guard = &arena->at->guard, .mapping = mapping};
-    int error = mem_stamp_claim(&arena->at->stamp, DS_ARENA, DS_VERSION, deadline);
+    int error = claim_stamp(&arena->at->stamp, deadline);
     *made = !error;
     if (!error) {
         error = make(arena, size < arena->reach ? size : arena->reach, options);
@@ -255,7 +209,7 @@ int ds_arena_open(mem_mapping *mapping, uint8_t *at, size_t size, size_t reach,
     arena->guarded.room = mem_atomic_load32(&arena->at->journal);
     if (!error && arena->guarded.room > size - sizeof(ds_arena_memory))
         error = -EBADMSG;
-    error = error ? error : attach(arena, deadline);
+    error = error ? error : ds_register_attach(arena, deadline);
     if (error) {
         free(arena);
         return error;
@@ -270,16 +224,6 @@ void ds_arena_retain(ds_arena *arena)
     mem_atomic_count_up(&arena->users);
 }
 
-static void detach(ds_arena *arena)
-{
-    if (arena->slot < 0 || ds_arena_enter(arena, OS_CLOCK_FOREVER))
-        return;
-    if (mem_atomic_see64(&arena->at->process[arena->slot].who) == os_thread_leader())
-        strike(arena, arena->slot);
-    if (ds_arena_leave(arena) == 0)
-        ds_directory_sweep(arena, OS_CLOCK_FOREVER);
-}
-
 void ds_arena_release(ds_arena *arena)
 {
     if (!mem_atomic_count_down(&arena->users))
@@ -292,7 +236,7 @@ void ds_arena_release(ds_arena *arena)
     if (arena->next)
         arena->next->previous = arena->previous;
     unlock();
-    detach(arena);
+    ds_register_detach(arena);
     mem_mapping_release(arena->mapping);
     free(arena);
 }
@@ -329,4 +273,17 @@ int ds_arena_grow(ds_arena *arena, size_t bytes, int64_t deadline)
         ds_put64(arena, &arena->at->size, want);
     }
     return ds_arena_leave(arena);
+}
+
+/*
+ * After -ENOSPC: makes it grow, or else reaps, which is done once. 0 when it may do now.
+ * Not inside the guard.
+ */
+int ds_arena_more(ds_arena *arena, size_t bytes, int64_t deadline, bool *reaped)
+{
+    int error = ds_arena_grow(arena, bytes, deadline);
+    if (!error || error == -EBUSY || *reaped)
+        return error;
+    *reaped = true;
+    return ds_arena_reap(arena, deadline);
 }

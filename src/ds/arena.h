@@ -63,7 +63,9 @@ typedef struct ds_arena { /* this process's; all who use it have a share */
     int error;    /* of what goes on inside the guard: it will be undone */
     pid_t holder; /* of the guard, after -EBUSY */
     uint32_t users;
-    int slot;                 /* in the register, or -1 */
+    int slot;  /* in the register, or -1 */
+    int child; /* that of a child, while it is forked, or -1 */
+    uint64_t reserved[DS_ARENA_PROCESSES / 64]; /* slots of children yet to come */
     struct ds_opened *opened; /* objects, and how many handles each has */
     struct ds_arena *previous, *next;
 } ds_arena;
@@ -81,7 +83,9 @@ void ds_arena_release(ds_arena *arena);
 int ds_arena_enter(ds_arena *arena, int64_t deadline);
 int ds_arena_leave(ds_arena *arena);
 int ds_arena_grow(ds_arena *arena, size_t bytes, int64_t deadline);
-int ds_arena_reap(ds_arena *arena, int64_t deadline);
+int ds_arena_more(ds_arena *arena, size_t bytes, int64_t deadline, bool *reaped);
+void ds_arena_keep(ds_arena *arena);
+bool ds_arena_fits(const ds_arena_options *options, size_t size);
 void ds_arena_put(ds_arena *arena, void *to, const void *bytes, size_t n);
 
 /* Where n bytes lie at an offset from the arena's begin, or NULL. */
@@ -123,6 +127,13 @@ static inline void *ds_heap_at(const ds_arena *arena, uint32_t ref, size_t n)
 {
     return ds_arena_at(arena, (uint64_t)ref * DS_UNIT + DS_HEAP_HEADER, n);
 }
+
+/* register.c: the processes that are attached */
+int ds_arena_reap(ds_arena *arena, int64_t deadline);
+int ds_register_attach(ds_arena *arena, int64_t deadline);
+void ds_register_reserve(ds_arena *arena);
+void ds_register_claim(ds_arena *arena);
+void ds_register_detach(ds_arena *arena);
 
 /* private.c: blocks that nobody else knows yet, and that go with their process */
 int ds_private_take(ds_arena *arena, size_t bytes, int64_t deadline, uint32_t *ref);

@@ -14,6 +14,7 @@
  */
 #include "ds/ds.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -226,15 +227,18 @@ int ds_object_open(ds_arena *arena, const ds_wanted *wanted, int64_t deadline,
                    ds_object *object, bool *made)
 {
     ds_opened *fresh = malloc(sizeof *fresh);
-    int error = fresh ? -ENOSPC : -ENOMEM;
-    for (bool again = true; fresh && error == -ENOSPC && again;) {
+    int error = fresh ? -ENOSPC : -ENOMEM, more = 0;
+    bool reaped = false;
+    while (fresh && error == -ENOSPC && !more) {
         error = ds_arena_enter(arena, deadline);
         if (error)
             break;
         *made = obtain(arena, wanted, object);
         error = ds_arena_leave(arena);
         if (error == -ENOSPC)
-            again = ds_arena_grow(arena, wanted->size + 2 * DS_LINE, deadline) == 0;
+            more = ds_arena_more(arena,
+                                 wanted->size + sizeof(ds_entry) + DS_NAME + 2 * DS_LINE,
+                                 deadline, &reaped);
     }
     if (error) {
         free(fresh);
@@ -308,10 +312,19 @@ int ds_directory_drop(ds_arena *arena, const char *name, size_t size, int64_t de
 
 typedef void (*visitor)(ds_arena *arena, uint32_t ref, ds_entry *entry, void *context);
 
-static void each_in(ds_arena *arena, uint32_t ref, visitor visit, void *context)
+/* How many entries there can be: chains that go round have more. */
+static uint64_t most_of(const ds_arena *arena)
 {
-    for (uint64_t i = 0; i < longest(arena) && ref && !arena->error; i++) {
-        ds_entry *entry = entry_at(arena, ref);
+    return arena->reach / sizeof(ds_entry) + 1;
+}
+
+static void each_in(ds_arena *arena, uint32_t ref, uint64_t *left, visitor visit,
+                    void *context)
+{
+    while (ref && !arena->error) {
+        ds_entry *entry = (*left)-- ? entry_at(arena, ref) : NULL;
+        if (!entry)
+            arena->error = -EBADMSG;
         if (!entry)
             return;
         visit(arena, ref, entry, context);
@@ -321,8 +334,9 @@ static void each_in(ds_arena *arena, uint32_t ref, visitor visit, void *context)
 
 static void each(ds_arena *arena, visitor visit, void *context)
 {
-    for (int i = 0; i < DS_ARENA_NAMES; i++)
-        each_in(arena, mem_atomic_see32(&arena->at->names[i]), visit, context);
+    uint64_t left = most_of(arena);
+    for (int i = 0; i < DS_ARENA_NAMES && !arena->error; i++)
+        each_in(arena, mem_atomic_see32(&arena->at->names[i]), &left, visit, context);
 }
 
 /* Kind, how long the name is, and the name, as often as there are objects. */
@@ -355,21 +369,25 @@ static void forget(ds_arena *arena, uint32_t ref, ds_entry *entry, void *context
 {
     (void)ref;
     set_open(arena, entry, *(int *)context, false);
+    ds_arena_keep(arena);
 }
 
-/* Inside the guard: a process has nothing open any more. The caller sweeps then. */
+/* Inside the guard, step by step: a process has nothing open any more. The caller sweeps
+   then. */
 void ds_directory_forget(ds_arena *arena, int slot)
 {
     each(arena, forget, &slot);
-    each_in(arena, mem_atomic_see32(&arena->at->dropped), forget, &slot);
+    uint64_t left = most_of(arena);
+    each_in(arena, mem_atomic_see32(&arena->at->dropped), &left, forget, &slot);
 }
 
-/* Inside the guard: what this process has open is open in the slot. */
+/* Inside the guard, step by step: what this process has open is open in the slot. */
 void ds_directory_adopt(ds_arena *arena, int slot)
 {
     for (ds_opened *one = arena->opened; one; one = one->next) {
         ds_entry *entry = entry_at(arena, one->entry);
         if (entry)
             set_open(arena, entry, slot, true);
+        ds_arena_keep(arena);
     }
 }

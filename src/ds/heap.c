@@ -184,7 +184,6 @@ uint32_t ds_heap_take(ds_arena *arena, size_t bytes)
     }
     uint32_t found = size_of(one), rest = found - size;
     unlink_free(arena, ref, one);
-    ds_save(arena, &one->next, sizeof one->next + sizeof one->previous);
     if (rest) {
         link_free(arena, ref + size, rest, size);
         set_before(arena, ref + found, rest);

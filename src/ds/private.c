@@ -37,13 +37,19 @@ static int try_take(ds_arena *arena, size_t bytes, int64_t deadline, uint32_t *r
 /* -EAGAIN when there are too many such blocks just now, -ENOSPC when memory is full. */
 int ds_private_take(ds_arena *arena, size_t bytes, int64_t deadline, uint32_t *ref)
 {
-    int error = try_take(arena, bytes, deadline, ref);
-    if (error != -ENOSPC && error != -EAGAIN)
-        return error;
-    int grown = error == -ENOSPC ? ds_arena_grow(arena, bytes, deadline) : 0;
-    if (grown || error == -EAGAIN)
-        grown = ds_arena_reap(arena, deadline);
-    return grown ? grown : try_take(arena, bytes, deadline, ref);
+    bool reaped = false;
+    for (;;) { /* who takes what this one made it grow by has done the work for others */
+        int error = try_take(arena, bytes, deadline, ref), more = 0;
+        if (error == -ENOSPC)
+            more = ds_arena_more(arena, bytes, deadline, &reaped);
+        else if (error == -EAGAIN && !reaped) {
+            reaped = true;
+            more = ds_arena_reap(arena, deadline);
+        } else
+            return error;
+        if (more)
+            return more;
+    }
 }
 
 /* Inside the guard, with what makes it known: it is everybody's. */

@@ -135,6 +135,7 @@ void mem_stamp_finish(mem_stamp *stamp, uint16_t kind, uint16_t version, uint32_
                       uint32_t extra);
 int mem_stamp_check(const mem_stamp *stamp, uint16_t kind, uint16_t version,
                     int64_t deadline);
+bool mem_stamp_free(const mem_stamp *stamp);
 bool mem_stamp_is(const mem_stamp *stamp, uint16_t kind, uint16_t version);
 void mem_stamp_erase(mem_stamp *stamp);
 

@@ -99,7 +99,15 @@ int mem_stamp_check(const mem_stamp *stamp, uint16_t kind, uint16_t version,
     return error;
 }
 
-/* The same at a glance, for what others point to. */
+/* Whether nothing of a stranger's is there: zero, or a stamp of any kind. */
+bool mem_stamp_free(const mem_stamp *stamp)
+{
+    uint64_t mark = mem_atomic_load64(&stamp->mark);
+    return mark == 0 || mark >> 32 == MAKING || mark >> 32 == MAGIC ||
+           (uint32_t)mark == OTHER_BYTE_ORDER;
+}
+
+/* What mem_stamp_check says, at a glance, for what others point to. */
 bool mem_stamp_is(const mem_stamp *stamp, uint16_t kind, uint16_t version)
 {
     return mem_atomic_load64(&stamp->mark) == mark_of(kind, version);

@@ -1,0 +1,172 @@
+/*
+ * The register: the processes that have an arena attached, each in a slot.
+ *
+ * What a process has open of the directory is a bit of its slot's in each entry, and its
+ * private blocks have its identity. Both are nobody's once the slot is struck off: by the
+ * process itself, or when it is dead, by who reaps.
+ *
+ * A child made by fork has open what its parent had. Its slot is taken before the fork,
+ * in the parent's name, and the child puts its own in place of that: so at no instant can
+ * what it has open be given back. One that dies before that, or was never made, leaves
+ * the slot to the parent, which strikes it off at a later fork or when it detaches.
+ *
+ * Death: what takes many steps is kept after each of them, and the slot's own word is the
+ * last. Who is killed in between has left less to do, and the slot to whoever reaps next.
+ */
+#include "ds/ds.h"
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#define CHILD_PATIENCE 10000000000u /* ns that a child has for its first steps */
+
+static uint64_t parent; /* of who is being forked */
+
+static uint64_t now_of_day(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static uint64_t who_has(const ds_arena *arena, int slot)
+{
+    return mem_atomic_see64(&arena->at->process[slot].who);
+}
+
+/* Inside the guard: a slot in the register, with the process's identity. */
+static int enroll(ds_arena *arena)
+{
+    uint64_t since = now_of_day();
+    for (int i = 0; i < DS_ARENA_PROCESSES; i++) {
+        if (who_has(arena, i))
+            continue;
+        ds_put64(arena, &arena->at->process[i].since, since);
+        ds_put64(arena, &arena->at->process[i].who, os_thread_leader());
+        return i;
+    }
+    arena->error = -EUSERS;
+    return -1;
+}
+
+/* Inside the guard: the slot is nobody's, and what only its process had is free. */
+static void strike(ds_arena *arena, int slot)
+{
+    uint64_t who = who_has(arena, slot);
+    bool another = false;
+    for (int i = 0; i < DS_ARENA_PROCESSES; i++)
+        another |= i != slot && who_has(arena, i) == who;
+    for (int i = 0; i < DS_ARENA_PRIVATE && !another; i++) {
+        uint32_t ref = mem_atomic_see32(&arena->at->private[i].ref);
+        if (ref && mem_atomic_see64(&arena->at->private[i].owner) == who) {
+            ds_put32(arena, &arena->at->private[i].ref, 0);
+            ds_heap_give(arena, ref);
+            ds_arena_keep(arena);
+        }
+    }
+    ds_directory_forget(arena, slot);
+    ds_put64(arena, &arena->at->process[slot].who, 0);
+}
+
+/* Takes back what dead processes had. Who lives is looked up outside of the guard. */
+int ds_arena_reap(ds_arena *arena, int64_t deadline)
+{
+    for (int i = 0; i < DS_ARENA_PROCESSES; i++) {
+        uint64_t who = mem_atomic_load64(&arena->at->process[i].who);
+        if (!who || os_thread_alive(who))
+            continue;
+        int error = ds_arena_enter(arena, deadline);
+        if (error)
+            return error;
+        if (who_has(arena, i) == who)
+            strike(arena, i);
+        error = ds_arena_leave(arena);
+        if (error)
+            return error;
+    }
+    ds_directory_sweep(arena, deadline);
+    return 0;
+}
+
+/* Who attached before but died is taken off the register first. */
+int ds_register_attach(ds_arena *arena, int64_t deadline)
+{
+    int error = ds_arena_reap(arena, deadline);
+    error = error ? error : ds_arena_enter(arena, deadline);
+    if (error)
+        return error;
+    arena->slot = enroll(arena);
+    arena->child = -1;
+    return ds_arena_leave(arena);
+}
+
+/* Slots that are for children which have not come, or with all for any that have not. */
+static void strike_reserved(ds_arena *arena, bool all)
+{
+    uint64_t now = now_of_day();
+    for (int i = 0; i < DS_ARENA_PROCESSES; i++) {
+        uint64_t bit = UINT64_C(1) << i % 64, *reserved = &arena->reserved[i / 64];
+        uint64_t since = mem_atomic_see64(&arena->at->process[i].since);
+        bool waits = *reserved & bit && who_has(arena, i) == os_thread_leader();
+        if (waits && (all || now - since > CHILD_PATIENCE)) {
+            strike(arena, i);
+            ds_arena_keep(arena);
+            waits = false;
+        }
+        if (!waits)
+            *reserved &= ~bit;
+    }
+}
+
+static int try_reserve(ds_arena *arena)
+{
+    int error = ds_arena_enter(arena, OS_CLOCK_FOREVER);
+    if (error)
+        return error;
+    strike_reserved(arena, false);
+    int slot = enroll(arena);
+    ds_arena_keep(arena);
+    if (slot >= 0 && !arena->error) {
+        arena->child = slot;
+        arena->reserved[slot / 64] |= UINT64_C(1) << slot % 64;
+        ds_directory_adopt(arena, slot);
+    }
+    return ds_arena_leave(arena);
+}
+
+/* Before a fork. */
+void ds_register_reserve(ds_arena *arena)
+{
+    parent = os_thread_leader();
+    arena->child = -1;
+    if (arena->slot >= 0 && try_reserve(arena) == -EUSERS &&
+        ds_arena_reap(arena, OS_CLOCK_FOREVER) == 0)
+        try_reserve(arena);
+}
+
+/* In the child. Where there was no slot for it, it uses the arena without one. */
+void ds_register_claim(ds_arena *arena)
+{
+    int slot = arena->child;
+    arena->slot = arena->child = -1;
+    memset(arena->reserved, 0, sizeof arena->reserved);
+    if (slot < 0 || ds_arena_enter(arena, OS_CLOCK_FOREVER))
+        return;
+    bool mine = who_has(arena, slot) == parent;
+    if (mine)
+        ds_put64(arena, &arena->at->process[slot].who, os_thread_leader());
+    if (ds_arena_leave(arena) == 0 && mine)
+        arena->slot = slot;
+}
+
+void ds_register_detach(ds_arena *arena)
+{
+    if (arena->slot < 0 || ds_arena_enter(arena, OS_CLOCK_FOREVER))
+        return;
+    strike_reserved(arena, true);
+    if (who_has(arena, arena->slot) == os_thread_leader())
+        strike(arena, arena->slot);
+    if (ds_arena_leave(arena) == 0)
+        ds_directory_sweep(arena, OS_CLOCK_FOREVER);
+}
