@@ -131,6 +131,7 @@ typedef struct bind_region {
     bool part;            /* a view: it does not grow with what it is part of */
     mem_mapping *mapping; /* this handle's share */
     struct bind_region *previous, *next; /* of the same mapping */
+    ds_object object;                    /* what it shows, if that has a name */
 } bind_region;
 
 #define BIND_READONLY 1  /* in look: bytes may not be changed */

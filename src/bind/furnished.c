@@ -15,12 +15,31 @@ static void make_topic(ds_arena *arena, void *at, const void *options)
     ds_topic_make(at, options);
 }
 
+#define KEEPER "shm.arena.keeper"
+
+/* Keeps an object open until there is a handle that does. */
+static int keeper_close(lua_State *L)
+{
+    ds_object *object = bind_handle_self(L);
+    if (object)
+        ds_object_close(object);
+    return 0;
+}
+
+static ds_object *push_keeper(lua_State *L)
+{
+    ds_object *object = lua_newuserdatauv(L, sizeof *object, 0);
+    object->arena = NULL;
+    luaL_setmetatable(L, KEEPER);
+    return object;
+}
+
 /* The handle that attach pushes begins with what keeps the object open. */
 static int furnish(lua_State *L, ds_wanted *wanted, const char *what,
                    int (*attach)(lua_State *, mem_mapping *, void *, size_t))
 {
     bind_arena_name(L, 2, wanted);
-    ds_object *object = bind_keeper_push(L);
+    ds_object *object = push_keeper(L);
     ds_arena *arena = bind_arena_self(L);
     bool made = false;
     int error = ds_object_open(arena, wanted, os_clock_deadline(BIND_PLACE_PATIENCE),
@@ -93,5 +112,8 @@ void bind_furnished_add(lua_State *L)
         {"topic", arena_topic},
         {NULL, NULL},
     };
+    static const luaL_Reg keeper[] = {{"__gc", keeper_close}, {NULL, NULL}};
+    static const luaL_Reg none[] = {{NULL, NULL}};
+    bind_handle_type(L, KEEPER, keeper, none);
     bind_handle_methods(L, BIND_ARENA, methods);
 }

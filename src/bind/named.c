@@ -138,23 +138,6 @@ static void make_bytes(ds_arena *arena, void *at, const void *context)
     memset(at, 0, *(const size_t *)context);
 }
 
-/* Whatever keeps an object open that has no place for it in its own handle. */
-static int keeper_close(lua_State *L)
-{
-    ds_object *object = bind_handle_self(L);
-    if (object)
-        ds_object_close(object);
-    return 0;
-}
-
-ds_object *bind_keeper_push(lua_State *L)
-{
-    ds_object *object = lua_newuserdatauv(L, sizeof *object, 0);
-    object->arena = NULL;
-    luaL_setmetatable(L, "shm.arena.keeper");
-    return object;
-}
-
 /* Opens a region that shows bytes within a mapping. */
 void bind_region_within(bind_region *region, mem_mapping *mapping, const void *at,
                         size_t size)
@@ -163,16 +146,6 @@ void bind_region_within(bind_region *region, mem_mapping *mapping, const void *a
     bind_region_fill(region, mapping, (size_t)((const uint8_t *)at - mapping->base),
                      size);
     region->part = true;
-}
-
-/* The region on top keeps the object below it for as long as it lives itself. */
-static void keep(lua_State *L)
-{
-    lua_rawgetp(L, LUA_REGISTRYINDEX, keep);
-    lua_pushvalue(L, -2);
-    lua_pushvalue(L, -4);
-    lua_rawset(L, -3);
-    lua_pop(L, 1);
 }
 
 /***
@@ -201,30 +174,18 @@ static int named_bytes(lua_State *L)
                         .make = make_bytes,
                         .context = &size};
     bind_arena_name(L, 2, &wanted);
-    ds_object *object = bind_keeper_push(L);
     bind_region *region = bind_region_push(L);
-    keep(L);
     arena = bind_arena_self(L);
     bool made = false;
+    ds_object *object = &region->object; /* its close, and that of all its views */
     int error = ds_object_open(arena, &wanted, patience(), object, &made);
     if (!error && size && object->size != size)
         error = -ERANGE;
-    if (!error)
+    if (error)
+        ds_object_close(object);
+    else
         bind_region_within(region, arena->mapping, object->at, object->size);
     return answer(L, arena, error, "arena.bytes", &wanted, made);
-}
-
-static void add_keeper(lua_State *L)
-{
-    static const luaL_Reg metamethods[] = {{"__gc", keeper_close}, {NULL, NULL}};
-    static const luaL_Reg methods[] = {{NULL, NULL}};
-    bind_handle_type(L, "shm.arena.keeper", metamethods, methods);
-    lua_newtable(L);
-    lua_createtable(L, 0, 1);
-    lua_pushliteral(L, "k");
-    lua_setfield(L, -2, "__mode");
-    lua_setmetatable(L, -2);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, keep);
 }
 
 void bind_named_add(lua_State *L)
@@ -240,6 +201,5 @@ void bind_named_add(lua_State *L)
         {"bytes", named_bytes},
         {NULL, NULL},
     };
-    add_keeper(L);
     bind_handle_methods(L, BIND_ARENA, methods);
 }

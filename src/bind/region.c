@@ -47,6 +47,7 @@ void bind_region_forget(bind_region *region)
         region->mapping->regions = region->next;
     if (region->next)
         region->next->previous = region->previous;
+    ds_object_close(&region->object);
     memset(region, 0, sizeof *region);
 }
 
@@ -254,6 +255,7 @@ static int region_view(lua_State *L)
     bind_region_fill(view, region->mapping, (size_t)(bytes - region->mapping->base), n);
     view->part = true;
     view->look |= region->look & BIND_READONLY;
+    ds_object_share(&region->object, &view->object);
     return 1;
 }
 
