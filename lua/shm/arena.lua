@@ -2,12 +2,16 @@
 -- What is in them is C; its documentation stands in src/bind/arena.c and named.c.
 -- @module shm.arena
 local core = require "shm.core"
+local layout = require "shm.record.layout"
 local options = require "shm.options"
 require "shm.arena.map" -- adds to the methods of maps
 
 local M = {}
 
 local DEFAULT_SIZE = 1 << 20
+local MOST_BYTES <const> = 1 << 34
+local TRIES <const> = 1000
+local ENOENT <const>, EEXIST <const>, ENOSPC <const>, ERANGE <const> = 2, 17, 28, 34
 
 local RULES = {
   size = {integer = true, least = 1},
@@ -18,12 +22,17 @@ local RULES = {
   journal = {integer = true, least = 1024},
 }
 
--- Maps what is there as far as its arena may grow: how far only the arena itself knows.
+-- Maps what is there as far as its arena may grow: how far only the arena itself knows, if
+-- there is one yet.
 local function attach(name, given)
   local region, message, errno = core.object.attach(name, {owner = given.owner})
-  local reach = region and core.arena.reach(region)
-  if not region or reach <= #region then
+  if not region then
     return region, message, errno
+  end
+  local reach = core.arena.reach(region)
+  reach = reach > 0 and reach or given.max or 0
+  if reach <= #region then
+    return region
   end
   region:close()
   return core.object.attach(name, {owner = given.owner, max = reach, prefault = given.prefault})
@@ -31,22 +40,33 @@ end
 
 local function create(name, given)
   local size = given.size or DEFAULT_SIZE
+  if not core.arena.fits(size, given.journal) then
+    return nil, ("shm.arena '%s': %d bytes are too few"):format(name, size), ENOSPC
+  end
   return core.object.create(name, size, {
     mode = given.mode, prefault = given.prefault, max = given.max or size,
   })
 end
 
--- Another may create or unlink the name between the two.
-local function map(name, given)
-  local ENOENT, EEXIST <const> = 2, 17
-  for _ = 1, 1000 do
+-- What others do between two calls is met again by the next try: they create or unlink the
+-- name, or make an arena that may grow further than was mapped for this one's.
+local function open(name, given, wanted)
+  local again = {[ENOENT] = true, [EEXIST] = true, [ERANGE] = true}
+  for _ = 1, TRIES do
     local region, message, errno = attach(name, given)
-    if region or errno ~= ENOENT then
-      return region, message, errno
+    if errno == ENOENT then
+      region, message, errno = create(name, given)
     end
-    region, message, errno = create(name, given)
-    if region or errno ~= EEXIST then
-      return region, message, errno
+    if region then
+      local arena, made, code = core.arena.open(region, wanted)
+      region:close()
+      if arena then
+        return arena, made
+      end
+      message, errno = made, code
+    end
+    if not again[errno] then
+      return nil, message, errno
     end
   end
   return nil, ("shm.arena '%s': others create and unlink it all the time"):format(name), EEXIST
@@ -57,7 +77,8 @@ end
 -- Options: `size`, bytes of a new one (1 MiB); `max`, bytes that it may grow to, while all
 -- stay attached (its size); `mode`, permission bits of a new one (0600); `owner`, as for
 -- `shm.attach`; `prefault`; `journal`, bytes that bound how much one step can change (a
--- sixteenth of the size, from 4 KiB to 64 KiB). For a region only `max` and `journal`.
+-- sixteenth of the size, from 4 KiB to 64 KiB). For a region only `max` and `journal`, and it
+-- grows no further than the region is mapped.
 -- @tparam string|shm.region where the name of a POSIX shared memory object; or a region of
 -- any kind, that is writable and shared, whose first bytes are the arena's or zero
 -- @tparam[opt] table given options
@@ -65,8 +86,9 @@ end
 -- @treturn boolean whether it was made
 -- @treturn[2] nil
 -- @treturn[2] string message
--- @treturn[2] int ENOSPC (less than 32 KiB, or /dev/shm is full), EPROTO (another version's),
--- EXDEV (another pid namespace's), EUSERS (128 processes are attached), and shm.attach's
+-- @treturn[2] int ENOSPC (less than 32 KiB, or /dev/shm is full), ENOTEMPTY (something else is
+-- there), EPROTO (another version's), ERANGE (it may grow beyond what the region maps), EXDEV
+-- (another pid namespace's), EUSERS (128 processes are attached), and shm.attach's
 -- @see shm_open(3)
 function M.open(where, given)
   given = options.read(given, RULES, "shm.arena")
@@ -74,11 +96,36 @@ function M.open(where, given)
   if type(where) ~= "string" then
     return core.arena.open(where, wanted)
   end
-  local region <close>, message, errno = map(where, given)
-  if not region then
-    return nil, message, errno
+  return open(where, given, wanted)
+end
+
+local methods = core.arena.methods
+
+--- Records of a name, one behind the other, which are made if there are none: bytes whose
+-- layout is that of the record's fields. The region that they lie in is as alive as they are.
+-- @function shm.arena:array
+-- @string name 1 to 255 bytes
+-- @tparam shm.record record what each is
+-- @int count how many
+-- @treturn table records by index, as `record:array` gives
+-- @treturn boolean whether they were made
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] int EPROTO (the record's fields are others), ERANGE (there are more or fewer),
+-- and what `bytes` says
+function methods.array(arena, name, record, count)
+  local it = layout.of(record)
+  if not it then
+    error(("arena.array: record: shm.record expected, got %s"):format(type(record)), 2)
+  elseif math.type(count) ~= "integer" or count < 1 or count > MOST_BYTES // it.size then
+    error(("arena.array: count: %s is no number of records of %d bytes")
+      :format(tostring(count), it.size), 2)
   end
-  return core.arena.open(region, wanted)
+  local region, made, errno = arena:bytes(name, it.size * count, layout.number(it))
+  if not region then
+    return nil, made, errno
+  end
+  return record:array(region, 0, count), made
 end
 
 return M

@@ -82,13 +82,14 @@ void bind_arena_name(lua_State *L, int arg, ds_wanted *wanted)
 Finds the arena that a region begins with, or makes it there. See shm.arena.
 @function open
 @tparam shm.region region the whole of it is the arena's, if it is made
-@tparam[opt] table options max: bytes that it may grow to; journal: bytes, absent for a
+@tparam[opt] table options max: bytes that it may grow to, as far as that is mapped; journal: bytes, absent for a
 sixteenth of the size, from 4 KiB to 64 KiB
 @treturn shm.arena the arena
 @treturn boolean whether it was made
 @treturn[2] nil
 @treturn[2] string message
-@treturn[2] int ENOSPC (the region is too small), ENOTEMPTY (something else is there),
+@treturn[2] int ENOSPC (the region is too small), ERANGE (the arena may grow beyond what
+the region maps), ENOTEMPTY (something else is there),
 EPROTO (another version's), EXDEV (another pid namespace's), EUSERS (128 processes are
 attached), ETIMEDOUT (somebody is making it, and was stopped)
 */
@@ -146,6 +147,23 @@ static int arena_reach(lua_State *L)
     }
     bind_region_check(L, region);
     lua_pushinteger(L, max <= DS_ARENA_MOST ? (lua_Integer)max : 0);
+    return 1;
+}
+
+/***
+Whether so many bytes are enough for a new arena, with its journal.
+@function fits
+@int size bytes
+@int[opt=0] journal bytes, 0 for as many as the size asks for
+@treturn boolean whether they are
+*/
+static int arena_fits(lua_State *L)
+{
+    bind_arity(L, 2);
+    lua_Integer size = bind_range(L, 1, "size", 1, LUA_MAXINTEGER);
+    lua_Integer journal = bind_opt_range(L, 2, "journal", 0, 0, JOURNAL_MOST);
+    ds_arena_options options = {.journal = (uint32_t)journal};
+    lua_pushboolean(L, ds_arena_fits(&options, (size_t)size));
     return 1;
 }
 
@@ -288,7 +306,10 @@ static int arena_attached(lua_State *L)
     for (int i = 0; i < DS_ARENA_PROCESSES; i++) {
         who[n] = mem_atomic_load64(&arena->at->process[i].who);
         since[n] = mem_atomic_load64(&arena->at->process[i].since);
-        n += who[n] != 0;
+        bool new = who[n] != 0; /* who opened it twice, or just forks, has two slots */
+        for (int j = 0; j < n && new; j++)
+            new = who[j] != who[n];
+        n += new;
     }
     bind_arena_check(L, arena);
     lua_createtable(L, n, 0);
@@ -343,6 +364,7 @@ void bind_arena_open(lua_State *L)
     static const luaL_Reg functions[] = {
         {"open", arena_open},
         {"reach", arena_reach},
+        {"fits", arena_fits},
         {NULL, NULL},
     };
     bind_handle_type(L, BIND_ARENA, metamethods, methods);
@@ -350,4 +372,8 @@ void bind_arena_open(lua_State *L)
     bind_furnished_add(L);
     bind_block_add(L);
     luaL_newlib(L, functions);
+    luaL_getmetatable(L, BIND_ARENA);
+    lua_getfield(L, -1, "__index");
+    lua_setfield(L, -3, "methods"); /* to which shm.arena adds those written in Lua */
+    lua_pop(L, 1);
 }

@@ -21,7 +21,10 @@ void bind_handle_type(lua_State *L, const char *type, const luaL_Reg *metamethod
     set_functions(L, mt, metamethods);
     lua_pushstring(L, type); /* what getmetatable gives: see bind_handle_exactly */
     lua_setfield(L, mt, "__metatable");
-    lua_newtable(L);
+    if (lua_getfield(L, mt, "__index") != LUA_TTABLE) { /* Lua may have added to it */
+        lua_pop(L, 1);
+        lua_newtable(L);
+    }
     set_functions(L, mt, methods);
     lua_setfield(L, mt, "__index");
     lua_settop(L, mt - 1);

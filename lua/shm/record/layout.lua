@@ -168,6 +168,32 @@ function M.new(record, fields)
   return record
 end
 
+local function describe(it, to)
+  to[#to + 1] = it.kind
+  to[#to + 1] = it.name and it.kind == "scalar" and it.name or it.size
+  if it.kind == "array" then
+    describe(it.of, to)
+  elseif it.kind == "record" then
+    for _, field in ipairs(it.fields) do
+      to[#to + 1] = field.name
+      to[#to + 1] = field.offset
+      describe(field.type, to)
+    end
+    to[#to + 1] = "end"
+  end
+end
+
+--- A number of 32 bits, not 0, that differs where fields have other names, types or places, and
+-- is the same in every process: FNV-1a.
+function M.number(it)
+  local words, hash = {}, 2166136261
+  describe(it, words)
+  for one in table.concat(words, " "):gmatch "." do
+    hash = ((hash ~ one:byte()) * 16777619) & 0xffffffff
+  end
+  return hash == 0 and 1 or hash
+end
+
 --- The offset of what a path leads to, or nil and what is wrong with it.
 function M.find(it, path)
   local offset, rest = 0, "." .. path
