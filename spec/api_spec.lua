@@ -52,7 +52,7 @@ local function documented_in_c()
   local names = {}
   for path in support.shell("ls src/bind/*.c"):gmatch "%S+" do
     local text = support.read_file(path)
-    for comment, name in text:gmatch "/%*%*%*\n(.-)@function ([%w_:]+)" do
+    for comment, name in text:gmatch "/%*%*%*\n(.-)@function ([%w_:.]+)" do
       assert(#comment > 10, name .. " has no sentence")
       names[name:match "[%w_]+$"] = true
     end
@@ -117,6 +117,8 @@ local notification = assert(mq:notify())
 local link = require("shm.peer").serve(support.key())
 local shm = require "shm"
 local places = assert(shm.anonymous(1 << 16))
+local arena = assert(shm.arena(assert(shm.anonymous(65536))))
+local block = assert(arena:allocate(1))
 local objects = {
   mutex = shm.mutex.create(places, 0), rwlock = shm.rwlock.create(places, 1024),
   semaphore = shm.semaphore.create(places, 2048), event = shm.event.create(places, 3072),
@@ -149,28 +151,30 @@ local LUA_SOURCES = {
 local ring = assert(shm.anonymous(8192))
 local topic = assert(shm.topic.create(ring, 0, {capacity = 64}))
 local subscriber = assert(topic:subscribe())
-local memory = assert(shm.anonymous(1 << 16))
-local arena = assert(shm.arena(memory))
 HANDLES["shm.map"] = assert(arena:map "map")
 HANDLES["shm.topic"], HANDLES["shm.subscriber"] = topic, subscriber
 MODULES["shm.topic.module"] = shm.topic
+HANDLES["shm.arena"], HANDLES["shm.block"] = arena, block
 for kind, object in pairs(objects) do
   HANDLES["shm." .. kind] = object
   MODULES["shm." .. kind .. ".module"] = shm[kind]
 end
 -- Lua's share of what is otherwise C.
-local LUA_PARTS = {["shm.sysv"] = "lua/shm/sysv.lua"}
+local LUA_PARTS = {
+  ["shm.sysv"] = "lua/shm/sysv.lua", ["shm.arena"] = "lua/shm/arena.lua",
+  ["shm.map"] = "lua/shm/arena/map.lua",
+}
 
 describe("the interface", function()
   local classes, in_c = declared(), documented_in_c()
-  local in_lua = {["shm.map"] = documented_in_lua "lua/shm/arena/map.lua"}
 
   for name, object in pairs(HANDLES) do
     it("of " .. name .. " is typed and documented", function()
       local names = methods(object)
       assert.same(names, classes[name].functions)
+      local in_lua = documented_in_lua(LUA_PARTS[name] or "/dev/null")
       for method in pairs(names) do
-        assert(in_c[method] or in_lua[name][method], method .. " is not documented")
+        assert(in_c[method] or in_lua[method], method .. " is not documented")
       end
       assert.equal(name, debug.getmetatable(object).__name)
       assert.is_function(debug.getmetatable(object).__gc)
@@ -263,9 +267,11 @@ describe("the interface", function()
     for _, object in pairs(objects) do
       object:close()
     end
-    for _, object in pairs {HANDLES["shm.map"], arena, memory, subscriber, topic, ring} do
+    for _, object in pairs {HANDLES["shm.map"], subscriber, topic, ring} do
       object:close()
     end
+    block:close()
+    arena:close()
     for _, object in pairs {places, region, one, other, signals, handle, link, semaphore,
                            notification, mq, descriptor} do
       object:close()

@@ -77,6 +77,7 @@ local WRONG = {
   map_key = {"NIL", 1.5, NAN, HUGE, {}, print, io.stdout},
   map_value = {"NIL", print, io.stdout, {print}}, nil_or_value = {print, io.stdout, {print}},
   ttl = {true, "1", {}, 0, -1, NAN, -HUGE}, number = {true, "1", {}, print},
+  map_options = {true, 1, "x", {evict = 1}, {capacity = 0}, {capacity = "x"}, {x = 1}},
   map_list = {"NIL", true, 1, "x"},
   topic_options = {true, 1, "x", {capacity = 63}, {capacity = (1 << 30) + 1}, {subscribers = 0},
                    {subscribers = 4097}, {overflow = "reject"}, {overflow = 1}, {x = 1}},
@@ -85,6 +86,9 @@ local WRONG = {
                    {overflow = "drop"}, {overflow = 1}, {mode = "mpsc"}, {x = 1}},
   list = {"NIL", true, 1, "x", io.stdout},
   value = {print, io.stdout, {print}},
+  arena_options = {true, 1, "x", {size = 0}, {size = "1"}, {max = 0}, {mode = -1}, {owner = -2},
+                   {journal = 1023}, {prefault = 1}, {colour = "red"}},
+  object_name = {"NIL", true, 1, {}, "", ("x"):rep(256)},
   some = {true, "1", {}, 1.5, 0, -1, 1 << 31},
   any_integer = {true, "1", {}, 1.5, NAN},
   value31 = {true, "1", {}, 1.5, NAN, -1, 1 << 31},
@@ -175,6 +179,32 @@ end
 
 local KEY, VALUE, TTL = {"map_key", "absent", "key"}, {"map_value", 1, "value"}, {"ttl", nil}
 local LIST = {"map_list", {}, "tables"}
+-- Those of an arena that find or make an object.
+local function named(list)
+  for name, arguments in pairs(list) do
+    table.insert(arguments, 1, {"object_name", "x", "name"})
+    list[name] = arguments
+  end
+  return list
+end
+
+local function arena_functions()
+  local list = named {
+    mutex = {{"mutex_options", {}, ""}}, rwlock = {{"rwlock_options", {}, ""}},
+    semaphore = {{"value31", 0, "value"}}, event = {{"event_options", {}, ""}}, condition = {},
+    barrier = {{"parties", 2}}, counter = {{"any_integer", 0, "value"}},
+    queue = {{"queue_options", {}, ""}}, topic = {{"topic_options", {}, ""}},
+    map = {{"map_options", {}, ""}},
+    bytes = {{"optional", nil, "size"}, {"optional", 0, "layout"}}, drop = {},
+    array = {{"record", shm.record {{"x", "i32"}}, "record", {"NIL", 1, "x", {}, io.stdout}},
+             {"size", 1, "count"}},
+  }
+  list.names, list.stat, list.check, list.attached, list.close = {}, {}, {}, {}, {}
+  list.allocate = {{"size", 1}}
+  list.free = {{"integer", 0, "offset"}}
+  list.view = list.free
+  return list
+end
 
 local FUNCTIONS = {
   ["shm.mutex"] = with_pollable(object(lockable({}, ""))),
@@ -218,6 +248,8 @@ local FUNCTIONS = {
                                                                         11}}}},
   ["shm.view"] = {region = {}, close = {}},
   [R] = region_functions(),
+  ["shm.arena"] = arena_functions(),
+  ["shm.block"] = {offset = {}, keep = {}, close = {}},
   ["shm.sysv.segment"] = {stat = {}, remove = {}, close = {}},
   ["shm.sysv.semaphores"] = {stat = {}, remove = {}, close = {}},
   ["shm.sysv.queue"] = {stat = {}, remove = {}, close = {}},
@@ -271,6 +303,8 @@ local MODULES = {
     unlink = {{"name", "x"}},
     anonymous = {{"size", 1}, {"created", {}, "", {true, 1, {mode = 384}, {max = 0}}}},
     map = {{"path", ".", "", {"NIL", true, {}, "a\0b", 1.5, -1}}, {"mapped", {}, ""}},
+    arena = {{"where_to", "x", "", {"NIL", true, 1, {}, "a\0b", "a/b", io.stdout}},
+             {"arena_options", {}, ""}},
     wait_any = {{"objects", {}}, {"timeout", 0}},
     record = {{"fields", {}, "record", {"NIL", 1, "x", {}, {1}, {{"a"}}, {{"a", "x"}}}}},
   },
@@ -391,15 +425,15 @@ local function open_all()
                                                   table.unpack(parties)))
   end
   local ring <close> = assert(shm.anonymous(8192))
-  local memory <close> = assert(shm.anonymous(1 << 16))
-  local arena <close> = assert(shm.arena(memory))
-  all["shm.map"] = assert(arena:map "map")
   all["shm.topic"] = assert(shm.topic.create(ring, 0, {capacity = 64}))
   all["shm.subscriber"] = assert(all["shm.topic"]:subscribe())
   local q_place <close> = assert(shm.anonymous(8192))
   local q = assert(shm.queue.create(q_place, 0, {capacity = 1000}))
   q:push(1)
   all["shm.queue"], all["shm.loan"], all["shm.view"] = q, assert(q:loan(10)), assert(q:view())
+  all["shm.arena"] = assert(shm.arena(assert(shm.anonymous(65536))))
+  all["shm.block"] = assert(all["shm.arena"]:allocate(1))
+  all["shm.map"] = assert(all["shm.arena"]:map "map")
   queue:remove()
   id:remove()
   sem:remove()

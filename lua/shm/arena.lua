@@ -1,5 +1,5 @@
 --- Arenas: memory that holds named objects, found or made in one step.
--- What is in them is C; its documentation stands in src/bind/arena.c and named.c.
+-- What is in them is C; its documentation stands in src/bind/arena.c, named.c and block.c.
 -- @module shm.arena
 local core = require "shm.core"
 local layout = require "shm.record.layout"
@@ -115,7 +115,9 @@ local methods = core.arena.methods
 -- and what `bytes` says
 function methods.array(arena, name, record, count)
   local it = layout.of(record)
-  if not it then
+  if getmetatable(arena) ~= "shm.arena" then
+    error(("arena.array: shm.arena expected, got %s"):format(type(arena)), 2)
+  elseif not it then
     error(("arena.array: record: shm.record expected, got %s"):format(type(record)), 2)
   elseif math.type(count) ~= "integer" or count < 1 or count > MOST_BYTES // it.size then
     error(("arena.array: count: %s is no number of records of %d bytes")

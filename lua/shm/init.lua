@@ -3,7 +3,6 @@
 -- @module shm
 local core = require "shm.core"
 local object, sync = core.object, core.sync
-require "shm.map" -- adds to the methods of maps
 
 local M = {}
 

@@ -85,6 +85,13 @@ function shm.anonymous(size, options) end
 ---@return integer? errno
 function shm.map(path, options) end
 
+---@param where string|shm.region a name, or memory of any kind that is shared
+---@param options? shm.arena.options
+---@return shm.arena|nil
+---@return boolean|string made or the message
+---@return integer? errno
+function shm.arena(where, options) end
+
 ---@param objects (shm.mutex|shm.semaphore|shm.event)[] 64 at most
 ---@param timeout? number
 ---@return integer|nil index
