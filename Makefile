@@ -189,6 +189,8 @@ check-threads: check-deps
 	@$(BOUND) build/c/threads
 	$(call c_spec,kills,-O2)
 	@$(BOUND) build/c/kills
+	$(call c_spec,heap,-O2)
+	@$(BOUND) build/c/heap
 
 # The linker puts the program between the objects and the kernel's futexes.
 check-handover: check-deps
