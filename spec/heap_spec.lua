@@ -257,6 +257,19 @@ describe("memory of an arena", function()
     return answers
   end
 
+  it("may have anything for its guard's word: who waits gets an answer", function()
+    local words = {1, 0x80000001, process.pid(), 0x3fffffff, 0xffffffff, 0x40000000, 0x80000000}
+    for _, word in ipairs(words) do
+      r:set_u32(GUARD, word)
+      local began = process.monotonic()
+      local names, _, errno = a:names()
+      assert(names or errno == 16)
+      assert(process.monotonic() - began < 5 * support.patience)
+      r:set_u32(GUARD, 0)
+      assert(a:check())
+    end
+  end)
+
   it("may hold anything: no operation crashes, hangs or reaches outside", function()
     local values = {0, 1, 0xffffffff, 0x80000000, 0x80000001, 16, 288, 549, SIZE // 16, 0x7fffffff}
     for round = 1, support.rounds(400) do
@@ -265,14 +278,17 @@ describe("memory of an arena", function()
       local child <close> = assert(process.fork(function()
         local around <close> = assert(shm.anonymous(3 * SIZE))
         local place = around:view(SIZE, SIZE)
-        local one = assert(shm.arena(place, {journal = 1024}))
+        local one = assert(shm.arena(place, {journal = 4096}))
         for i = 1, 8 do
           one:bytes("bytes" .. i % 5, i % 5 * 100 + 1)
           one:mutex("mutex" .. i)
           one:allocate(i * 100):keep()
         end
-        local dropped = one:bytes("dropped", 100)
+        local dropped, map = one:bytes("dropped", 100), assert(one:map "map")
         one:drop "dropped"
+        for i = 1, 100 do
+          map:set(i, ("x"):rep(i))
+        end
         for _ = 1, 1 << math.random(0, 10) do
           local at = math.random(3) == 1 and math.random(24, SIZE - 4)
             or math.random(24, 16384)
@@ -284,6 +300,9 @@ describe("memory of an arena", function()
         end
         use(one, place)
         dropped:close()
+        map:close()
+        pcall(one.drop, one, "map")
+        pcall(one.check, one)
         one:close()
         for _, offset in ipairs(journal and {} or {0, 2 * SIZE}) do
           assert(around:read(offset, SIZE) == ("\0"):rep(SIZE), "it wrote outside")

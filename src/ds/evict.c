@@ -232,7 +232,9 @@ bool ds_map_unmake(ds_arena *arena, void *at)
             continue;
         }
         most = clear(&map, word, most);
-        if (most == 0 || (uint32_t)mem_atomic_see64(word))
+        if (most > 0 && (uint32_t)mem_atomic_see64(word))
+            arena->error = arena->error ? arena->error : -EBADMSG; /* it had no end */
+        if (most == 0 || arena->error)
             break;
         if ((buckets - 1) % DS_MAP_SEGMENT == 0) {
             give_segments(&map, buckets);
