@@ -8,6 +8,7 @@ local claim, fulfil, abandon = methods.claim, methods.fulfil, methods.abandon
 
 local EAGAIN <const> = 11
 local TRIES <const> = 1000
+local UPDATES <const> = 100000 -- so that scribble is no reason to go on for ever
 
 local function check(f, what)
   if type(f) ~= "function" then
@@ -25,10 +26,10 @@ end
 -- @return the new value
 -- @treturn[2] nil
 -- @treturn[2] string message
--- @treturn[2] int ENOSPC, EBUSY, EBADMSG
+-- @treturn[2] int EAGAIN (others change it all the time), ENOSPC, EBUSY, EBADMSG
 function methods.update(map, key, f, ttl)
   check(f, "update")
-  while true do
+  for _ = 1, UPDATES do
     local value, version, code = lookup(map, key)
     if code then
       return value, version, code
@@ -41,6 +42,7 @@ function methods.update(map, key, f, ttl)
       return nil, message, errno
     end
   end
+  return nil, "map.update: others change the key all the time", EAGAIN
 end
 
 local function compute(map, key, f, ttl)
@@ -81,10 +83,9 @@ function methods.get_or(map, key, f, ttl, timeout)
   check(f, "get_or")
   while true do
     local value, version, code = lookup(map, key)
-    if code or version ~= 0 then
-      if code then
-        return value, version, code
-      end
+    if code then
+      return value, version, code
+    elseif value ~= nil then
       return value
     end
     local claimed, message, errno = claim(map, key, timeout)
