@@ -74,6 +74,7 @@ build = {
             "src/ds/directory.c",
             "src/ds/evict.c",
             "src/ds/hashmap.c",
+            "src/ds/key.c",
             "src/ds/heap.c",
             "src/ds/loan.c",
             "src/ds/private.c",

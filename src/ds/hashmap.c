@@ -30,53 +30,6 @@
 #define ROUNDS 10000 /* in which others change what is being read */
 #define SIZE_MOST (UINT64_C(1) << 31)
 
-static uint64_t mix(uint64_t a, uint64_t b)
-{
-    __uint128_t product = (__uint128_t)a * b;
-    return (uint64_t)product ^ (uint64_t)(product >> 64);
-}
-
-static uint64_t load64(const uint8_t *bytes)
-{
-    uint64_t word;
-    memcpy(&word, bytes, sizeof word);
-    return word;
-}
-
-/* Up to eight bytes, each of which counts. */
-static uint64_t load_few(const uint8_t *bytes, size_t n)
-{
-    uint32_t low, high;
-    if (n < 4)
-        return n ? (uint64_t)bytes[0] << 16 | (uint64_t)bytes[n / 2] << 8 | bytes[n - 1]
-                 : 0;
-    memcpy(&low, bytes, sizeof low);
-    memcpy(&high, bytes + n - sizeof high, sizeof high);
-    return (uint64_t)high << 32 | low;
-}
-
-/* Multiplications that fold, over eight bytes at a time, the last of which may overlap
- * those before. Part of the layout. */
-static uint32_t hash_of(uint64_t seed, const uint8_t *bytes, size_t n, uint32_t kind)
-{
-    uint64_t hash = mix(seed ^ UINT64_C(0x9e3779b97f4a7c15), (n << 2 | kind) + seed);
-    const uint8_t *end = bytes + n;
-    for (; end - bytes > 8; bytes += 8)
-        hash = mix(hash ^ load64(bytes), UINT64_C(0xd6e8feb86659fd93));
-    uint64_t last = n > 8 ? load64(end - 8) : load_few(bytes, n);
-    hash = mix(hash ^ last, UINT64_C(0xa0761d6478bd642f));
-    return (uint32_t)(hash ^ hash >> 32);
-}
-
-ds_key ds_map_key(const ds_map *map, ds_key_kind kind, const void *bytes, size_t size)
-{
-    return (ds_key){
-        .hash = hash_of(map->seed, bytes, size, kind),
-        .word = (uint32_t)kind << 30 | (uint32_t)size,
-        .bytes = bytes,
-    };
-}
-
 static uint32_t reversed(uint32_t x)
 {
     x = (x >> 1 & 0x55555555u) | (x & 0x55555555u) << 1;
@@ -319,8 +272,8 @@ static uint32_t behind(uint32_t hash, uint32_t buckets)
 static bool is_of(const ds_map *map, uint32_t hash, const ds_map_found *found,
                   const ds_buffer *buffer)
 {
-    return hash_of(map->seed, buffer->bytes, ds_key_size(found->key), found->key >> 30) ==
-           hash;
+    ds_key_kind kind = (ds_key_kind)(found->key >> 30);
+    return ds_map_key(map, kind, buffer->bytes, ds_key_size(found->key)).hash == hash;
 }
 
 /*

@@ -100,7 +100,6 @@ typedef struct ds_map_found {
 
 void ds_map_make(ds_arena *arena, void *at, const void *options);
 int ds_map_open(const ds_object *object, ds_map *map);
-ds_key ds_map_key(const ds_map *map, ds_key_kind kind, const void *bytes, size_t size);
 int ds_map_get(ds_map *map, const ds_key *key, ds_buffer *buffer, ds_map_found *found);
 int ds_map_next(ds_map *map, const ds_key *after, ds_buffer *buffer, ds_map_found *found);
 uint64_t *ds_map_bucket(const ds_map *map, uint32_t index);
@@ -130,6 +129,9 @@ static inline size_t ds_key_room(uint32_t word)
 {
     return (ds_key_size(word) + 7) / 8 * 8;
 }
+
+/* key.c: what keys are looked up by */
+ds_key ds_map_key(const ds_map *map, ds_key_kind kind, const void *bytes, size_t size);
 
 /* bucket.c: chains that change under the eyes of readers */
 bool ds_map_touch(ds_map *map, uint64_t *word);
