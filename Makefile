@@ -43,13 +43,20 @@ CHECK_DEPS := $(TEST_DEPS) \
               clang-format='command -v clang-format' \
               spin='command -v spin' \
               valgrind='command -v valgrind'
+# Only what is measured against; without one of them its rows are left out.
+BENCH_DEPS := $(BUILD_DEPS) \
+              util-linux='command -v taskset' \
+              liblmdb-dev='echo "\#include <lmdb.h>" | gcc -E -' \
+              nginx='command -v nginx || test -x /usr/sbin/nginx' \
+              libnginx-mod-http-lua='test -e /usr/lib/nginx/modules/ngx_http_lua_module.so'
 
 # Bounds a run that hangs, and lets Ctrl-C through. Where it is allowed, System V objects are
 # the run's own: the specs count them.
 BOUND    := timeout --foreground --kill-after=10 900 \
             $(shell unshare --ipc true 2>/dev/null && echo unshare --ipc)
 
-# $(call need,DEPS) installs what the machine lacks of DEPS, or says what to install.
+# $(call need,DEPS) installs what the machine lacks of DEPS, or says what to install. No
+# service is started for being installed.
 define need
 @probe() { \
     missing=; for dep in $(1); do \
@@ -66,6 +73,7 @@ echo "installing from Debian:$$missing"; \
 log=$$(mktemp); \
 if $$as_root apt-get update -qq >"$$log" 2>&1 && \
    $$as_root env DEBIAN_FRONTEND=noninteractive \
+       RUNLEVEL=1 SYSTEMD_OFFLINE=1 \
        apt-get install -y -qq --no-install-recommends $$missing >>"$$log" 2>&1; \
 then rm -f "$$log"; else cat "$$log" >&2; rm -f "$$log"; exit 1; fi; \
 probe || { echo "installed, and still not found:$$missing" >&2; exit 1; }
@@ -112,10 +120,11 @@ install:
 	@echo 'installed; for this shell: eval "$$($(LUAROCKS) --tree=$(PREFIX) path)"'
 	@echo 'to remove it: $(LUAROCKS) --tree=$(PREFIX) remove shm'
 
-.PHONY: demo-deps test-deps check-deps
+.PHONY: demo-deps test-deps check-deps bench-deps
 demo-deps: ; $(call need,$(DEMO_DEPS))
 test-deps: ; $(call need,$(TEST_DEPS))
 check-deps: ; $(call need,$(CHECK_DEPS))
+bench-deps: ; -$(call need,$(BENCH_DEPS))
 
 .PHONY: demo
 demo: demo-deps build
@@ -136,7 +145,10 @@ soak: build
 
 # What is compared with is C, too, and built as the module is.
 .PHONY: bench
-bench: build build/bench/baseline.so
+bench: bench-deps build build/bench/baseline.so
+	@rm -f build/bench/lmdb.so
+	@! echo '#include <lmdb.h>' | gcc -E - >/dev/null 2>&1 || gcc -O2 -fPIC -shared \
+	     -I/usr/include/lua5.4 bench/lmdb.c -o build/bench/lmdb.so -llmdb
 	@$(call lua_env,$(TREE)) LUA_CPATH_5_4="$(CURDIR)/build/bench/?.so;$(call lua_cpath,$(TREE))" \
 	 LUA_PATH_5_4="$(CURDIR)/?.lua;$(lua_path)" $(LUA) bench/run.lua $(BENCH)
 
