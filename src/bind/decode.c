@@ -23,14 +23,28 @@ typedef struct reader {
 
 static int read_value(reader *r);
 
+/* Each width has loads of its own: bytes that are put together in memory are waited for
+ * when they are read as one word. */
 static bool get(reader *r, size_t width, uint64_t *value)
 {
+    uint16_t two;
+    uint32_t four;
+    uint64_t eight;
     if ((size_t)(r->end - r->at) < width)
         return false;
-    uint64_t bits = 0;
-    memcpy(&bits, r->at, width);
+    if (width == 1)
+        *value = *r->at;
+    else if (width == 2) {
+        memcpy(&two, r->at, sizeof two);
+        *value = be16toh(two);
+    } else if (width == 4) {
+        memcpy(&four, r->at, sizeof four);
+        *value = be32toh(four);
+    } else {
+        memcpy(&eight, r->at, sizeof eight);
+        *value = be64toh(eight);
+    }
     r->at += width;
-    *value = be64toh(bits) >> (64 - 8 * width);
     return true;
 }
 
