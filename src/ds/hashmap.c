@@ -50,49 +50,6 @@ uint32_t ds_map_index(uint32_t hash, uint32_t buckets)
     return index < buckets ? index : index & mask >> 1;
 }
 
-/* The bucket's word, or NULL when what leads there makes no sense. */
-uint64_t *ds_map_bucket(const ds_map *map, uint32_t index)
-{
-    uint32_t per_table = DS_MAP_SEGMENT * DS_MAP_TABLE;
-    if (index / per_table >= DS_MAP_TABLES)
-        return NULL;
-    uint32_t ref = mem_atomic_see32(&map->at->table[index / per_table]);
-    const uint32_t *table =
-        ref ? ds_heap_at(map->arena, ref, DS_MAP_TABLE * sizeof *table) : NULL;
-    if (!table)
-        return NULL;
-    ref = mem_atomic_see32(&table[index / DS_MAP_SEGMENT % DS_MAP_TABLE]);
-    uint64_t *segment =
-        ref ? ds_heap_at(map->arena, ref, DS_MAP_SEGMENT * sizeof *segment) : NULL;
-    return segment ? &segment[index % DS_MAP_SEGMENT] : NULL;
-}
-
-/*
- * Readers come to places where an entry was before: a number that they find there leads
- * anywhere, but must not lead behind what is there, though that is mapped.
- */
-static void *within(const ds_map *map, uint64_t offset, size_t n)
-{
-    uint64_t size = mem_atomic_see64(&map->arena->at->size);
-    return mem_inside(size, offset, n) ? ds_arena_at(map->arena, offset, n) : NULL;
-}
-
-ds_map_entry *ds_map_entry_at(const ds_map *map, uint32_t ref)
-{
-    return within(map, (uint64_t)ref * DS_UNIT + DS_HEAP_HEADER,
-                  sizeof(ds_map_entry) + (map->evicts ? sizeof(ds_map_use) : 0));
-}
-
-/* Where an entry's key lies, if that and more bytes behind it are within the arena. */
-uint8_t *ds_map_key_at(const ds_map *map, const ds_map_entry *entry, uint32_t key,
-                       size_t more)
-{
-    uint64_t offset =
-        (uint64_t)((const uint8_t *)entry - (const uint8_t *)map->arena->at) +
-        sizeof *entry + (map->evicts ? sizeof(ds_map_use) : 0);
-    return within(map, offset, ds_key_room(key) + more);
-}
-
 /* Less than, equal to, or more than 0, as entries stand in their chain. */
 int ds_map_compare(const ds_map *map, const ds_map_entry *entry, const ds_key *key)
 {

@@ -102,11 +102,7 @@ void ds_map_make(ds_arena *arena, void *at, const void *options);
 int ds_map_open(const ds_object *object, ds_map *map);
 int ds_map_get(ds_map *map, const ds_key *key, ds_buffer *buffer, ds_map_found *found);
 int ds_map_next(ds_map *map, const ds_key *after, ds_buffer *buffer, ds_map_found *found);
-uint64_t *ds_map_bucket(const ds_map *map, uint32_t index);
 uint32_t ds_map_index(uint32_t hash, uint32_t buckets);
-ds_map_entry *ds_map_entry_at(const ds_map *map, uint32_t ref);
-uint8_t *ds_map_key_at(const ds_map *map, const ds_map_entry *entry, uint32_t key,
-                       size_t more);
 int ds_map_compare(const ds_map *map, const ds_map_entry *entry, const ds_key *key);
 bool ds_map_expired(uint64_t expires);
 
@@ -132,6 +128,49 @@ static inline size_t ds_key_room(uint32_t word)
 
 /* key.c: what keys are looked up by */
 ds_key ds_map_key(const ds_map *map, ds_key_kind kind, const void *bytes, size_t size);
+
+/* The bucket's word, or NULL when what leads there makes no sense. */
+static inline uint64_t *ds_map_bucket(const ds_map *map, uint32_t index)
+{
+    uint32_t per_table = DS_MAP_SEGMENT * DS_MAP_TABLE;
+    if (index / per_table >= DS_MAP_TABLES)
+        return NULL;
+    uint32_t ref = mem_atomic_see32(&map->at->table[index / per_table]);
+    const uint32_t *table =
+        ref ? ds_heap_at(map->arena, ref, DS_MAP_TABLE * sizeof *table) : NULL;
+    if (!table)
+        return NULL;
+    ref = mem_atomic_see32(&table[index / DS_MAP_SEGMENT % DS_MAP_TABLE]);
+    uint64_t *segment =
+        ref ? ds_heap_at(map->arena, ref, DS_MAP_SEGMENT * sizeof *segment) : NULL;
+    return segment ? &segment[index % DS_MAP_SEGMENT] : NULL;
+}
+
+/*
+ * Readers come to places where an entry was before: a number that they find there leads
+ * anywhere, but must not lead behind what is there, though that is mapped.
+ */
+static inline void *ds_map_within(const ds_map *map, uint64_t offset, size_t n)
+{
+    uint64_t size = mem_atomic_see64(&map->arena->at->size);
+    return mem_inside(size, offset, n) ? ds_arena_at(map->arena, offset, n) : NULL;
+}
+
+static inline ds_map_entry *ds_map_entry_at(const ds_map *map, uint32_t ref)
+{
+    return ds_map_within(map, (uint64_t)ref * DS_UNIT + DS_HEAP_HEADER,
+                         sizeof(ds_map_entry) + (map->evicts ? sizeof(ds_map_use) : 0));
+}
+
+/* Where an entry's key lies, if that and more bytes behind it are within the arena. */
+static inline uint8_t *ds_map_key_at(const ds_map *map, const ds_map_entry *entry,
+                                     uint32_t key, size_t more)
+{
+    uint64_t offset =
+        (uint64_t)((const uint8_t *)entry - (const uint8_t *)map->arena->at) +
+        sizeof *entry + (map->evicts ? sizeof(ds_map_use) : 0);
+    return ds_map_within(map, offset, ds_key_room(key) + more);
+}
 
 /* bucket.c: chains that change under the eyes of readers */
 bool ds_map_touch(ds_map *map, uint64_t *word);
