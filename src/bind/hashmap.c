@@ -94,8 +94,7 @@ A key's value. No lock is taken, and nobody waits for who reads.
 */
 static int map_get(lua_State *L)
 {
-    bind_map *self = bind_map_self(L);
-    bind_arity(L, 2);
+    bind_map *self = bind_map_exactly(L, 2);
     int64_t number;
     uint8_t bytes[BIND_MAP_STACK];
     ds_buffer buffer = {.bytes = bytes, .room = sizeof bytes};

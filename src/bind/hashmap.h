@@ -29,4 +29,16 @@ void bind_next_add(lua_State *L);
 void bind_claim_add(lua_State *L);
 void bind_apply_add(lua_State *L);
 
+/* The map of a method that takes so many arguments, itself included, and none less. What
+ * comes to lie behind them is of no use to anybody. */
+static inline bind_map *bind_map_exactly(lua_State *L, int arguments)
+{
+    bind_map *self = bind_handle_exactly(L, arguments);
+    if (!self || !self->base.handle.mapping) {
+        self = bind_map_self(L);
+        bind_arity(L, arguments);
+    }
+    return self;
+}
+
 #endif

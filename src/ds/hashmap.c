@@ -20,6 +20,7 @@
  * Steps in a chain are limited, and so are keys and values by the arena's end.
  */
 #include "ds/ds.h"
+#include "ds/few.h"
 
 #include <string.h>
 #include <sys/random.h>
@@ -118,8 +119,8 @@ static void describe(const ds_map_entry *entry, ds_map_found *found)
  * Copies the value behind the key, and the key in front of it if that is wanted, too.
  * False when it does not fit; buffer->size is how much there is.
  */
-static bool copy(const ds_map *map, const ds_map_entry *entry, const ds_map_found *found,
-                 bool with_key, ds_buffer *buffer)
+static inline bool copy(const ds_map *map, const ds_map_entry *entry,
+                        const ds_map_found *found, bool with_key, ds_buffer *buffer)
 {
     size_t key = with_key ? ds_key_size(found->key) : 0;
     buffer->size = key + found->size;
@@ -128,8 +129,9 @@ static bool copy(const ds_map *map, const ds_map_entry *entry, const ds_map_foun
     const uint8_t *bytes = ds_map_key_at(map, entry, found->key, found->size);
     if (!bytes)
         return true; /* and the count has changed, or it is scribble */
-    memcpy(buffer->bytes, bytes, key);
-    memcpy(buffer->bytes + key, bytes + ds_key_room(found->key), found->size);
+    if (with_key)
+        memcpy(buffer->bytes, bytes, key);
+    ds_few_copy(buffer->bytes + key, bytes + ds_key_room(found->key), found->size);
     return true;
 }
 
@@ -137,6 +139,16 @@ static bool is_whole(const ds_map *map, const ds_map_entry *entry,
                      const ds_map_found *found)
 {
     return ds_map_key_at(map, entry, found->key, found->size) != NULL;
+}
+
+static inline bool has_key(const ds_map *map, const ds_map_entry *entry,
+                           const ds_key *key)
+{
+    if (mem_atomic_see32(&entry->hash) != key->hash ||
+        mem_atomic_see32(&entry->key) != key->word)
+        return false;
+    const uint8_t *bytes = ds_map_key_at(map, entry, key->word, 0);
+    return bytes && ds_few_same(bytes, key->bytes, ds_key_size(key->word));
 }
 
 /* The entry of a key, or NULL. */
@@ -147,8 +159,7 @@ static const ds_map_entry *look_up(const ds_map *map, const reading *r, const ds
         const ds_map_entry *entry = ds_map_entry_at(map, ref);
         if (!entry)
             return NULL;
-        if (mem_atomic_see32(&entry->hash) == key->hash &&
-            ds_map_compare(map, entry, key) == 0)
+        if (has_key(map, entry, key))
             return entry;
         ref = mem_atomic_see32(&entry->next);
     }

@@ -6,32 +6,12 @@
  * private memory: anybody may call, and dying here changes nothing.
  */
 #include "ds/ds.h"
-
-#include <string.h>
+#include "ds/few.h"
 
 static uint64_t mix(uint64_t a, uint64_t b)
 {
     __uint128_t product = (__uint128_t)a * b;
     return (uint64_t)product ^ (uint64_t)(product >> 64);
-}
-
-static uint64_t load64(const uint8_t *bytes)
-{
-    uint64_t word;
-    memcpy(&word, bytes, sizeof word);
-    return word;
-}
-
-/* Up to eight bytes, each of which counts. */
-static uint64_t load_few(const uint8_t *bytes, size_t n)
-{
-    uint32_t low, high;
-    if (n < 4)
-        return n ? (uint64_t)bytes[0] << 16 | (uint64_t)bytes[n / 2] << 8 | bytes[n - 1]
-                 : 0;
-    memcpy(&low, bytes, sizeof low);
-    memcpy(&high, bytes + n - sizeof high, sizeof high);
-    return (uint64_t)high << 32 | low;
 }
 
 /* Multiplications that fold, over eight bytes at a time, the last of which may overlap
@@ -41,8 +21,8 @@ static uint32_t hash_of(uint64_t seed, const uint8_t *bytes, size_t n, uint32_t 
     uint64_t hash = mix(seed ^ UINT64_C(0x9e3779b97f4a7c15), (n << 2 | kind) + seed);
     const uint8_t *end = bytes + n;
     for (; end - bytes > 8; bytes += 8)
-        hash = mix(hash ^ load64(bytes), UINT64_C(0xd6e8feb86659fd93));
-    uint64_t last = n > 8 ? load64(end - 8) : load_few(bytes, n);
+        hash = mix(hash ^ ds_few_word(bytes), UINT64_C(0xd6e8feb86659fd93));
+    uint64_t last = n > 8 ? ds_few_word(end - 8) : ds_few_load(bytes, n);
     hash = mix(hash ^ last, UINT64_C(0xa0761d6478bd642f));
     return (uint32_t)(hash ^ hash >> 32);
 }
