@@ -137,7 +137,7 @@ static bool widen(ds_map *map)
 {
     ds_arena *arena = map->arena;
     uint32_t fresh = ds_map_buckets(map), index = fresh / DS_MAP_SEGMENT;
-    if (fresh == 0 || fresh >= mem_atomic_see64(&map->at->totals.count) ||
+    if (fresh == 0 || fresh / 2 >= mem_atomic_see64(&map->at->totals.count) ||
         fresh == DS_MAP_BUCKETS || !has_room(map))
         return false;
     uint32_t *table = &map->at->table[index / DS_MAP_TABLE];
@@ -157,8 +157,8 @@ static bool widen(ds_map *map)
 }
 
 /*
- * More buckets where there are less than keys. Where memory is full, chains become longer
- * instead.
+ * More buckets where there are less than two to a key. Where memory is full, chains
+ * become longer instead.
  */
 void ds_map_widen(ds_map *map)
 {

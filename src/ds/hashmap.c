@@ -2,11 +2,11 @@
  * A map: keys and their values, found without a lock.
  *
  * Layout: a header, and buckets in segments that tables lead to, so that there can be
- * more of them without moving any. There are n buckets, one more with about every new
- * key: the new one takes over the end of one chain (linear hashing). A chain is sorted by
- * the hash's bits in reversed order, and by key: so its end is just what the new bucket
- * takes over, and going through all buckets in reversed order goes through all keys in
- * one order that stays while the map grows.
+ * more of them without moving any. There are n buckets, two more with about every new
+ * key: each of them takes over the end of one chain (linear hashing). A chain is sorted
+ * by the hash's bits in reversed order, and by key: so its end is just what the new
+ * bucket takes over, and going through all buckets in reversed order goes through all
+ * keys in one order that stays while the map grows.
  *
  * Writers are inside the arena's guard. They make a bucket's count odd, change the chain
  * and the entries in it, commit, and make the count even. Readers look at the count,
