@@ -2,6 +2,7 @@
 -- against the same in C. Pinned to one cpu the sleeping paths are measured, to two the spinning
 -- ones; a hand-over counts there and back.
 local baseline = require "baseline"
+local partner = require "bench.partner"
 local process = require "shm.process"
 local shm = require "shm"
 
@@ -10,28 +11,10 @@ debug.getmetatable(region).__index.empty = baseline.empty
 local mutex = assert(shm.mutex.create(region, 0))
 local ping = assert(shm.semaphore.create(region, 1024))
 local pong = assert(shm.semaphore.create(region, 2048))
-local go = assert(shm.semaphore.create(region, 3072))
-local PING, PONG, WORK, TIMES = 4096, 4160, 4224, 4232
-local child
-
-local function pin(pid, cpus)
-  os.execute(("taskset -p -c %s %d >/dev/null"):format(cpus, pid))
-end
-
--- The first cpus that this process may run on.
-local function cpus()
-  local list = io.open("/proc/self/status"):read "a":match "Cpus_allowed_list:%s*(%S+)"
-  local all = {}
-  for first, last in list:gmatch "(%d+)%-?(%d*)" do
-    for cpu = tonumber(first), tonumber(last) or tonumber(first) do
-      all[#all + 1] = cpu
-    end
-  end
-  return all
-end
+local PING, PONG = 4096, 4160
 
 local PARTNERS = {
-  [0] = function(n)
+  function(n)
     for _ = 1, n do
       ping:wait()
       pong:post()
@@ -41,42 +24,14 @@ local PARTNERS = {
   function(n) baseline.sleep(region, PONG, PING, n, false) end,
 }
 
--- A process that does the other side of whatever is measured.
-local function partner(n_cpus)
-  local usable = cpus()
-  return function()
-    child = assert(process.fork(function()
-      while true do
-        go:wait()
-        PARTNERS[region:load(WORK)](region:load(TIMES))
-      end
-    end))
-    pin(process.pid(), usable[1])
-    pin(child.pid, usable[n_cpus] or usable[1])
-  end, function()
-    child:kill "KILL"
-    child:wait()
-    pin(process.pid(), table.concat(usable, ","))
-  end
-end
-
-local function with_partner(which, f)
-  return function(n)
-    region:store(WORK, which)
-    region:store(TIMES, n)
-    go:post()
-    f(n)
-  end
-end
-
-local ours = with_partner(0, function(n)
+local ours = partner.with(1, function(n)
   for _ = 1, n do
     ping:post()
     pong:wait()
   end
 end)
-local before_two, after_two = partner(2)
-local before_one, after_one = partner(1)
+local before_two, after_two = partner.of(PARTNERS, 2)
+local before_one, after_one = partner.of(PARTNERS, 1)
 
 local list = {
   {
@@ -100,15 +55,15 @@ local list = {
     name = "hand-over, one cpu", against = "futexes in C", goal = 1.2, times = 20000,
     clock = process.monotonic, before = before_one, after = after_one,
     work = ours,
-    baseline = with_partner(2, function(n) baseline.sleep(region, PING, PONG, n, true) end),
+    baseline = partner.with(3, function(n) baseline.sleep(region, PING, PONG, n, true) end),
   },
 }
-if #cpus() > 1 then
+if #partner.cpus() > 1 then
   list[#list + 1] = {
     name = "hand-over, two cpus", against = "spinning C", goal = 2.5, times = 200000,
     clock = process.monotonic, before = before_two, after = after_two,
     work = ours,
-    baseline = with_partner(1, function(n) baseline.spin(region, PING, PONG, n, true) end),
+    baseline = partner.with(2, function(n) baseline.spin(region, PING, PONG, n, true) end),
   }
 end
 return list

@@ -1,0 +1,58 @@
+-- A process that does the other side of whatever is measured between two, on a cpu of its own or
+-- on the same one.
+local process = require "shm.process"
+local shm = require "shm"
+
+local M = {}
+
+local region = assert(shm.anonymous(4096, {prefault = true}))
+local go = assert(shm.semaphore.create(region, 0))
+local WORK <const>, TIMES <const> = 2048, 2056
+local child
+
+local function pin(pid, cpus)
+  os.execute(("taskset -p -c %s %d >/dev/null"):format(cpus, pid))
+end
+
+-- The cpus that this process may run on.
+function M.cpus()
+  local list = io.open("/proc/self/status"):read "a":match "Cpus_allowed_list:%s*(%S+)"
+  local all = {}
+  for first, last in list:gmatch "(%d+)%-?(%d*)" do
+    for cpu = tonumber(first), tonumber(last) or tonumber(first) do
+      all[#all + 1] = cpu
+    end
+  end
+  return all
+end
+
+-- What begins and what ends it, for works that name one of these functions of n.
+function M.of(functions, n_cpus)
+  local usable = M.cpus()
+  return function()
+    child = assert(process.fork(function()
+      while true do
+        go:wait()
+        functions[region:load(WORK)](region:load(TIMES))
+      end
+    end))
+    pin(process.pid(), usable[1])
+    pin(child.pid, usable[n_cpus] or usable[1])
+  end, function()
+    child:kill "KILL"
+    child:wait()
+    pin(process.pid(), table.concat(usable, ","))
+  end
+end
+
+-- f beside the partner's function of that number.
+function M.with(which, f)
+  return function(n)
+    region:store(WORK, which)
+    region:store(TIMES, n)
+    go:post()
+    return f(n)
+  end
+end
+
+return M
