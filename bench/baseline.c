@@ -6,10 +6,12 @@
  * not do without: make a Lua string of n bytes, and copy a string's bytes. locks takes
  * and leaves a lock n times: one change of a word each, and one such pair is the least
  * that a mutex can do. spin and sleep hand over to another process n times and are handed
- * back to, by two words, without a system call or with two.
+ * back to, by two words, without a system call or with two. give and take send n messages
+ * of a size through a pipe, each by a call.
  */
 #include "bind/bind.h"
 
+#include <fcntl.h>
 #include <linux/futex.h>
 #include <stdlib.h>
 #include <string.h>
@@ -129,6 +131,51 @@ static int sleep_and_wake(lua_State *L)
     return hand_over(L, post_waking, take_sleeping);
 }
 
+static int pipe_new(lua_State *L)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC))
+        return luaL_error(L, "no pipe");
+    lua_pushinteger(L, ends[0]);
+    lua_pushinteger(L, ends[1]);
+    return 2;
+}
+
+static int pipe_end(lua_State *L)
+{
+    close((int)lua_tointeger(L, 1));
+    close((int)lua_tointeger(L, 2));
+    return 0;
+}
+
+/* The descriptor, the size, and how often. */
+static int give(lua_State *L)
+{
+    int fd = (int)lua_tointeger(L, 1);
+    size_t size = (size_t)lua_tointeger(L, 2);
+    for (lua_Integer n = lua_tointeger(L, 3); n > 0; n--) {
+        if (size > MOST || write(fd, bytes, size) != (ssize_t)size)
+            return luaL_error(L, "the pipe broke");
+    }
+    return 0;
+}
+
+static int take_all(lua_State *L)
+{
+    static char to[MOST];
+    int fd = (int)lua_tointeger(L, 1);
+    size_t size = (size_t)lua_tointeger(L, 2);
+    for (lua_Integer n = lua_tointeger(L, 3); n > 0; n--) {
+        for (size_t got = 0; got < size;) {
+            ssize_t more = size > MOST ? -1 : read(fd, to, size - got);
+            if (more <= 0)
+                return luaL_error(L, "the pipe broke");
+            got += (size_t)more;
+        }
+    }
+    return 0;
+}
+
 __attribute__((visibility("default"))) int luaopen_baseline(lua_State *L)
 {
     static const luaL_Reg methods[] = {
@@ -145,5 +192,13 @@ __attribute__((visibility("default"))) int luaopen_baseline(lua_State *L)
     lua_setfield(L, -2, "spin");
     lua_pushcfunction(L, sleep_and_wake);
     lua_setfield(L, -2, "sleep");
+    lua_pushcfunction(L, pipe_new);
+    lua_setfield(L, -2, "pipe");
+    lua_pushcfunction(L, pipe_end);
+    lua_setfield(L, -2, "pipe_end");
+    lua_pushcfunction(L, give);
+    lua_setfield(L, -2, "give");
+    lua_pushcfunction(L, take_all);
+    lua_setfield(L, -2, "take");
     return 1;
 }
