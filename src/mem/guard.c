@@ -85,26 +85,16 @@ static int wait_for(mem_guard *guard, int64_t deadline, bool *recovered, pid_t *
     }
 }
 
-/*
- * Returns 0, or 1 when the last holder died inside and what it had begun was undone, or
- * -EBUSY at the deadline or after a second, with the holder. The kernel's answer to a
- * signal is not an end.
- */
-int mem_guard_enter(const mem_guarded *guarded, int64_t deadline, pid_t *holder)
+/* Goes on with what mem_guard_enter began, where the word is not free. */
+int mem_guard_await(const mem_guarded *guarded, int64_t deadline, pid_t *holder)
 {
-    mem_guard *guard = guarded->guard;
-    int error = os_robust_begin(&guard->word);
-    if (error)
-        return error;
     bool recovered = false;
-    if (!take(guard, 0, 0)) {
-        error = wait_for(guard, deadline, &recovered, holder);
-        if (error) {
-            os_robust_end();
-            return error;
-        }
+    int error = wait_for(guarded->guard, deadline, &recovered, holder);
+    if (error) {
+        os_robust_end();
+        return error;
     }
-    if (__builtin_expect(mem_atomic_load64(&guard->used) != 0, 0))
+    if (mem_atomic_load64(&guarded->guard->used) != 0)
         mem_guard_undo(guarded);
     return recovered;
 }
@@ -133,13 +123,4 @@ int mem_guard_save_as(const mem_guarded *guarded, const void *at, const void *as
 void mem_guard_commit(const mem_guarded *guarded)
 {
     mem_journal_clear(journal_of(guarded->guard));
-}
-
-void mem_guard_leave(const mem_guarded *guarded)
-{
-    mem_guard *guard = guarded->guard;
-    mem_journal_clear(journal_of(guard));
-    if (mem_atomic_swap32(&guard->word, 0) & OS_ROBUST_WAITERS)
-        os_futex_wake(&guard->word, 1);
-    os_robust_end();
 }

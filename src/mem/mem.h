@@ -7,6 +7,7 @@
 #define LSHM_MEM_H
 
 #include "mem/atomic.h"
+#include "os/os.h"
 
 #include <signal.h>
 #include <stdbool.h>
@@ -166,13 +167,42 @@ typedef struct mem_guarded {
     const mem_mapping *mapping;
 } mem_guarded;
 
-int mem_guard_enter(const mem_guarded *guarded, int64_t deadline, pid_t *holder);
+int mem_guard_await(const mem_guarded *guarded, int64_t deadline, pid_t *holder);
 int mem_guard_save(const mem_guarded *guarded, const void *at, size_t n);
 int mem_guard_save_as(const mem_guarded *guarded, const void *at, const void *as,
                       size_t n);
 void mem_guard_undo(const mem_guarded *guarded);
 void mem_guard_commit(const mem_guarded *guarded);
-void mem_guard_leave(const mem_guarded *guarded);
+
+/*
+ * Returns 0, or 1 when the last holder died inside and what it had begun was undone, or
+ * -EBUSY at the deadline or after a second, with the holder. The kernel's answer to a
+ * signal is not an end.
+ */
+static inline int mem_guard_enter(const mem_guarded *guarded, int64_t deadline,
+                                  pid_t *holder)
+{
+    mem_guard *guard = guarded->guard;
+    uint32_t free = 0;
+    int error = os_robust_begin(&guard->word);
+    if (error)
+        return error;
+    if (!mem_atomic_cas32(&guard->word, &free,
+                          (uint32_t)os_thread_self() & OS_THREAD_TID))
+        return mem_guard_await(guarded, deadline, holder);
+    if (__builtin_expect(mem_atomic_load64(&guard->used) != 0, 0))
+        mem_guard_undo(guarded);
+    return 0;
+}
+
+static inline void mem_guard_leave(const mem_guarded *guarded)
+{
+    mem_guard *guard = guarded->guard;
+    mem_atomic_publish64(&guard->used, 0);
+    if (mem_atomic_swap32(&guard->word, 0) & OS_ROBUST_WAITERS)
+        os_futex_wake(&guard->word, 1);
+    os_robust_end();
+}
 
 /* chaos.c: death before a store that is counted */
 int mem_chaos_arm(mem_mapping *mapping, uint64_t *word, uint64_t n);

@@ -8,7 +8,9 @@
 #ifndef LSHM_OS_H
 #define LSHM_OS_H
 
+#include <errno.h>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <mqueue.h>
 #include <semaphore.h>
 #include <signal.h>
@@ -144,8 +146,30 @@ static inline uint64_t os_thread_self(void)
 #define OS_ROBUST_DIED 0x40000000u
 #define OS_ROBUST_TID 0x3fffffffu
 
-int os_robust_begin(uint32_t *word);
-void os_robust_end(void);
+extern _Thread_local struct robust_list_head *os_robust_head
+    __attribute__((tls_model("initial-exec")));
+
+int os_robust_find(void);
+
+/* -EDEADLK when there is such a word already, which is one at a time. */
+static inline int os_robust_begin(uint32_t *word)
+{
+    if (__builtin_expect(!os_robust_head, 0)) {
+        int error = os_robust_find();
+        if (error)
+            return error;
+    }
+    if (os_robust_head->list_op_pending)
+        return -EDEADLK;
+    *(struct robust_list *volatile *)&os_robust_head->list_op_pending =
+        (void *)((uint8_t *)word - os_robust_head->futex_offset);
+    return 0;
+}
+
+static inline void os_robust_end(void)
+{
+    *(struct robust_list *volatile *)&os_robust_head->list_op_pending = NULL;
+}
 
 /* wait.c: spinning, where it pays, before sleeping */
 

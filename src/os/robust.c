@@ -16,40 +16,19 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-static _Thread_local struct robust_list_head *head
-    __attribute__((tls_model("initial-exec")));
+_Thread_local struct robust_list_head *os_robust_head;
 static _Thread_local struct robust_list_head own; /* where libc has registered none */
 
-static int find(void)
+int os_robust_find(void)
 {
     size_t size;
-    if (syscall(SYS_get_robust_list, 0, &head, &size))
+    if (syscall(SYS_get_robust_list, 0, &os_robust_head, &size))
         return -errno;
-    if (head && size == sizeof *head)
+    if (os_robust_head && size == sizeof *os_robust_head)
         return 0;
     own.list.next = &own.list;
     if (syscall(SYS_set_robust_list, &own, sizeof own))
         return -errno;
-    head = &own;
+    os_robust_head = &own;
     return 0;
-}
-
-/* -EDEADLK when there is such a word already, which is one at a time. */
-int os_robust_begin(uint32_t *word)
-{
-    if (__builtin_expect(!head, 0)) {
-        int error = find();
-        if (error)
-            return error;
-    }
-    if (head->list_op_pending)
-        return -EDEADLK;
-    *(struct robust_list *volatile *)&head->list_op_pending =
-        (void *)((uint8_t *)word - head->futex_offset);
-    return 0;
-}
-
-void os_robust_end(void)
-{
-    *(struct robust_list *volatile *)&head->list_op_pending = NULL;
 }
