@@ -108,6 +108,19 @@ describe("the descriptor of an object", function()
     assert.is_false(readable(k))
   end)
 
+  it("tells that a counter is again what it was when the last change was told of", function()
+    local k <close> = assert(shm.counter.create(r, 0))
+    k:fileno()
+    for _ = 1, 10 do -- the thread has no time to look in between
+      k:set(5)
+      assert.equal(5, k:get())
+      k:set(0)
+      becomes_readable(k)
+      assert.equal(0, k:get())
+      assert.is_false(readable(k))
+    end
+  end)
+
   it("stands in cqueues beside others, and misses nothing", function()
     local s <close> = assert(shm.semaphore.create(r, 0))
     local m <close> = assert(shm.mutex.create(r, 512))

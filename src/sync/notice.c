@@ -137,12 +137,12 @@ void sync_notice_ask(sync_notice *notice)
     uint32_t told = TOLD;
     if (sync_notice_fd(notice) < 0)
         return;
+    if (notice->handle.kind == SYNC_COUNTER) /* also where it is still to be told of */
+        mem_atomic_store64(&notice->seen,
+                           mem_atomic_load64(&notice->handle.counter->value));
     if (mem_atomic_load32(&notice->state) != TOLD)
         return;
     os_fd_forget(notice->fd);
-    if (notice->handle.kind == SYNC_COUNTER)
-        mem_atomic_store64(&notice->seen,
-                           mem_atomic_load64(&notice->handle.counter->value));
     if (mem_atomic_cas32(&notice->state, &told, ASKED))
         os_futex_wake(&notice->state, INT_MAX);
 }
