@@ -1,5 +1,6 @@
 -- Objects to take turns by in event loops: descriptors that tell when they may be had.
 local locks = require "spec.lock_support"
+local chaos = require "shm.chaos"
 local cqueues = require "cqueues"
 local process = require "shm.process"
 local shm = require "shm"
@@ -119,6 +120,23 @@ describe("the descriptor of an object", function()
       assert.equal(0, k:get())
       assert.is_false(readable(k))
     end
+  end)
+
+  it("tells of a change to a map also where another one was undone before", function()
+    local memory <close> = assert(shm.anonymous(1 << 20))
+    local arena <close> = assert(shm.arena(memory))
+    local m <close> = assert(arena:map "m")
+    assert(chaos.kill_everywhere(function()
+      m:set("k", "new")
+    end, function(n)
+      assert.is_true(m:changes() >= 0)
+      m:set("k", n)
+      assert.equal(1, m:changes())
+      assert.equal(n, m:get "k")
+    end, {prepare = function()
+      m:set("k", "old")
+      m:changes()
+    end}))
   end)
 
   it("stands in cqueues beside others, and misses nothing", function()

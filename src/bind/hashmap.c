@@ -263,13 +263,19 @@ static bool any_changed(const sync_handle *handle)
 How many changes there were since the last time: more than 0 is what its descriptor tells
 event loops of.
 @function map:changes
-@treturn int
+@treturn int how many
+@treturn[2] nil
+@treturn[2] string message
+@treturn[2] int EBUSY (who changes it was stopped in the middle)
 */
 static int map_changes(lua_State *L)
 {
     bind_map *self = bind_map_self(L);
     bind_arity(L, 1);
-    uint64_t now = mem_atomic_load64(&self->map.at->totals.version), seen = self->seen;
+    uint64_t now, seen = self->seen;
+    int error = ds_map_version(&self->map, &now, OS_CLOCK_FOREVER);
+    if (error)
+        return bind_map_fail(L, self, error, "map.changes");
     bind_map_check(L, self);
     mem_atomic_store64(&self->seen, now);
     if (self->base.notice)
@@ -345,11 +351,11 @@ static int named_map(lua_State *L)
     int error = ds_object_open(arena, &wanted, os_clock_deadline(BIND_PLACE_PATIENCE),
                                &self->base.object, &made);
     error = error ? error : ds_map_open(&self->base.object, &self->map);
+    error = error ? error : ds_map_version(&self->map, &self->seen, OS_CLOCK_FOREVER);
     if (error)
         return bind_arena_fail(L, arena, error, "arena.map", wanted.name);
     sync_handle_watch(&self->base.handle, arena->mapping, &self->map.at->any, any_changed,
                       self);
-    self->seen = mem_atomic_load64(&self->map.at->totals.version);
     bind_arena_check(L, arena);
     lua_pushboolean(L, made);
     return 2;

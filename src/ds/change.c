@@ -360,3 +360,16 @@ int ds_map_apply(ds_map *map, ds_map_change *changes, size_t n, int64_t deadline
         tell(map, changes, n);
     return error;
 }
+
+/*
+ * The version of the last change that stays: inside the guard, as outside of it may be
+ * seen what is undone yet, and then made once more with the same version.
+ */
+int ds_map_version(ds_map *map, uint64_t *version, int64_t deadline)
+{
+    int error = ds_arena_enter(map->arena, deadline);
+    if (error)
+        return error;
+    *version = mem_atomic_see64(&map->at->totals.version);
+    return ds_arena_leave(map->arena);
+}

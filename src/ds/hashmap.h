@@ -206,6 +206,7 @@ typedef struct ds_map_change {
     uint32_t gone;    /* the block of what was there, given back once all is done */
 } ds_map_change;
 
+int ds_map_version(ds_map *map, uint64_t *version, int64_t deadline);
 int ds_map_apply(ds_map *map, ds_map_change *changes, size_t n, int64_t deadline);
 void ds_map_remove(ds_map *map, uint64_t *word, ds_map_entry *before,
                    ds_map_entry *entry);
