@@ -2,6 +2,7 @@
 local lock = require "spec.lock_support"
 local process = require "shm.process"
 local shm = require "shm"
+local socket = require "socket"
 local support = require "spec.support"
 
 local LONG = lock.LONG
@@ -84,6 +85,26 @@ describe("wait_any", function()
   it("tells when a mutex's holder had died", function()
     local pid = lock.dead(function() m:lock() end)
     assert.same({2, "recovered", pid}, {shm.wait_any({s, m}, LONG)})
+  end)
+
+  it("that found nothing makes event loops wait for the next thing", function()
+    local function readable()
+      return #socket.select({s, e}, nil, 0)
+    end
+    for _ = 1, 3 do
+      s:post()
+      e:set()
+      for _, object in ipairs {s, e} do
+        assert.equal(1, #socket.select({object}, nil, LONG))
+      end
+      assert.equal(1, shm.wait_any({s, e}, 0))
+      assert.equal(2, shm.wait_any({s, e}, 0))
+      assert.equal(2, readable())
+      lock.refused(lock.ETIMEDOUT, "^shm%.wait_any: ", shm.wait_any({s, e}, 0))
+      assert.equal(0, readable())
+    end
+    s:close()
+    e:close()
   end)
 
   it("ends on Ctrl-C", function()

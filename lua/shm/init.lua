@@ -60,7 +60,8 @@ M.topic = sync.topic
 --- Queues of messages in regions: `create`, `attach`, `open`, `size`.
 M.queue = sync.queue
 
---- Waits for any of several mutexes, semaphores and events: `wait_any(objects, timeout)`.
+--- Waits for any of several mutexes, semaphores, events, queues, subscribers and maps:
+-- `wait_any(objects, timeout)`.
 M.wait_any = sync.wait_any
 
 --- System V objects under the kernel's names.

@@ -92,7 +92,7 @@ function shm.map(path, options) end
 ---@return integer? errno
 function shm.arena(where, options) end
 
----@param objects (shm.mutex|shm.semaphore|shm.event)[] 64 at most
+---@param objects (shm.mutex|shm.semaphore|shm.event|shm.queue|shm.subscriber|shm.map)[] 64 at most
 ---@param timeout? number
 ---@return integer|nil index
 ---@return "recovered"|string? recovered or the message

@@ -3,29 +3,37 @@
  */
 #include "bind/bind.h"
 
+#include <errno.h>
+
+#define WAITED "mutex, semaphore, event, queue, subscriber or map"
+
 /* Any of those that wait_any takes: each begins with what takes part. */
-static const sync_handle *any_of(lua_State *L, int arg, lua_Integer i)
+static bind_sync *any_of(lua_State *L, int arg, lua_Integer i)
 {
     static const char *const types[] = {"shm.mutex", "shm.semaphore",  "shm.event",
                                         "shm.queue", "shm.subscriber", "shm.map",
                                         NULL};
-    const bind_sync *found = NULL;
+    bind_sync *found = NULL;
     for (int type = 0; types[type] && !found; type++)
         found = luaL_testudata(L, -1, types[type]);
     if (!found)
-        bind_misuse(L, arg, "objects", "item %I: mutex, semaphore or event expected", i);
+        bind_misuse(L, arg, "objects", "item %I: " WAITED " expected", i);
     else if (!found->handle.mapping)
         bind_misuse(L, arg, "objects", "item %I is closed", i);
-    return &found->handle;
+    return found;
 }
 
 /***
 Waits until one of several objects can be had, and takes that one: a mutex is locked then,
-a semaphore's count one less, an event with automatic reset not set any more.
+a semaphore's count one less, an event with automatic reset not set any more. Of queues,
+subscribers and maps nothing is taken: a queue has a message or was shut down, a
+subscriber has a message, a map has changes. Then pop, try or changes; another process may
+have been faster.
 @function wait_any
-@tparam table objects mutexes, semaphores and events, 64 at most; earlier ones come first
+@tparam table objects mutexes, semaphores, events, queues, subscribers and maps, 64 at
+most; earlier ones come first
 @number[opt] timeout in seconds, absent for ever
-@treturn int the index of the one that was taken
+@treturn int the index of the one that was taken, or is ready
 @treturn ?string "recovered" when that is a mutex whose last holder died
 @treturn ?int its pid
 @treturn[2] nil
@@ -40,13 +48,15 @@ static int wait_any(lua_State *L)
     if (lua_type(L, 1) != LUA_TTABLE)
         bind_misuse(L, 1, "objects", "table expected, got %s", luaL_typename(L, 1));
     int64_t deadline = bind_deadline(L, 2);
+    bind_sync *objects[OS_FUTEX_MOST];
     const sync_handle *handles[OS_FUTEX_MOST];
     lua_Integer n = (lua_Integer)lua_rawlen(L, 1);
     if (n < 1 || n > OS_FUTEX_MOST)
         bind_misuse(L, 1, "objects", "1 to %d of them expected", OS_FUTEX_MOST);
     for (lua_Integer i = 1; i <= n; i++) {
         lua_rawgeti(L, 1, i);
-        handles[i - 1] = any_of(L, 1, i);
+        objects[i - 1] = any_of(L, 1, i);
+        handles[i - 1] = &objects[i - 1]->handle;
         lua_pop(L, 1);
     }
     size_t which = 0;
@@ -55,6 +65,10 @@ static int wait_any(lua_State *L)
     for (lua_Integer i = 0; i < n && mem_fault_seen(); i++) {
         if (mem_fault_end(handles[i]->mapping))
             bind_misuse(L, 1, "objects", "memory behind item %I is gone", i + 1);
+    }
+    for (lua_Integer i = 0; i < n && result == -ETIMEDOUT; i++) {
+        if (objects[i]->notice) /* none could be had */
+            sync_notice_ask(objects[i]->notice);
     }
     if (result < 0)
         return bind_fail(L, result, "shm.wait_any");
