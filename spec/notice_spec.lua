@@ -220,6 +220,34 @@ describe("the descriptor of an object", function()
     assert.equal(descriptors, support.descriptors())
   end)
 
+  it("is quiet again after it told too late of what was taken meanwhile", function()
+    if support.asan or support.valgrind then
+      return pending "another library is preloaded"
+    end
+    local late = support.compile("spec/textbook/late.c", "-shared -fPIC")
+    local path = os.tmpname()
+    local file = assert(io.open(path, "w"))
+    file:write [[
+      local shm, socket = require "shm", require "socket"
+      local s = shm.semaphore.create(shm.anonymous(4096), 0)
+      s:fileno()
+      s:post()
+      shm.process.sleep(0.01)
+      assert(s:try() and not s:try()) -- while the thread is about to tell
+      local times = 0
+      repeat
+        local readable = #socket.select({s}, nil, 0.2) > 0
+        assert(not s:try())
+        times = times + 1
+      until not readable or times == 10000
+      print(times < 10000)]]
+    file:close()
+    local said = support.shell(("LD_PRELOAD=%s lua5.4 %s 2>&1"):format(late, path))
+    os.remove(late)
+    os.remove(path)
+    assert.equal("true\n", said)
+  end)
+
   it("does not end its process when the memory goes away", function()
     if support.valgrind then
       return pending "valgrind itself ends at a fault in a second thread"

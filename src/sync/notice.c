@@ -54,19 +54,25 @@ static bool is_ready(const sync_notice *notice, bool thorough)
     return held == 0 || (thorough && !os_thread_alive(sync_who(held)));
 }
 
-/* Sleeps until the object is ready or the thread shall end. */
+/*
+ * Sleeps until the object is ready or the thread shall end. Nothing was told of since it
+ * was asked to; what was written so late that somebody had asked already is forgotten.
+ */
 static void watch(sync_notice *notice)
 {
     const sync_handle *handle = &notice->handle;
     const uint32_t *word = sync_word(handle);
     uint64_t name = os_thread_self() | SYNC_ANY;
     int slot = sync_waiters_enter(&handle->object->waiters, name);
-    while (mem_atomic_load32(&notice->state) == ASKED) {
+    bool told = false;
+    os_fd_forget(notice->fd);
+    while (!told && mem_atomic_load32(&notice->state) == ASKED) {
         os_futex_place places[] = {{word, mem_atomic_load32(word)},
                                    {&notice->state, ASKED}};
         if (is_ready(notice, true)) {
             uint32_t asked = ASKED;
-            if (mem_atomic_cas32(&notice->state, &asked, TOLD))
+            told = mem_atomic_cas32(&notice->state, &asked, TOLD);
+            if (told)
                 os_fd_notify(notice->fd);
         } else if (sync_may_sleep(handle->kind, places[0].expected))
             os_futex_wait_any(places, 2, os_clock_now() + OS_WAIT_SLICE);
