@@ -32,6 +32,7 @@ DEMO_DEPS  := $(BUILD_DEPS) \
 TEST_DEPS  := $(DEMO_DEPS) \
               lua-busted='lua5.4 -lbusted -v' \
               lua-socket='lua5.4 -lsocket -v' \
+              lua-luv='lua5.4 -lluv -v' \
               lua-check='command -v luacheck' \
               strace='command -v strace' \
               python3='python3 -c "import multiprocessing.shared_memory"' \
