@@ -43,7 +43,9 @@ CHECK_DEPS := $(TEST_DEPS) \
               libclang-rt-dev='test -e "$$(clang -print-file-name=libclang_rt.fuzzer-x86_64.a)" || ls /usr/lib/llvm*/lib/clang/*/lib/linux/libclang_rt.fuzzer-*' \
               clang-format='command -v clang-format' \
               spin='command -v spin' \
-              valgrind='command -v valgrind'
+              valgrind='command -v valgrind' \
+              liblmdb-dev='echo "\#include <lmdb.h>" | gcc -E -'
+
 # Only what is measured against; without one of them its rows are left out.
 BENCH_DEPS := $(BUILD_DEPS) \
               util-linux='command -v taskset' \
