@@ -3,6 +3,7 @@
 -- LMDB, from C. Keys are short strings, values integers.
 local dict = require "bench.dict"
 local keys = require "bench.keys"
+local partner = require "bench.partner"
 local process = require "shm.process"
 local shm = require "shm"
 
@@ -177,10 +178,12 @@ do
       open(SOME)
       control = assert(shm.anonymous(4096, {prefault = true}))
       child = assert(process.fork(rewrite))
+      partner.apart(child.pid)
     end,
     after = function()
       child:kill "KILL"
       child:wait()
+      partner.apart(nil)
       control:close()
       close()
     end,
