@@ -139,6 +139,176 @@ describe("the descriptor of an object", function()
     end}))
   end)
 
+  describe("that messages and changes are for", function()
+    local memory, arena
+
+    before_each(function()
+      memory = assert(shm.anonymous(1 << 20))
+      arena = assert(shm.arena(memory))
+    end)
+
+    after_each(function()
+      arena:close()
+      memory:close()
+    end)
+
+    it("tells of a queue's until the last one is taken, however that is", function()
+      local q <close> = assert(arena:queue "q")
+      q:push(0) -- before there was a descriptor
+      local function take(pop)
+        for i = 1, 3 do
+          q:push(i)
+        end
+        for _ = 1, 3 do
+          becomes_readable(q)
+          assert(pop())
+          assert.is_true(readable(q))
+        end
+        assert.is_nil(pop())
+        assert.is_false(readable(q))
+      end
+      becomes_readable(q)
+      assert.equal(0, q:pop(0))
+      take(function() return q:pop(0) end)
+      take(function() return q:pop_many(1, 0) end)
+      take(function()
+        local view <close> = q:view(0)
+        return view
+      end)
+      take(function()
+        local first = q:peek()
+        assert.is_true(first == nil or first == q:pop(0))
+        return first
+      end)
+      local popper = q:popper()
+      take(function() return popper(0) end)
+      for i = 1, 1000 do -- which are told of at once
+        q:push(i)
+      end
+      assert.equal(1000, #q:pop_many(2000, 0))
+      assert.is_nil(q:pop(0))
+      assert.is_false(readable(q))
+      q:shutdown()
+      becomes_readable(q)
+    end)
+
+    it("does not tell again of what was lent and taken back", function()
+      local q <close> = assert(arena:queue "q")
+      for _ = 1, 3 do
+        local loan = assert(q:loan(8))
+        assert.is_nil(q:pop(0))
+        loan:close()
+      end
+      q:fileno()
+      support.eventually(function()
+        return q:peek() == nil and not readable(q)
+      end, 1)
+      assert.equal(0, #socket.select({q}, nil, 0.05))
+      assert.equal(ETIMEDOUT, select(3, shm.wait_any({q}, 0)))
+    end)
+
+    it("tells of a subscriber's until it has got the last one, or lost it", function()
+      for _, overflow in ipairs {"block", "drop"} do
+        local t <close> = assert(arena:topic(overflow, {capacity = 64, overflow = overflow}))
+        local s <close> = assert(t:subscribe())
+        local last
+        s:fileno()
+        assert.is_false(readable(s))
+        for i = 1, overflow == "drop" and 1000 or 3 do
+          assert(t:publish(i))
+          last = i
+        end
+        local got
+        repeat
+          becomes_readable(s)
+          got = s:try()
+          assert.is_true(readable(s))
+        until got == last
+        assert.is_nil(s:next(0))
+        assert.is_false(readable(s))
+        t:publish "more"
+        becomes_readable(s)
+      end
+    end)
+
+    it("tells of a map's until it was asked how many they are", function()
+      local m <close> = assert(arena:map "m")
+      m:fileno()
+      assert.is_false(readable(m))
+      for i = 1, 3 do
+        m:set(i, i)
+      end
+      becomes_readable(m)
+      assert.equal(3, m:changes())
+      assert.equal(0, m:changes())
+      assert.is_false(readable(m))
+      m:delete(1)
+      becomes_readable(m)
+    end)
+
+    it("tells of what a producer left that was killed before it could tell", function()
+      local q <close> = assert(arena:queue "q")
+      local m <close> = assert(arena:map "m")
+      local t <close> = assert(arena:topic "t")
+      local s <close> = assert(t:subscribe())
+      for _, one in ipairs {
+        {q, function() q:push(1) end, function() return #q > 0 end,
+         function() while q:pop(0) do end end},
+        {s, function() t:publish(1) end, function() return #s > 0 end,
+         function() while s:try() do end end},
+        {m, function() m:set("k", 1) end, function() return m:get "k" end,
+         function() m:delete "k" m:changes() end},
+      } do
+        local object, give, is_there, take = table.unpack(one)
+        local seen = 0
+        assert(chaos.kill_everywhere(give, function()
+          object:fileno()
+          if is_there() then
+            becomes_readable(object)
+            seen = seen + 1
+          end
+          take()
+        end, {prepare = take, rounds = support.rounds(20)}))
+        assert.is_true(seen > 0)
+      end
+    end)
+
+    it("is a child's own after fork, and the parent's goes on", function()
+      if support.asan then
+        return pending "its allocator is not to be used after a fork beside threads"
+      end
+      local q <close> = assert(arena:queue "q")
+      q:push(1)
+      becomes_readable(q)
+      local child = process.fork(function()
+        assert(q:pop(0) == 1 and not q:pop(0)) -- nothing of the parent's is read by that
+        q:fileno()
+        assert(not readable(q) and not q:pop(0))
+        q:push(2)
+        becomes_readable(q)
+        process.exit(42)
+      end)
+      assert.same({"exit", 42}, {child:wait(LONG)})
+      assert.is_true(readable(q))
+      assert.equal(2, q:pop(0))
+      assert.is_nil(q:pop(0))
+      assert.is_false(readable(q))
+    end)
+
+    it("is none when the object is closed", function()
+      local t <close> = assert(arena:topic "t")
+      local before = threads()
+      for _, object in ipairs {arena:queue "q", t:subscribe(), (arena:map "m")} do
+        object:fileno()
+        object:close()
+        for _, name in ipairs {"fileno", "getfd", "pollfd", "events", "timeout"} do
+          assert.error_matches(function() object[name](object) end, "closed")
+        end
+      end
+      assert.equal(before, threads())
+    end)
+  end)
+
   it("stands in cqueues beside others, and misses nothing", function()
     local s <close> = assert(shm.semaphore.create(r, 0))
     local m <close> = assert(shm.mutex.create(r, 512))

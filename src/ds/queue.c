@@ -323,18 +323,25 @@ int ds_queue_pop(ds_queue *queue, ds_buffer *out, size_t most, int64_t deadline,
     }
 }
 
-/* The first one stays. -EAGAIN when there is none. */
+/* The first one stays; what is to be passed over goes. -EAGAIN when there is none. */
 int ds_queue_peek(ds_queue *queue, ds_buffer *out, pid_t *holder)
 {
-    uint64_t head = mem_atomic_load64(&queue->at->pop.end);
+    uint64_t *end = &queue->at->pop.end, head = mem_atomic_load64(end), header;
     ring_lost lost = {ds_queue_lost(queue, head), head};
     size_t popped;
     int error = ring_enter_pop(queue, holder);
     if (error)
         return error;
-    head = mem_atomic_load64(&queue->at->pop.end);
-    error = pop_some(queue, out, 1, &head, &lost, &popped);
+    head = mem_atomic_load64(end);
+    uint64_t before = head;
+    error = ring_front(queue, &head, &lost, &header);
+    bool passed = head != before;
+    if (passed)
+        ring_publish(queue, end, head);
+    error = error ? error : pop_some(queue, out, 1, &head, &lost, &popped);
     ring_leave(queue, &queue->popping);
+    if (passed)
+        ring_tell(queue, &queue->at->room, 1);
     return error;
 }
 
