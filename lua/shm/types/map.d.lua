@@ -138,7 +138,9 @@ function map_object:next(key) end
 function map_object:pairs() end
 ---@return {count: integer, used: integer, capacity: integer, buckets: integer}
 function map_object:stat() end
----@return integer changes since they were asked for
+---@return integer|nil changes since they were asked for
+---@return string? message
+---@return integer? errno
 function map_object:changes() end
 ---@return true
 function map_object:close() end
