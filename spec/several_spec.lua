@@ -1,4 +1,5 @@
 -- shm.wait_any: whichever comes first.
+local chaos = require "shm.chaos"
 local lock = require "spec.lock_support"
 local process = require "shm.process"
 local shm = require "shm"
@@ -105,6 +106,148 @@ describe("wait_any", function()
     end
     s:close()
     e:close()
+  end)
+
+  describe("of objects and furniture", function()
+    local memory, arena, q, t, map, subscriber
+
+    before_each(function()
+      memory = assert(shm.anonymous(1 << 20))
+      arena = assert(shm.arena(memory))
+      q, t, map = assert(arena:queue "q"), assert(arena:topic "t"), assert(arena:map "m")
+      subscriber = assert(t:subscribe())
+    end)
+
+    after_each(function()
+      subscriber:close()
+      arena:close()
+      memory:close()
+    end)
+
+    it("takes nothing of queues, topics and maps", function()
+      local all = {q, subscriber, map, m, s, e}
+      for i, give in ipairs {
+        function() q:push "one" end, function() t:publish "one" end,
+        function() map:set("k", "one") end,
+      } do
+        give()
+        assert.equal(i, shm.wait_any(all, 0))
+        assert.equal(i, shm.wait_any(all, LONG))
+        if i == 1 then
+          assert.equal("one", q:pop(0))
+        elseif i == 2 then
+          assert.equal("one", subscriber:try())
+        else
+          assert.equal(1, map:changes())
+        end
+      end
+      assert.equal(4, shm.wait_any(all, 0))
+      m:unlock()
+      local others = {q, subscriber, map, s, e}
+      lock.refused(lock.ETIMEDOUT, "^shm%.wait_any: ", shm.wait_any(others, 0))
+      lock.refused(lock.ETIMEDOUT, "^shm%.wait_any: ", shm.wait_any(others, 0.03))
+      q:shutdown()
+      assert.equal(1, shm.wait_any(others, 0))
+    end)
+
+    it("hears of each from other processes, in any order", function()
+      local times = support.rounds(500)
+      local gives = {
+        function(i) assert(q:push(i, LONG)) end,
+        function(i) assert(t:publish(i, LONG)) end,
+        function() assert(map:incr("k", 1, 0)) end,
+        function() s:post() end,
+      }
+      local children = {}
+      for i, give in ipairs(gives) do
+        children[i] = lock.child(function()
+          for n = 1, times do
+            give(n)
+          end
+        end)
+      end
+      local got = {0, 0, 0, 0}
+      local takes = {
+        function() return q:pop(0) and 1 or 0 end,
+        function() return subscriber:try() and 1 or 0 end,
+        function() return map:changes() end,
+        function() return 1 end,
+      }
+      local all = {q, subscriber, map, s}
+      while got[1] < times or got[2] < times or got[3] < times or got[4] < times do
+        local i = assert(shm.wait_any(all, LONG))
+        got[i] = got[i] + takes[i]()
+      end
+      for _, child in ipairs(children) do
+        assert.is_true(child.ended())
+      end
+      assert.same({times, times, times, times}, got)
+      lock.refused(lock.ETIMEDOUT, "^shm%.wait_any: ", shm.wait_any(all, 0))
+    end)
+
+    it("of two who wait for one message one gets it, and the other waits on", function()
+      local held <close> = lock.parked(function() m:lock() end)
+      local tally = assert(shm.anonymous(4096))
+      local times = support.rounds(200)
+      local function consume()
+        while assert(shm.wait_any({m, q, e}, LONG)) == 2 do
+          if q:pop(0) then
+            tally:add(0, 1)
+          end
+        end
+        e:set() -- to the next one
+      end
+      local first <close> = lock.child(consume)
+      local second <close> = lock.child(consume)
+      for i = 1, times do
+        q:push(i)
+      end
+      support.eventually(function() return tally:load(0) == times end, LONG)
+      e:set()
+      assert.is_true(first.ended() and second.ended())
+      assert.equal(times, tally:load(0))
+      lock.bury(held)
+      assert.same({1, "recovered", held.pid}, {shm.wait_any({m, q}, LONG)})
+    end)
+
+    it("hears of what a producer left that was killed before it told", function()
+      local kinds = {
+        {q, function() q:push(1) end, function() return q:pop(0) ~= nil end},
+        {subscriber, function() t:publish(1) end, function() return subscriber:try() ~= nil end},
+        {map, function() map:set("k", 1) end, function() return map:changes() > 0 end},
+      }
+      for _, kind in ipairs(kinds) do
+        local object, give, take = table.unpack(kind)
+        local heard = 0
+        local function empty()
+          while take() do end
+        end
+        assert(chaos.kill_everywhere(give, function(_, survived)
+          local i, _, errno = shm.wait_any({s, object}, 0)
+          assert(i == 2 or errno == lock.ETIMEDOUT)
+          assert(i == 2 or not survived)
+          heard = heard + (i == 2 and take() and 1 or 0)
+          give()
+          assert(shm.wait_any({s, object}, LONG) == 2)
+        end, {prepare = empty, rounds = support.rounds(20)}))
+        empty()
+        assert.is_true(heard > 0)
+      end
+    end)
+
+    it("ends on Ctrl-C", function()
+      assert.is_true(support.interrupts(function()
+        local _, _, errno = shm.wait_any {q, map, e}
+        error(errno == lock.EINTR and "interrupted" or "?")
+      end))
+    end)
+
+    it("is refused when one is closed", function()
+      map:close()
+      assert.error_matches(function() shm.wait_any({q, map}, 0) end, "item 2 is closed")
+      assert.error_matches(function() shm.wait_any({q, t}, 0) end,
+                           "item 2: mutex, semaphore, event, queue, subscriber or map expected")
+    end)
   end)
 
   it("ends on Ctrl-C", function()
