@@ -342,4 +342,320 @@ assert seen > 0 and reader.lost == seen]=])
       return reader.said():match "2\n.*woke [1-9]%d*\n$"
     end)
   end)
+
+  it("C waits for loans, passes over those of the dead, and spares what is viewed", function()
+    in_region()
+    local queue = keep(assert(shm.queue.create(region, 0, {capacity = 64})))
+    local loan = assert(queue:loan(20))
+    queue:push "behind"
+    local sleeper = start(("env PEER_TIMEOUT=%d PEER_SLICES=no timeout -k 1 %d %s %s pop @0 2")
+      :format(LONG, LONG, programs.hooked, name))
+    asleep(ITEMS)
+    loan:region():write(0, "bytes")
+    assert(loan:commit(5))
+    assert.equal("bytes\nbehind\n", sleeper.said())
+    lock.dead(function() assert(queue:loan(20)) end)
+    queue:push "behind"
+    says("behind\n", c("pop", "@0"))
+    queue:push(("v"):rep(40))
+    local view = assert(queue:view())
+    for i = 1, 5 do
+      local _, code = run(("env PEER_TIMEOUT=0 %s %s push @0 %d 1000"):format(programs.peer, name, i))
+      if code ~= 0 then
+        break
+      end
+    end
+    assert.matches(("v"):rep(40), view:region():read(0, 42))
+    view:close()
+    says("", c("push", "@0", "room"))
+  end)
+
+  -- Kills a peer in an arena before each of its stores: prepare, the command, and what must
+  -- be so afterwards, given what it said, if it has survived.
+  local function everywhere(prepare, command, verify)
+    local arena = keep(assert(shm.arena(name, {size = SIZE})))
+    local code, n = nil, 0
+    repeat
+      n = n + 1
+      local given = prepare and prepare(arena)
+      local said
+      said, code = run(("env PEER_DIE=%d PEER_TIMEOUT=%d %s %s %s")
+        :format(n, LONG, programs.hooked, name, command))
+      assert(code == 0 or code == 137, said .. code)
+      verify(arena, code == 0, said, given)
+      assert.is_true(arena:check())
+      local other = assert(arena:queue("other", {capacity = 64}))
+      other:close()
+      assert(arena:drop "other")
+      assert.equal(1, #arena:attached())
+    until code == 0
+    assert(n > 10, n)
+  end
+
+  for _, mode in ipairs {"mpmc", "spsc"} do
+    it("a push that is killed before any store has pushed or not, " .. mode, function()
+      everywhere(nil, "push jobs dead", function(arena, survived)
+        local queue <close> = assert(arena:queue("jobs", {capacity = 64, mode = mode}))
+        local first = queue:pop(0)
+        assert(first == "dead" or first == nil and not survived)
+        assert.is_true(queue:push("alive", LONG))
+        assert.equal("alive", queue:pop(LONG))
+        assert.equal(0, #queue)
+      end)
+    end)
+
+    it("a pop that is killed before any store has popped or not, " .. mode, function()
+      everywhere(function(arena)
+        local queue <close> = assert(arena:queue("jobs", {capacity = 64, mode = mode}))
+        assert.is_true(queue:push("first", LONG))
+        assert.is_true(queue:push("second", LONG))
+      end, "pop jobs", function(arena, survived, said)
+        local queue <close> = assert(arena:queue "jobs")
+        local first = queue:pop(LONG)
+        if survived or said == "first\n" then
+          assert.equal("second", first)
+        elseif first == "first" then
+          first = queue:pop(LONG)
+        end
+        assert.equal("second", first)
+        assert.equal(0, #queue)
+      end)
+    end)
+  end
+
+  for _, overflow in ipairs {"block", "drop"} do
+    local options = {capacity = 64, overflow = overflow}
+
+    it("a publisher that is killed before any store has published or not, " .. overflow, function()
+      everywhere(function(arena)
+        local topic <close> = assert(arena:topic("news", options))
+        topic:publish(("x"):rep(60), LONG) -- so that room has to be made
+        return assert(topic:subscribe())
+      end, "publish news dead", function(arena, survived, _, subscriber)
+        local topic <close> = assert(arena:topic("news", options))
+        local first = subscriber:next(0)
+        assert(first == "dead" or first == nil and not survived)
+        assert.is_true(topic:publish("alive", LONG))
+        assert.equal("alive", subscriber:next(LONG))
+        subscriber:close()
+      end)
+    end)
+
+    it("a reader that is killed before any store is in nobody's way, " .. overflow, function()
+      everywhere(function(arena)
+        local topic <close> = assert(arena:topic("news", options))
+        topic:publish("first", LONG)
+      end, "read news", function(arena)
+        local topic <close> = assert(arena:topic("news", options))
+        local subscriber <close> = assert(topic:subscribe())
+        for i = 1, 20 do
+          assert.is_true(topic:publish(i, LONG))
+          assert.equal(i, subscriber:next(LONG))
+        end
+        assert.equal(1, topic:subscribers())
+      end)
+    end)
+  end
+
+  -- Runs the worker, and kills it at some time after it has done something.
+  local function kill_at_random(what, meanwhile, verify)
+    for round = 1, ROUNDS do
+      local acknowledged = region:load(WORD)
+      local worker = start(("%s %s %s %d"):format(programs.worker, name, what, WORD))
+      local some = acknowledged + math.random(1, 40)
+      support.eventually(function()
+        for _ = 1, 100 do
+          meanwhile()
+          if region:load(WORD) >= some then
+            return true
+          end
+        end
+      end)
+      process.kill(worker.pid, "KILL")
+      assert.equal("", worker.said())
+      region:store(WORD, verify(region:load(WORD), round) or region:load(WORD))
+    end
+  end
+
+  it("C that pushes is killed at random, and nothing that was pushed is lost", function()
+    in_region()
+    local queue = keep(assert(shm.queue.create(region, 0, {capacity = 256})))
+    local pushed, popped, theirs = 0, 0, 0
+    local function meanwhile(timeout)
+      if queue:push({pushed + 1}, timeout or 0) then
+        pushed = pushed + 1
+      end
+      for _ = 1, 3 do
+        local value = queue:pop(0)
+        if type(value) == "table" then
+          popped = popped + 1
+          assert.equal(popped, value[1])
+        elseif value then
+          theirs = theirs + 1
+          assert.equal(theirs, value)
+        end
+      end
+    end
+    kill_at_random("push", meanwhile, function(acknowledged)
+      repeat meanwhile() until #queue == 0
+      assert(theirs == acknowledged or theirs == acknowledged + 1, theirs)
+      assert.equal(pushed, popped)
+      return theirs
+    end)
+  end)
+
+  for _, mode in ipairs {"mpmc", "spsc"} do
+    it("C that pops is killed at random, and what it had not taken is there, " .. mode, function()
+      in_region()
+      local queue = keep(assert(shm.queue.create(region, 0, {capacity = 256, mode = mode})))
+      local pushed = 0
+      local function meanwhile()
+        if queue:push(pushed + 1, 0) then
+          pushed = pushed + 1
+        end
+      end
+      kill_at_random("pop", meanwhile, function(acknowledged)
+        meanwhile()
+        queue:close()
+        queue = keep(assert(shm.queue.attach(region, 0)))
+        local first = queue:peek()
+        queue:close() -- with the consumer's role
+        queue = keep(assert(shm.queue.attach(region, 0)))
+        if first then -- one may have been taken, and its taker killed
+          assert(first == acknowledged + 1 or first == acknowledged + 2, first)
+          return first - 1
+        end
+        return pushed
+      end)
+    end)
+  end
+
+  for _, overflow in ipairs {"block", "drop"} do
+    it("C that publishes is killed at random, and who reads goes on, " .. overflow, function()
+      in_region()
+      local topic = keep(assert(shm.topic.create(region, 0, {capacity = 256, overflow = overflow})))
+      local reader = keep(assert(topic:subscribe()))
+      local seen = 0
+      local function meanwhile()
+        local value = reader:try()
+        if value then
+          assert(value == seen + 1 or overflow == "drop" and value > seen, value)
+          seen = value
+        end
+        return value
+      end
+      kill_at_random("publish", meanwhile, function(acknowledged)
+        while meanwhile() do end
+        assert(seen == acknowledged or seen == acknowledged + 1, seen)
+        return seen
+      end)
+    end)
+
+    it("C that reads is killed at random, and who publishes goes on, " .. overflow, function()
+      in_region()
+      local topic = keep(assert(shm.topic.create(region, 0, {capacity = 256, overflow = overflow})))
+      local n, last = 0, 0
+      kill_at_random("read", function()
+        if topic:publish(n + 1, 0) then
+          n = n + 1
+        end
+      end, function(acknowledged)
+        assert(acknowledged > last and acknowledged <= n)
+        last = acknowledged
+        assert.is_true(topic:publish(n + 1, LONG))
+        n = n + 1
+      end)
+    end)
+  end
+
+  it("scribble does not crash C, nor keep it", function()
+    in_region()
+    for round = 1, ROUNDS do
+      math.randomseed(round)
+      region:write(0, ("\0"):rep(8192))
+      local queue = assert(shm.queue.create(region, 0, {capacity = 64}))
+      local topic = assert(shm.topic.create(region, 4096, {capacity = 64, subscribers = 2}))
+      queue:push "x"
+      topic:publish "x"
+      for _ = 1, math.random(1, 8) do
+        local at = 24 + math.random(0, 250) * 8
+        local value = ({-1, 1 << 31, math.random(0), 1, 1 << 29 | 2})[math.random(5)]
+        region:store(math.random(2) == 1 and at or 4096 + at, value)
+      end
+      for _, words in ipairs {"push @0 y", "pop @0 2", "publish @4096 y", "read @4096 2"} do
+        local said, code = run(("env PEER_TIMEOUT=0 %s %s %s"):format(programs.peer, name, words))
+        assert(code == 0 or code == 1, round .. words .. said .. code)
+      end
+      queue:close()
+      topic:close()
+    end
+  end)
+
+  -- All that is not zero, in words of eight bytes; but for what differs from run to run.
+  local function dump(differs)
+    local lines = {}
+    for offset = 0, 2048, 8 do
+      local bytes = region:read(offset, 8)
+      if not differs[offset] and bytes ~= ("\0"):rep(8) then
+        lines[#lines + 1] = ("%4d %s"):format(offset, bytes:gsub(".", function(one)
+          return ("%02x"):format(one:byte())
+        end))
+      end
+    end
+    return table.concat(lines, "\n")
+  end
+
+  local QUEUE = [[
+   0 010011004d48534c
+  16 4006000000000000
+  24 4000000010000000
+  80 0200000001000000
+ 128 010008004d48534c
+ 144 3801000000000000
+ 512 010008004d48534c
+ 528 3801000000000000
+1344 0300000002000020
+1352 a268690000000000]]
+
+  local TOPIC = [[
+   0 010012004d48534c
+  16 0003000000000000
+  24 8000000000000000
+  32 4000000000000000
+  40 0100000000000000
+  80 2000000000000000
+ 128 010008004d48534c
+ 144 3801000000000000
+ 448 010008004d48534c
+ 464 3801000000000000
+ 840 0300000000000000
+ 848 a268690000000000
+ 864 0100000000000000]]
+
+  it("a queue with a message is these bytes, whoever has pushed it", function()
+    in_region()
+    local differs = {[8] = "home", [136] = "home", [520] = "home", [152] = "cpu", [536] = "cpu"}
+    local queue = keep(assert(shm.queue.create(region, 0, {capacity = 64})))
+    assert(queue:push "hi")
+    assert.equal(QUEUE, dump(differs))
+    region:write(0, ("\0"):rep(2048))
+    keep(assert(shm.queue.create(region, 0, {capacity = 64})))
+    says("", c("push", "@0", "hi"))
+    assert.equal(QUEUE, dump(differs))
+  end)
+
+  it("a topic with a message is these bytes, whoever has published it", function()
+    in_region()
+    local differs = {[8] = "home", [136] = "home", [456] = "home", [152] = "cpu",
+      [472] = "cpu", [768] = "who"}
+    local options = {capacity = 64, subscribers = 1}
+    local topic = keep(assert(shm.topic.create(region, 0, options)))
+    keep(assert(topic:subscribe()))
+    assert(topic:publish "hi")
+    assert.equal(TOPIC, dump(differs))
+    region:write(0, ("\0"):rep(2048))
+    keep(assert(shm.topic.create(region, 0, options)))
+    says("", c("publish", "@0", "hi"))
+    assert.equal(TOPIC, dump(differs))
+  end)
 end)
