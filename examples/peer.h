@@ -702,7 +702,7 @@ PEER_API int peer_attach(peer_memory *memory, const char *name)
     int error = fstat(memory->fd, &stat) ? -errno : 0;
     if (!error && (!S_ISREG(stat.st_mode) || stat.st_uid != geteuid()))
         error = -EPERM;
-    error = error ? error : stat.st_size == 0 ? -EAGAIN : peer_map(memory, stat.st_size);
+    error = error ? error : stat.st_size == 0 ? -EAGAIN : peer_map(memory, (uint64_t)stat.st_size);
     memory->there = error ? 0 : memory->size;
     if (!error && memory->size >= sizeof(peer_arena)) {
         error = peer_stamp_check((const peer_stamp *)memory->base, PEER_ARENA);
