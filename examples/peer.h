@@ -637,6 +637,8 @@ static inline int peer_look_up(peer_memory *memory, const char *name, uint16_t k
     return -ENOENT;
 }
 
+/* Inside: this process has nothing of a chain open. Each bit is kept as soon as it is so, as
+ * the journal may not have room for all; the line in the register goes last. */
 static inline int peer_close_chain(peer_memory *memory, uint32_t ref)
 {
     for (uint64_t left = memory->there / 48; ref && left; left--) {
@@ -644,6 +646,7 @@ static inline int peer_close_chain(peer_memory *memory, uint32_t ref)
         int error = entry ? peer_set_open(memory, entry, false) : -EBADMSG;
         if (error)
             return error;
+        peer_store64(&((peer_arena *)memory->base)->guard.used, 0);
         ref = peer_load32(&entry->next);
     }
     return 0;
@@ -691,7 +694,8 @@ PEER_API void peer_detach(peer_memory *memory)
     *memory = (peer_memory){.fd = -1, .slot = -1};
 }
 
-/* Maps an object of /dev/shm, which is to be the caller's own: an arena, or a region. */
+/* Maps an object of /dev/shm, which is to be the caller's own: an arena, or a region. -EUSERS
+ * when its register is full: the dead are taken off by Lua's side, as that has the heap. */
 PEER_API int peer_attach(peer_memory *memory, const char *name)
 {
     struct stat stat;
@@ -702,7 +706,8 @@ PEER_API int peer_attach(peer_memory *memory, const char *name)
     int error = fstat(memory->fd, &stat) ? -errno : 0;
     if (!error && (!S_ISREG(stat.st_mode) || stat.st_uid != geteuid()))
         error = -EPERM;
-    error = error ? error : stat.st_size == 0 ? -EAGAIN : peer_map(memory, (uint64_t)stat.st_size);
+    if (!error)
+        error = stat.st_size ? peer_map(memory, (uint64_t)stat.st_size) : -EAGAIN;
     memory->there = error ? 0 : memory->size;
     if (!error && memory->size >= sizeof(peer_arena)) {
         error = peer_stamp_check((const peer_stamp *)memory->base, PEER_ARENA);

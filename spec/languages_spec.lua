@@ -465,10 +465,11 @@ assert seen > 0 and reader.lost == seen]=])
     keep(assert(shm.queue.create(region, 0, {capacity = 64})))
     keep(assert(shm.topic.create(region, 8192, {capacity = 64, overflow = "drop"})))
     for _, command in ipairs {"push @0 x", "pop @0", "publish @8192 x", "read @8192"} do
-      local code, inside, n = nil, 0, 0
+      local inside, n = 0, 0
       repeat
         n = n + 1
-        code = select(2, run(("env PEER_DIE=%d %s %s %s"):format(n, programs.hooked, name, command)))
+        local words = ("env PEER_DIE=%d %s %s %s"):format(n, programs.hooked, name, command)
+        local _, code = run(words)
         for _, at in ipairs(WORDS) do
           local word = region:load32(at)
           assert(word == 0 or word & DIED ~= 0, ("%s: %x"):format(command, word))
@@ -488,6 +489,7 @@ assert seen > 0 and reader.lost == seen]=])
       local said, code = c("pop", "jobs", #queue)
       assert.equal(0, code)
       assert(said == "dead\nalive\n" or said == "alive\n" and not survived)
+      arena:attached() -- takes the dead off the register
     end)
     assert(kills > 4)
     local map = keep(assert(arena:map "map"))
@@ -498,6 +500,7 @@ assert seen > 0 and reader.lost == seen]=])
       says("", c("push", "jobs", "alive")) -- it is the first in the guard
       says("alive\n", c("pop", "jobs"))
       assert.is_true(arena:check())
+      arena:attached()
       map:delete "key"
       map:delete "other"
     end)
