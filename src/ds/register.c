@@ -69,9 +69,16 @@ static void strike(ds_arena *arena, int slot)
     ds_put64(arena, &arena->at->process[slot].who, 0);
 }
 
-/* Takes back what dead processes had. Who lives is looked up outside of the guard. */
+/*
+ * Takes back what dead processes had. Who lives is looked up outside of the guard; but
+ * first somebody has to have been inside, as one that died there may have struck off
+ * another in a step that is undone.
+ */
 int ds_arena_reap(ds_arena *arena, int64_t deadline)
 {
+    int inside = ds_arena_enter(arena, deadline);
+    if (inside || (inside = ds_arena_leave(arena)))
+        return inside;
     for (int i = 0; i < DS_ARENA_PROCESSES; i++) {
         uint64_t who = mem_atomic_load64(&arena->at->process[i].who);
         if (!who || os_thread_alive(who))

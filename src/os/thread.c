@@ -50,16 +50,21 @@ uint64_t os_thread_leader(void)
     return leader ? leader : (leader = identity_of(getpid()));
 }
 
+static bool is_there(pid_t tid)
+{
+    return syscall(SYS_tkill, tid, 0) == 0 || errno != ESRCH;
+}
+
 /* One that can not be looked at, as it is hidden, counts as alive. */
 bool os_thread_alive(uint64_t thread)
 {
     pid_t tid = (pid_t)(thread & OS_THREAD_TID);
-    if (tid == 0 || (syscall(SYS_tkill, tid, 0) && errno == ESRCH))
+    if (tid == 0 || !is_there(tid))
         return false;
     uint64_t started, recorded = thread >> 32;
     int error = os_process_started(tid, &started);
-    if (error)
-        return error != -ESRCH;
+    if (error) /* or it went just then */
+        return error != -ESRCH && is_there(tid);
     return recorded == 0 || recorded == (started & UINT32_MAX);
 }
 
