@@ -88,7 +88,7 @@ local function everywhere(given)
     if given.finish then
       assert.equal(given.finish(), state())
     end
-  end, {prepare = prepare, timeout = LONG, rounds = support.rounds(20)})
+  end, {prepare = prepare, timeout = LONG, rounds = support.rounds(20), mode = support.chaos_mode})
   assert(count > 0 or how == "random")
   assert(how == "random" or found[after])
   if given.release then
@@ -120,7 +120,8 @@ describe("who is killed before any store to an arena", function()
       assert(not (survived and made))
       assert.equal("0: ", state())
       assert.is_true(select(2, a:mutex "m"))
-    end, {prepare = function() let_go() fresh() end, timeout = LONG, rounds = support.rounds(20)})
+    end, {prepare = function() let_go() fresh() end, timeout = LONG, rounds = support.rounds(20),
+        mode = support.chaos_mode})
   end)
 
   it("leaves a name under which it can be made, or is", function()
@@ -139,7 +140,7 @@ describe("who is killed before any store to an arena", function()
     end, {prepare = function()
       let_go()
       shm.unlink(name)
-    end, timeout = LONG, rounds = support.rounds(20)})
+    end, timeout = LONG, rounds = support.rounds(20), mode = support.chaos_mode})
     shm.unlink(name)
   end)
 

@@ -41,6 +41,10 @@ end
 --- Whether AddressSanitizer is in this process: it handles signals and mlock itself.
 M.asan = (os.getenv "LD_PRELOAD" or ""):match "libasan" ~= nil
 
+--- How shm.chaos is to look for instants where there are thousands: under AddressSanitizer, where
+-- a fork takes twenty times as long, it takes some at random.
+M.chaos_mode = M.asan and "random" or nil
+
 --- Whether valgrind runs this process: it knows no huge pages.
 M.valgrind = (os.getenv "LD_PRELOAD" or ""):match "vgpreload" ~= nil
 
