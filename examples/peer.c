@@ -25,17 +25,13 @@ static size_t pack(const char *text)
 {
     char *end;
     int64_t n = strtoll(text, &end, 10);
-    if (strcmp(text, "-") == 0) {
-        uint8_t *in = malloc(room);
-        size_t size = in ? fread(in, 1, room, stdin) : 0;
-        size = peer_pack_string(bytes, in, (uint32_t)size, false);
-        free(in);
-        return size;
-    }
+    bool binary = strcmp(text, "-") == 0;
     if (*text && !*end)
         return peer_pack_integer(bytes, n);
-    size_t size = strlen(text);
-    return size > room ? size : peer_pack_string(bytes, text, (uint32_t)size, true);
+    size_t size = binary ? fread(bytes + 9, 1, room, stdin) : strlen(text);
+    if (size > room)
+        return size;
+    return peer_pack_string(bytes, binary ? (char *)bytes + 9 : text, size, !binary);
 }
 
 static void print(size_t n, bool raw)
@@ -70,8 +66,7 @@ int main(int argc, char **argv)
     bool publish = strcmp(what, "publish") == 0, read = strcmp(what, "read") == 0;
     if (!push && !pop && !publish && !read) {
         bool asked = argc == 2 && strcmp(argv[1], "--help") == 0;
-        fputs(HELP, asked ? stdout : stderr);
-        return asked ? 0 : 2;
+        return fputs(HELP, asked ? stdout : stderr), asked ? 0 : 2;
     }
     double timeout = wait ? atof(wait) : 10;
     int64_t n = push || publish ? argc - 4 : argc > 4 ? atoll(argv[4]) : 1;

@@ -1436,13 +1436,14 @@ static inline size_t peer_pack_integer(uint8_t *to, int64_t n)
     return peer_put_number(to, 0xd3, (uint64_t)n, 8);
 }
 
-static inline size_t peer_pack_string(uint8_t *to, const void *bytes, uint32_t n, bool text)
+/* The bytes may lie behind where they go, by nine or more. */
+static inline size_t peer_pack_string(uint8_t *to, const void *bytes, size_t n, bool text)
 {
     size_t head = n <= 31 && text ? peer_put_number(to, (uint8_t)(0xa0 | n), 0, 0)
                   : n <= 0xff     ? peer_put_number(to, text ? 0xd9 : 0xc4, n, 1)
                   : n <= 0xffff   ? peer_put_number(to, text ? 0xda : 0xc5, n, 2)
                                   : peer_put_number(to, text ? 0xdb : 0xc6, n, 4);
-    memcpy(to + head, bytes, n);
+    memmove(to + head, bytes, n);
     return head + n;
 }
 
