@@ -17,7 +17,7 @@ describe("an arena", function()
   local before, r, a
 
   before_each(function()
-    before = {support.children(), support.descriptors(), support.shell "ls /dev/shm"}
+    before = support.belongings()
     r = assert(shm.anonymous(SIZE, {max = MAX}))
     a = assert(shm.arena(r, {max = MAX}))
   end)
@@ -27,7 +27,7 @@ describe("an arena", function()
     r:close()
     a, r = nil, nil
     collectgarbage()
-    assert.same(before, {support.children(), support.descriptors(), support.shell "ls /dev/shm"})
+    assert.same(before, support.belongings())
   end)
 
   describe("is made", function()

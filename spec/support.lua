@@ -59,6 +59,11 @@ function M.read_file(path)
   return file:read "a"
 end
 
+--- What is this suite's and stays behind if nobody takes care: children, descriptors, names.
+function M.belongings()
+  return {M.children(), M.descriptors(), M.shell "ls /dev/shm | grep ^shm-spec-"}
+end
+
 --- Waits until f returns something true, and returns it; it is asked every millisecond.
 function M.eventually(f, seconds)
   for _ = 1, (seconds or 5) * M.patience * 1000 do
