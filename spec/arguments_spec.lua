@@ -405,6 +405,10 @@ local function open_all()
   local id = assert(sysv.shmget(sysv.IPC_PRIVATE, SIZE, sysv.IPC_CREAT))
   local sem = assert(sysv.semget(sysv.IPC_PRIVATE, 1, sysv.IPC_CREAT))
   local queue = assert(sysv.msgget(sysv.IPC_PRIVATE, sysv.IPC_CREAT))
+  local region = assert(sysv.shmat(id))
+  for _, kept in ipairs {id, sem, queue} do -- before anything here can fail
+    kept:remove()
+  end
   local name = "/shm-spec-" .. support.key()
   local mq = assert(posix.mq_open(name, posix.O_RDWR | posix.O_CREAT))
   posix.mq_unlink(name)
@@ -412,7 +416,7 @@ local function open_all()
     ["shm.sysv.queue"] = queue, ["shm.posix.descriptor"] = assert(posix.memfd_create "spec"),
     ["shm.posix.semaphore"] = posix.sem_init(assert(shm.anonymous(SIZE)), 0),
     ["shm.posix.queue"] = mq, ["shm.posix.notification"] = assert(mq:notify()),
-    [R] = assert(sysv.shmat(id)), ["shm.sysv.segment"] = id, ["shm.sysv.semaphores"] = sem,
+    [R] = region, ["shm.sysv.segment"] = id, ["shm.sysv.semaphores"] = sem,
     ["shm.process.handle"] = assert(process.open(process.pid())),
     ["shm.process.signals"] = assert(process.signals "USR1"),
     ["shm.process.channel"] = (assert(process.socketpair())),
@@ -434,9 +438,6 @@ local function open_all()
   all["shm.arena"] = assert(shm.arena(assert(shm.anonymous(65536))))
   all["shm.block"] = assert(all["shm.arena"]:allocate(1))
   all["shm.map"] = assert(all["shm.arena"]:map "map")
-  queue:remove()
-  id:remove()
-  sem:remove()
   return all
 end
 
