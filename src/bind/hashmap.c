@@ -83,6 +83,28 @@ int bind_map_fetch(lua_State *L, bind_map *self, const ds_key *key, ds_buffer *b
     return error;
 }
 
+/* Pushes the value of the key at 2, or nil and version 0. Returns 0, or how many results
+ * the failure has. */
+static inline int push_value(lua_State *L, bind_map *self, const char *what,
+                             uint64_t *version)
+{
+    int64_t number;
+    uint8_t bytes[BIND_MAP_STACK];
+    ds_buffer buffer = {.bytes = bytes, .room = sizeof bytes};
+    ds_map_found found;
+    ds_key key = bind_map_key(L, 2, &self->map, &number);
+    int error = bind_map_fetch(L, self, &key, &buffer, &found);
+    bind_map_check(L, self);
+    *version = error ? 0 : found.version;
+    if (error == -ENOENT) {
+        lua_pushnil(L);
+        return 0;
+    }
+    if (!error)
+        error = bind_value_decode(L, buffer.bytes, found.size);
+    return error ? bind_map_fail(L, self, error, what) : 0;
+}
+
 /***
 A key's value. No lock is taken, and nobody waits for who reads.
 @function map:get
@@ -94,21 +116,9 @@ A key's value. No lock is taken, and nobody waits for who reads.
 */
 static int map_get(lua_State *L)
 {
-    bind_map *self = bind_map_exactly(L, 2);
-    int64_t number;
-    uint8_t bytes[BIND_MAP_STACK];
-    ds_buffer buffer = {.bytes = bytes, .room = sizeof bytes};
-    ds_map_found found;
-    ds_key key = bind_map_key(L, 2, &self->map, &number);
-    int error = bind_map_fetch(L, self, &key, &buffer, &found);
-    bind_map_check(L, self);
-    if (error == -ENOENT) {
-        lua_pushnil(L);
-        return 1;
-    }
-    if (!error)
-        error = bind_value_decode(L, buffer.bytes, found.size);
-    return error ? bind_map_fail(L, self, error, "map.get") : 1;
+    uint64_t version;
+    int failed = push_value(L, bind_map_exactly(L, 2), "map.get", &version);
+    return failed ? failed : 1;
 }
 
 /***
@@ -120,25 +130,11 @@ A key's value and its version, which each change of the key makes another.
 */
 static int map_lookup(lua_State *L)
 {
-    bind_map *self = bind_map_self(L);
-    bind_arity(L, 2);
-    int64_t number;
-    uint8_t bytes[BIND_MAP_STACK];
-    ds_buffer buffer = {.bytes = bytes, .room = sizeof bytes};
-    ds_map_found found;
-    ds_key key = bind_map_key(L, 2, &self->map, &number);
-    int error = bind_map_fetch(L, self, &key, &buffer, &found);
-    bind_map_check(L, self);
-    if (error == -ENOENT) {
-        lua_pushnil(L);
-        lua_pushinteger(L, 0);
-        return 2;
-    }
-    if (!error)
-        error = bind_value_decode(L, buffer.bytes, found.size);
-    if (error)
-        return bind_map_fail(L, self, error, "map.lookup");
-    lua_pushinteger(L, (lua_Integer)found.version);
+    uint64_t version;
+    int failed = push_value(L, bind_map_exactly(L, 2), "map.lookup", &version);
+    if (failed)
+        return failed;
+    lua_pushinteger(L, (lua_Integer)version);
     return 2;
 }
 
