@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 _Thread_local uint64_t os_thread_identity;
-static uint64_t leader, home;
+static _Atomic uint64_t leader, home; /* any thread may be the first to ask */
 
 static void forget(void)
 {
