@@ -474,9 +474,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
     for (int i = 0; i < OPERATIONS && input < end; i++) {
         uint8_t what = byte();
         operations++;
+        free_guards(); /* an operation among scribble may have written there, too */
         if (what < 96) {
             scribble();
-            free_guards();
             continue;
         }
         open_arena();

@@ -47,7 +47,10 @@ uint64_t os_thread_identify(void)
 /* The thread that the process began with, whose identity is the process's. */
 uint64_t os_thread_leader(void)
 {
-    return leader ? leader : (leader = identity_of(getpid()));
+    uint64_t known = leader;
+    if (!known)
+        leader = known = identity_of(getpid());
+    return known;
 }
 
 static bool is_there(pid_t tid)
