@@ -10,7 +10,6 @@
 
 #include <string.h>
 
-#define STEPS 100000 /* in a chain; more, and it goes round */
 #define COUNT (UINT64_C(1) << 32)
 #define AT_ONCE 2   /* buckets that one new key adds, where they are too few */
 #define WIDENS 1024 /* bytes of the journal that one more bucket takes at most */
@@ -94,7 +93,7 @@ static void split(ds_map *map, uint32_t fresh)
         return;
     ds_map_entry *before = NULL;
     uint32_t ref = (uint32_t)mem_atomic_see64(from);
-    while (ref && steps++ < STEPS) {
+    while (ref && steps++ < DS_MAP_CHAIN) {
         ds_map_entry *entry = ds_map_entry_at(map, ref);
         if (!entry) {
             arena->error = -EBADMSG;

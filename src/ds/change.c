@@ -10,7 +10,6 @@
 #include <limits.h>
 #include <string.h>
 
-#define STEPS 100000
 #define IN_PLACE 256    /* bytes of a value that may be saved and overwritten */
 #define ATTEMPTS 100000 /* to make room */
 
@@ -31,7 +30,7 @@ static bool find(ds_map *map, const ds_key *key, place *found)
     found->next = word ? (uint32_t)mem_atomic_see64(word) : 0;
     for (int i = 0; word && found->next; i++) {
         ds_map_entry *entry = ds_map_entry_at(map, found->next);
-        if (!entry || i == STEPS) {
+        if (!entry || i == DS_MAP_CHAIN) {
             word = NULL;
             break;
         }

@@ -12,7 +12,6 @@
 
 #include <string.h>
 
-#define STEPS 100000
 #define AT_ONCE 4     /* keys that one step takes out, where the journal allows it */
 #define TAKES_OUT 800 /* bytes of the journal that one key takes at most */
 #define BUCKETS 1024u /* that one step looks through */
@@ -74,7 +73,7 @@ static bool locate(ds_map *map, uint32_t wanted, spot *found)
             map, ds_map_index(mem_atomic_see32(&found->entry->hash), buckets));
     if (found->word)
         ref = (uint32_t)mem_atomic_see64(found->word);
-    for (int i = 0; ref && i < STEPS; i++) {
+    for (int i = 0; ref && i < DS_MAP_CHAIN; i++) {
         if (ref == wanted)
             return true;
         found->before = ds_map_entry_at(map, ref);
@@ -119,7 +118,7 @@ static int expire_in(ds_map *map, uint64_t *word, int most)
     ds_map_entry *before = NULL;
     uint32_t ref = (uint32_t)mem_atomic_see64(word);
     int gone = 0;
-    for (int i = 0; ref && i < STEPS && gone < most && !map->arena->error; i++) {
+    for (int i = 0; ref && i < DS_MAP_CHAIN && gone < most && !map->arena->error; i++) {
         ds_map_entry *entry = ds_map_entry_at(map, ref);
         if (!entry) {
             map->arena->error = -EBADMSG;
@@ -258,7 +257,7 @@ void ds_map_used(ds_map *map, const ds_key *key, uint32_t tick)
     const uint64_t *word =
         buckets ? ds_map_bucket(map, ds_map_index(key->hash, buckets)) : NULL;
     uint32_t ref = word ? (uint32_t)mem_atomic_see64(word) : 0;
-    for (int i = 0; ref && i < STEPS; i++) {
+    for (int i = 0; ref && i < DS_MAP_CHAIN; i++) {
         ds_map_entry *entry = ds_map_entry_at(map, ref);
         if (!entry)
             break;

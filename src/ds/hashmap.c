@@ -25,7 +25,6 @@
 #include <string.h>
 #include <sys/random.h>
 
-#define STEPS 100000 /* in a chain; more, and it goes round */
 #define SPINS 2000   /* before a bucket's writer is taken for dead */
 #define MENDED 100   /* times that it was, and is odd again: somebody scribbles */
 #define ROUNDS 10000 /* in which others change what is being read */
@@ -155,7 +154,7 @@ static inline bool has_key(const ds_map *map, const ds_map_entry *entry,
 static const ds_map_entry *look_up(const ds_map *map, const reading *r, const ds_key *key)
 {
     uint32_t ref = (uint32_t)r->before;
-    for (int i = 0; ref && i < STEPS; i++) {
+    for (int i = 0; ref && i < DS_MAP_CHAIN; i++) {
         const ds_map_entry *entry = ds_map_entry_at(map, ref);
         if (!entry)
             return NULL;
@@ -210,7 +209,7 @@ static const ds_map_entry *next_in(const ds_map *map, const reading *r, uint32_t
                                    const ds_key *after, ds_map_found *found)
 {
     uint32_t ref = (uint32_t)r->before;
-    for (int i = 0; ref && i < STEPS; i++) {
+    for (int i = 0; ref && i < DS_MAP_CHAIN; i++) {
         const ds_map_entry *entry = ds_map_entry_at(map, ref);
         if (!entry)
             return NULL;

@@ -14,8 +14,9 @@
 #define DS_MAP_TABLE 512   /* segments */
 #define DS_MAP_TABLES 128
 #define DS_MAP_BUCKETS ((uint32_t)DS_MAP_TABLES * DS_MAP_TABLE * DS_MAP_SEGMENT)
-#define DS_MAP_STRIPES 8 /* of keys, for those who wait for a change */
-#define DS_MAP_EVICTS 1u /* what the stamp's extra says */
+#define DS_MAP_CHAIN 4096 /* entries; a longer one goes round, as buckets cost less */
+#define DS_MAP_STRIPES 8  /* of keys, for those who wait for a change */
+#define DS_MAP_EVICTS 1u  /* what the stamp's extra says */
 #define DS_MAP_LARGE 4096
 #define DS_MAP_PENDING 0x80000000u /* in an entry's size: the value is being computed */
 #define DS_MAP_TOUCHED 256         /* buckets that one step can change */
