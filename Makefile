@@ -243,16 +243,17 @@ VALGRIND := valgrind -q --error-exitcode=99 --vex-iropt-register-updates=allregs
 
 # Valgrind 3.19 knows no pidfd: this is also the suite over what takes its place. Lines with
 # == are reports. Each spec has a process of its own, as after fault_spec's pages were moved
-# Valgrind now and then ends a child by SIGBUS. A child's exit counts what it inherited as
-# lost: leaks are looked for where nothing forks.
+# Valgrind now and then ends a child by SIGBUS; two run at a time, where the System V objects
+# of each are its own. A child's exit counts what it inherited as lost: leaks are looked for
+# where nothing forks.
 check-valgrind: check-deps build
 	@echo 'the suite under valgrind'
 	@rm -rf build/valgrind && mkdir -p build/valgrind
-	@status=0; for spec in spec/*_spec.lua; do \
+	@ls spec/*_spec.lua | xargs -P $(if $(findstring unshare,$(BOUND)),2,1) -I {} sh -c 'said=$$(mktemp); \
 	     SHM_SPEC_SHARE=100 SHM_SPEC_PATIENCE=6 $(call lua_env,$(TREE)) \
 	     $(BOUND) $(VALGRIND) --log-file=$(CURDIR)/build/valgrind/%p \
-	     $(LUA) spec/run.lua --output=plainTerminal $$spec || status=1; \
-	 done; exit $$status
+	     $(LUA) spec/run.lua --output=plainTerminal {} >$$said 2>&1 </dev/null; \
+	     status=$$?; echo {}; cat $$said; rm -f $$said; exit $$status'
 	@SHM_SPEC_SHARE=100 $(call lua_env,$(TREE)) $(BOUND) $(VALGRIND) --log-file=$(CURDIR)/build/valgrind/%p \
 	 --leak-check=full --errors-for-leak-kinds=definite \
 	 $(LUA) spec/run.lua --output=plainTerminal spec/random_spec.lua

@@ -59,9 +59,15 @@ function M.read_file(path)
   return file:read "a"
 end
 
---- What is this suite's and stays behind if nobody takes care: children, descriptors, names.
+--- What is this process's and stays behind if nobody takes care: children, descriptors, names.
 function M.belongings()
-  return {M.children(), M.descriptors(), M.shell "ls /dev/shm | grep ^shm-spec-"}
+  local names = {}
+  for name in M.shell("ls /dev/shm"):gmatch "shm%-spec%-(%d+)" do
+    if tonumber(name) >> 8 == (0x40000000 >> 8 | process.pid() & 0x3fffff) then
+      names[#names + 1] = name
+    end
+  end
+  return {M.children(), M.descriptors(), names}
 end
 
 --- Waits until f returns something true, and returns it; it is asked every millisecond.
