@@ -22,6 +22,7 @@
 #define SIZE (160 * 1024u)
 #define OUT 8192
 #define OPERATIONS 200 /* of one input */
+#define MILESTONE 10000000u
 #define NAMES 6
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n);
@@ -473,7 +474,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
     end = bytes + n;
     for (int i = 0; i < OPERATIONS && input < end; i++) {
         uint8_t what = byte();
-        operations++;
+        if (++operations % MILESTONE == 0 && limit < UINT64_MAX)
+            printf("%ju of %ju operations\n", (uintmax_t)operations, (uintmax_t)limit);
         free_guards(); /* an operation among scribble may have written there, too */
         if (what < 96) {
             scribble();
