@@ -285,7 +285,7 @@ describe("an arena", function()
 
     it("and who had more open than the journal has room for", function()
       local place <close> = assert(shm.anonymous(4 * SIZE))
-      local one <close> = assert(shm.arena(place, {journal = 1024}))
+      local one <close> = assert(shm.arena(place, {journal = 2048}))
       local finish = other(function(wait)
         for i = 1, 64 do
           assert(one:allocate(100))

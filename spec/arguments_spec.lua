@@ -87,7 +87,7 @@ local WRONG = {
   list = {"NIL", true, 1, "x", io.stdout},
   value = {print, io.stdout, {print}},
   arena_options = {true, 1, "x", {size = 0}, {size = "1"}, {max = 0}, {mode = -1}, {owner = -2},
-                   {journal = 1023}, {prefault = 1}, {colour = "red"}},
+                   {journal = 2047}, {prefault = 1}, {colour = "red"}},
   object_name = {"NIL", true, 1, {}, "", ("x"):rep(256)},
   some = {true, "1", {}, 1.5, 0, -1, 1 << 31},
   any_integer = {true, "1", {}, 1.5, NAN},

@@ -19,7 +19,7 @@ local RULES = {
   mode = {integer = true, least = 0},
   owner = {integer = true, least = -1},
   prefault = {type = "boolean"},
-  journal = {integer = true, least = 1024},
+  journal = {integer = true, least = 2048},
 }
 
 -- Maps what is there as far as its arena may grow: how far only the arena itself knows, if

@@ -102,7 +102,7 @@ static int arena_open(lua_State *L)
     lua_Integer max = 0, journal = 0;
     if (bind_fields(L, 2, "options", true, known)) {
         bind_field_integer(L, 2, "max", 1, DS_ARENA_MOST, &max);
-        bind_field_integer(L, 2, "journal", 1024, JOURNAL_MOST, &journal);
+        bind_field_integer(L, 2, "journal", 2048, JOURNAL_MOST, &journal);
     }
     if (region->look & BIND_READONLY || region->mapping->own)
         bind_misuse(L, 1, "region", "what is written there must be shared");

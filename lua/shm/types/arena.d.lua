@@ -18,7 +18,7 @@ function block:close() end
 ---@field mode? integer permission bits of a new one, absent for 0600
 ---@field owner? integer whose it must be; absent for this process's user, -1 for anybody's
 ---@field prefault? boolean all pages at once
----@field journal? integer bytes, 1024 at least; absent for a sixteenth of the size
+---@field journal? integer bytes, 2048 at least; absent for a sixteenth of the size
 
 ---@class shm.arena.stat
 ---@field size integer bytes it has
