@@ -21,24 +21,35 @@ end
 local MESSAGE <const> = ("m"):rep(64)
 local list = {}
 
+local function strings(n)
+  for _ = 1, n do
+    region:copy(0, MESSAGE)
+    region:text(0, #MESSAGE)
+  end
+end
+
+local function in_one_process(name, goal, work)
+  list[#list + 1] = {
+    name = name, against = "string in and out through empty methods", goal = goal,
+    times = 300000, work = work, baseline = strings,
+  }
+end
+
 for index, it in ipairs {{"mpmc", 1.6}, {"spsc", 1.25}} do
   local q = queue(index - 1, it[1])
-  list[#list + 1] = {
-    name = "queue push + pop, " .. it[1], against = "string in and out through empty methods",
-    goal = it[2], times = 300000,
-    work = function(n)
-      for _ = 1, n do
-        q:push(MESSAGE)
-        q:pop()
-      end
-    end,
-    baseline = function(n)
-      for _ = 1, n do
-        region:copy(0, MESSAGE)
-        region:text(0, #MESSAGE)
-      end
-    end,
-  }
+  local push, pop = q:pusher(), q:popper()
+  in_one_process("queue push + pop, " .. it[1], it[2], function(n)
+    for _ = 1, n do
+      q:push(MESSAGE)
+      q:pop()
+    end
+  end)
+  in_one_process("queue pusher + popper, " .. it[1], nil, function(n)
+    for _ = 1, n do
+      push(MESSAGE)
+      pop()
+    end
+  end)
 end
 
 -- Nanoseconds each, of the median batch.
