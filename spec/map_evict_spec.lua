@@ -7,7 +7,7 @@ local socket = require "socket"
 local support = require "spec.support"
 
 local ENOSPC, ETIMEDOUT = 28, 110
-local JOURNAL <const> = 1536 -- bytes
+local JOURNAL <const> = 2048 -- bytes
 local refused = map.refused
 
 describe("a map that evicts", function()
