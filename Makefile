@@ -161,7 +161,7 @@ build/bench/baseline.so: bench/baseline.c src/bind/bind.h src/mem/mem.h
 
 # The longer checks. Each says what it is; the suites end with their own counts.
 STRICT   := -std=c11 -D_GNU_SOURCE -Isrc -I/usr/include/lua5.4 -fsyntax-only -Werror \
-            -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes
+            -Wall -Wextra -Wshadow -Wunused-macros -Wstrict-prototypes -Wmissing-prototypes
 SANITIZE := -fsanitize=address,undefined -fno-omit-frame-pointer
 
 .PHONY: check check-source check-model check-sanitizers check-threads check-handover fuzz fuzz-locks fuzz-furniture check-valgrind

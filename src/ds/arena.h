@@ -11,7 +11,7 @@
  */
 #define DS_UNIT 16                        /* bytes */
 #define DS_ARENA_LEAST (32 * 1024)        /* bytes */
-#define DS_ARENA_MOST (UINT64_C(1) << 35) /* the refs of a ref's low 31 bits */
+#define DS_ARENA_MOST (UINT64_C(1) << 35) /* bytes: as many as 31 bits of units reach */
 #define DS_ARENA_PROCESSES 128            /* that can be attached at once */
 #define DS_ARENA_PRIVATE 64               /* blocks that are only their process's yet */
 #define DS_ARENA_NAMES 64                 /* chains that the directory has */

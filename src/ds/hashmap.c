@@ -28,7 +28,6 @@
 #define SPINS 2000   /* before a bucket's writer is taken for dead */
 #define MENDED 100   /* times that it was, and is odd again: somebody scribbles */
 #define ROUNDS 10000 /* in which others change what is being read */
-#define SIZE_MOST (UINT64_C(1) << 31)
 
 static uint32_t reversed(uint32_t x)
 {

@@ -20,7 +20,6 @@
 #include <string.h>
 
 #define USED 0x80000000u
-#define HEADER sizeof(block)
 #define TRIES 8 /* blocks of the class below that may be large enough, too */
 
 typedef struct block {
