@@ -361,6 +361,17 @@ static void give_guard(void)
     mem_guard_leave(&guarded);
 }
 
+/* The other may have no cpu to run on: after a while it is let have this one. */
+static void until(const uint64_t *word, uint64_t value)
+{
+    for (unsigned i = 1; mem_atomic_load64(word) != value; i++) {
+        if (i % 256 == 0)
+            os_wait_yield();
+        else
+            os_wait_pause();
+    }
+}
+
 static void steal(const prey *of, uint64_t round)
 {
     int64_t begin = os_clock_now() + (int64_t)(check_random(&seed) % 60000);
@@ -377,8 +388,7 @@ static void steal(const prey *of, uint64_t round)
         if (of->take(0))
             of->give();
     }
-    while (mem_atomic_load64(&all->other) != round)
-        os_wait_pause();
+    until(&all->other, round);
 }
 
 static void thief(const prey *of, int me, uint64_t n)
@@ -388,8 +398,7 @@ static void thief(const prey *of, int me, uint64_t n)
             steal(of, round);
             continue;
         }
-        while (mem_atomic_load64(&all->one) != round)
-            os_wait_pause();
+        until(&all->one, round);
         if (!of->take(OS_CLOCK_FOREVER))
             errors++;
         of->give();
