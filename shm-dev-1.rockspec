@@ -77,6 +77,7 @@ build = {
             "src/ds/key.c",
             "src/ds/heap.c",
             "src/ds/loan.c",
+            "src/ds/many.c",
             "src/ds/private.c",
             "src/ds/queue.c",
             "src/ds/subscriber.c",

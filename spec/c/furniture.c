@@ -305,6 +305,7 @@ static void use_queue(uint8_t what)
 {
     ds_bytes bytes = {.head = value_bytes, .body = value_bytes, .head_size = byte()};
     ds_buffer buffer = {.bytes = out, .room = sizeof out};
+    ds_message message;
     size_t n;
     pid_t holder;
     open_queue();
@@ -316,10 +317,13 @@ static void use_queue(uint8_t what)
         ds_queue_push(&queue, &bytes, 1, &holder);
         break;
     case 2:
-        ds_queue_pop(&queue, &buffer, 1 + byte() % 4, 1, &n, &holder);
+        if (byte() & 1)
+            ds_queue_pop(&queue, &buffer, 1, &message, &holder);
+        else
+            ds_queue_pop_many(&queue, &buffer, 1 + byte() % 4, 1, &n, &holder);
         break;
     case 3:
-        ds_queue_peek(&queue, &buffer, &holder);
+        ds_queue_peek(&queue, &buffer, &message, &holder);
         break;
     case 4:
         if (!lent)

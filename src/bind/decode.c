@@ -219,6 +219,10 @@ static int read_value(reader *r)
  * the bytes must outlast that. */
 int bind_value_decode(lua_State *L, const uint8_t *bytes, size_t size)
 {
+    if (size >= 2 && (bytes[0] == 0xd9 || bytes[0] == 0xc4) && bytes[1] == size - 2) {
+        lua_pushlstring(L, (const char *)bytes + 2, size - 2); /* most messages */
+        return 0;
+    }
     int top = lua_gettop(L);
     reader r = {L, bytes, bytes + size, size ? size - 1 : 0, 0};
     int error = read_value(&r);

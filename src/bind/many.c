@@ -117,8 +117,8 @@ static int queue_pop_many(lua_State *L)
     while (!error && i < most) {
         ds_buffer out = {NULL, 0, 0};
         size_t popped;
-        error = bind_queue_pop(L, self, 1, &out, (size_t)(most - i),
-                               i ? DS_NOW : deadline, &popped, &holder);
+        error = bind_queue_pop_many(L, self, 1, &out, (size_t)(most - i),
+                                    i ? DS_NOW : deadline, &popped, &holder);
         bind_sync_check(L, &self->sync);
         if (!error) {
             error = append(L, 4, out.bytes, popped, &i);

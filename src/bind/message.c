@@ -113,16 +113,36 @@ void bind_queue_keep(lua_State *L, bind_queue *self, int handle, int buffer,
     self->spare_size = out->room;
 }
 
-/* Pops, with its memory on top of the stack; or an error. */
-int bind_queue_pop(lua_State *L, bind_queue *self, int handle, ds_buffer *out,
-                   size_t most, int64_t deadline, size_t *popped, pid_t *holder)
+/* Pops many, with their memory on top of the stack; or an error. */
+int bind_queue_pop_many(lua_State *L, bind_queue *self, int handle, ds_buffer *out,
+                        size_t most, int64_t deadline, size_t *popped, pid_t *holder)
 {
     int error, top = lua_gettop(L);
     do {
         lua_settop(L, top);
         *out = take_buffer(L, self, handle, out->size > MANY ? out->size : MANY);
-        error = ds_queue_pop(&self->queue, out, most, deadline, popped, holder);
+        error = ds_queue_pop_many(&self->queue, out, most, deadline, popped, holder);
     } while (error == -ENOBUFS);
+    return error;
+}
+
+/* Pops one for which the stack has no room. */
+LSHM_RARE static int pop_long(lua_State *L, bind_queue *self, int handle,
+                              int64_t deadline, pid_t *holder)
+{
+    int error, top = lua_gettop(L);
+    ds_buffer out = {NULL, 0, MANY};
+    ds_message message;
+    do {
+        lua_settop(L, top);
+        out = take_buffer(L, self, handle, out.size > MANY ? out.size : MANY);
+        error = ds_queue_pop(&self->queue, &out, deadline, &message, holder);
+    } while (error == -ENOBUFS);
+    bind_sync_check(L, &self->sync);
+    if (error)
+        return error;
+    error = bind_queue_message(L, &message);
+    bind_queue_keep(L, self, handle, top + 1, &out);
     return error;
 }
 
@@ -132,29 +152,16 @@ static int pop_value(lua_State *L, bind_queue *self, int handle, lua_Number seco
     uint8_t bytes[SHORT];
     ds_buffer out = {bytes, sizeof bytes, 0};
     ds_message message;
-    size_t popped;
     pid_t holder = 0;
     int error;
     do
-        error = ds_queue_pop(&self->queue, &out, 1, deadline, &popped, &holder);
+        error = ds_queue_pop(&self->queue, &out, deadline, &message, &holder);
     while (may_wait(error, seconds, &deadline));
-    if (__builtin_expect(error == -ENOBUFS, 0)) {
-        error = bind_queue_pop(L, self, handle, &out, 1, deadline, &popped, &holder);
-        bind_sync_check(L, &self->sync);
-        if (!error) {
-            int buffer = lua_gettop(L);
-            ds_queue_message(out.bytes, &message);
-            error = bind_queue_message(L, &message);
-            bind_queue_keep(L, self, handle, buffer, &out);
-            if (!error)
-                return 1;
-        }
-    }
     bind_sync_check(L, &self->sync);
-    if (!error) {
-        ds_queue_message(out.bytes, &message);
+    if (__builtin_expect(error == -ENOBUFS, 0))
+        error = pop_long(L, self, handle, deadline, &holder);
+    else if (!error)
         error = bind_queue_message(L, &message);
-    }
     return error ? bind_queue_empty(L, self, error, "queue.pop", holder) : 1;
 }
 
@@ -197,16 +204,15 @@ static int queue_peek(lua_State *L)
     bind_arity(L, 1);
     pid_t holder = 0;
     ds_buffer out = {NULL, 0, SHORT};
+    ds_message message;
     int error;
     do {
         lua_settop(L, 1);
         out = take_buffer(L, self, 1, out.size);
-        error = ds_queue_peek(&self->queue, &out, &holder);
+        error = ds_queue_peek(&self->queue, &out, &message, &holder);
     } while (error == -ENOBUFS);
     bind_sync_check(L, &self->sync);
     if (!error) {
-        ds_message message;
-        ds_queue_message(out.bytes, &message);
         error = bind_queue_message(L, &message);
         bind_queue_keep(L, self, 1, 2, &out);
     }

@@ -22,8 +22,8 @@ int bind_queue_refused(lua_State *L, const bind_queue *self, int error, const ch
 int bind_queue_empty(lua_State *L, const bind_queue *self, int error, const char *what,
                      pid_t holder);
 int bind_queue_message(lua_State *L, const ds_message *message);
-int bind_queue_pop(lua_State *L, bind_queue *self, int handle, ds_buffer *out,
-                   size_t most, int64_t deadline, size_t *popped, pid_t *holder);
+int bind_queue_pop_many(lua_State *L, bind_queue *self, int handle, ds_buffer *out,
+                        size_t most, int64_t deadline, size_t *popped, pid_t *holder);
 void bind_queue_keep(lua_State *L, bind_queue *self, int handle, int buffer,
                      const ds_buffer *out);
 void bind_many_register(lua_State *L);

@@ -232,7 +232,7 @@ static int take(ds_queue *queue, uint64_t *head, const ring_lost *lost, ds_loan 
 int ds_queue_view(ds_queue *queue, int64_t deadline, ds_loan *view, pid_t *holder)
 {
     uint64_t *end = &queue->at->pop.end;
-    ring_lost lost = {false, 0};
+    ring_lost lost = {0};
     for (;;) {
         int error = ring_enter_pop(queue, holder);
         if (error)

@@ -25,8 +25,6 @@
 #include <limits.h>
 #include <string.h>
 
-#define PASS (1u << 15) /* units that are pushed, at most, while others are kept out */
-
 static uint32_t units_for(uint32_t capacity)
 {
     uint32_t units = DS_QUEUE_LEAST / RING_UNIT;
@@ -158,17 +156,6 @@ void ds_queue_close(ds_queue *queue)
     queue->at = NULL;
 }
 
-static void write_record(uint8_t *record, uint64_t header, const ds_bytes *bytes)
-{
-    memcpy(record, &header, sizeof header);
-    record += RING_UNIT;
-    if (bytes->head_size == 2) /* of most strings: no call */
-        memcpy(record, bytes->head, 2);
-    else
-        memcpy(record, bytes->head, bytes->head_size);
-    memcpy(record + bytes->head_size, bytes->body, bytes->body_size);
-}
-
 /*
  * -EMSGSIZE when it never fits, -ENOSPC when it does not now and that is not waited for,
  * -EPIPE after a shutdown.
@@ -187,8 +174,8 @@ int ds_queue_push(ds_queue *queue, const ds_bytes *bytes, int64_t deadline, pid_
         uint64_t tail = mem_atomic_load64(end);
         error = ring_reserve(queue, tail, extent);
         if (!error) {
-            write_record(ring_at(queue, tail),
-                         ring_header((uint32_t)size, extent, RING_VALUE), bytes);
+            ring_write(ring_at(queue, tail),
+                       ring_header((uint32_t)size, extent, RING_VALUE), bytes);
             ring_publish(queue, end, ring_beyond(tail, extent, 1));
         }
         ring_leave(queue, &queue->pushing);
@@ -202,119 +189,74 @@ int ds_queue_push(ds_queue *queue, const ds_bytes *bytes, int64_t deadline, pid_
     }
 }
 
-/* What a message takes among those that are pushed, or were popped, together. */
-size_t ds_queue_record_size(size_t length)
+/*
+ * Inside of the popping end, where what was seen of the other does not do, or something
+ * is in front that is no message; see ring_front.
+ */
+int ds_queue_front(ds_queue *queue, uint64_t *head, const uint64_t *lost,
+                   uint64_t *header)
 {
-    return (size_t)ring_extent_for((uint32_t)length) * RING_UNIT;
+    uint64_t *seen = &queue->at->pop.seen;
+    uint64_t tail = mem_atomic_load64(seen);
+    for (int i = 0; i <= DS_QUEUE_SLOTS; i++) {
+        uint32_t there = ring_place(tail) - ring_place(*head);
+        if (__builtin_expect(there == 0 || there > queue->units, 0)) {
+            bool shut = mem_atomic_load32(&queue->at->shut) != 0; /* before the end */
+            tail = mem_atomic_load64(&queue->at->push.end);
+            there = ring_place(tail) - ring_place(*head);
+            if (there == 0)
+                return shut ? -EPIPE : -EAGAIN;
+            if (there > queue->units)
+                return -EBADMSG;
+            mem_atomic_note64(seen, tail);
+        }
+        *header = ring_look(queue, *head);
+        if (__builtin_expect(!ring_sane(queue, *header, there), 0))
+            return -EBADMSG;
+        if (__builtin_expect(ring_kind_of(*header) < RING_LOANED, 1))
+            return 0;
+        if (ring_kind_of(*header) == RING_LOANED && !(lost && *lost == *head))
+            return -EAGAIN;
+        *head = ring_beyond(*head, ring_extent(*header), 1);
+    }
+    return -EAGAIN;
 }
 
-/* Writes one of those that are to be pushed together, which is no longer than the
- * capacity. */
-size_t ds_queue_record(uint8_t *record, const ds_bytes *bytes)
-{
-    uint32_t length = (uint32_t)(bytes->head_size + bytes->body_size);
-    uint32_t extent = ring_extent_for(length);
-    write_record(record, ring_header(length, extent, RING_VALUE), bytes);
-    return (size_t)extent * RING_UNIT;
-}
-
-static uint32_t extent_of(const uint8_t *record)
+/* Inside: copies out the first one, without what says that it is one. */
+static inline int pop_first(ds_queue *queue, ds_buffer *out, uint64_t *head,
+                            const ring_lost *lost, ds_message *message)
 {
     uint64_t header;
-    memcpy(&header, record, sizeof header);
-    return ring_extent(header);
-}
-
-/* Inside: as many as fit, though not without an end. */
-static int push_some(ds_queue *queue, const uint8_t **records, size_t n, size_t *pushed)
-{
-    uint64_t *end = &queue->at->push.end, tail = mem_atomic_load64(end), begin = tail;
-    int error = 0;
-    for (size_t i = 0; i < n && ring_place(tail) - ring_place(begin) < PASS; i++) {
-        uint32_t extent = extent_of(*records);
-        error = ring_reserve(queue, tail, extent);
-        if (error)
-            break;
-        memcpy(ring_at(queue, tail), *records, (size_t)extent * RING_UNIT);
-        tail = ring_beyond(tail, extent, 1);
-        *records += (size_t)extent * RING_UNIT;
-        ++*pushed;
-    }
-    if (tail == begin)
+    int error = ring_front(queue, head, lost, &header);
+    if (error)
         return error;
-    ring_publish(queue, end, tail);
+    uint32_t length = ring_length(header);
+    out->size = length;
+    if (length > out->room)
+        return -ENOBUFS;
+    memcpy(out->bytes, ring_at(queue, *head) + RING_UNIT, length);
+    *message = (ds_message){out->bytes, length, ring_kind_of(header) == RING_BYTES};
+    *head = ring_beyond(*head, ring_extent(header), 1);
     return 0;
 }
 
-/* *pushed says how many were, also after an error: they are the first. */
-int ds_queue_push_many(ds_queue *queue, const uint8_t *records, size_t n,
-                       int64_t deadline, size_t *pushed, pid_t *holder)
-{
-    *pushed = 0;
-    while (*pushed < n) {
-        size_t before = *pushed;
-        int error = ring_enter_push(queue, holder);
-        if (error)
-            return error;
-        error = push_some(queue, &records, n - before, pushed);
-        ring_leave(queue, &queue->pushing);
-        if (*pushed > before)
-            ring_tell(queue, &queue->at->items, (int)(*pushed - before));
-        if (error == -EAGAIN)
-            error = ds_queue_await_room(queue, extent_of(records), deadline);
-        if (error)
-            return error;
-    }
-    return 0;
-}
-
-/* Inside: copies out the first ones, as many as there is room for. */
-static int pop_some(ds_queue *queue, ds_buffer *out, size_t most, uint64_t *head,
-                    const ring_lost *lost, size_t *popped)
-{
-    size_t size = 0;
-    *popped = 0;
-    while (*popped < most) {
-        uint64_t header;
-        int error = ring_front(queue, head, lost, &header);
-        if (error)
-            return *popped ? 0 : error;
-        uint32_t length = ring_length(header);
-        size_t n = RING_UNIT + (size_t)length;
-        if (n > out->room - size) {
-            out->size = n;
-            return *popped ? 0 : -ENOBUFS;
-        }
-        memcpy(out->bytes + size, ring_at(queue, *head), n);
-        memcpy(out->bytes + size, &header, sizeof header); /* as it was checked */
-        *head = ring_beyond(*head, ring_extent(header), 1);
-        size += ds_queue_record_size(length);
-        size = size < out->room ? size : out->room;
-        ++*popped;
-    }
-    return 0;
-}
-
-/*
- * Takes up to so many: waits for the first. -EPIPE when there is none and a shutdown was.
- * What comes out is read by ds_queue_message.
- */
-int ds_queue_pop(ds_queue *queue, ds_buffer *out, size_t most, int64_t deadline,
-                 size_t *popped, pid_t *holder)
+/* Takes the first message: waits for it. -EPIPE when there is none and a shutdown was. */
+int ds_queue_pop(ds_queue *queue, ds_buffer *out, int64_t deadline, ds_message *message,
+                 pid_t *holder)
 {
     uint64_t *end = &queue->at->pop.end;
-    ring_lost lost = {false, 0};
+    ring_lost lost = {0};
     for (;;) {
         int error = ring_enter_pop(queue, holder);
         if (error)
             return error;
         uint64_t head = mem_atomic_load64(end), before = head;
-        error = pop_some(queue, out, most, &head, &lost, popped);
+        error = pop_first(queue, out, &head, &lost, message);
         if (head != before)
             ring_publish(queue, end, head);
         ring_leave(queue, &queue->popping);
         if (head != before)
-            ring_tell(queue, &queue->at->room, *popped > 1 ? (int)*popped : 1);
+            ring_tell(queue, &queue->at->room, 1);
         if (error != -EAGAIN)
             return error;
         error = ring_await_message(queue, deadline, &lost);
@@ -324,11 +266,10 @@ int ds_queue_pop(ds_queue *queue, ds_buffer *out, size_t most, int64_t deadline,
 }
 
 /* The first one stays; what is to be passed over goes. -EAGAIN when there is none. */
-int ds_queue_peek(ds_queue *queue, ds_buffer *out, pid_t *holder)
+int ds_queue_peek(ds_queue *queue, ds_buffer *out, ds_message *message, pid_t *holder)
 {
     uint64_t *end = &queue->at->pop.end, head = mem_atomic_load64(end), header;
-    ring_lost lost = {ds_queue_lost(queue, head), head};
-    size_t popped;
+    ring_lost lost = {ds_queue_lost(queue, head), head, false};
     int error = ring_enter_pop(queue, holder);
     if (error)
         return error;
@@ -338,21 +279,11 @@ int ds_queue_peek(ds_queue *queue, ds_buffer *out, pid_t *holder)
     bool passed = head != before;
     if (passed)
         ring_publish(queue, end, head);
-    error = error ? error : pop_some(queue, out, 1, &head, &lost, &popped);
+    error = error ? error : pop_first(queue, out, &head, &lost, message);
     ring_leave(queue, &queue->popping);
     if (passed)
         ring_tell(queue, &queue->at->room, 1);
     return error;
-}
-
-/* The message at the front of those that were popped. Returns where the next one is. */
-const uint8_t *ds_queue_message(const uint8_t *bytes, ds_message *message)
-{
-    uint64_t header;
-    memcpy(&header, bytes, sizeof header);
-    *message = (ds_message){bytes + RING_UNIT, ring_length(header),
-                            ring_kind_of(header) == RING_BYTES};
-    return bytes + ds_queue_record_size(message->size);
 }
 
 /* How many messages there are. */

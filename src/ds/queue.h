@@ -87,9 +87,11 @@ size_t ds_queue_record_size(size_t length);
 size_t ds_queue_record(uint8_t *record, const ds_bytes *bytes);
 int ds_queue_push_many(ds_queue *queue, const uint8_t *records, size_t n,
                        int64_t deadline, size_t *pushed, pid_t *holder);
-int ds_queue_pop(ds_queue *queue, ds_buffer *out, size_t most, int64_t deadline,
-                 size_t *popped, pid_t *holder);
-int ds_queue_peek(ds_queue *queue, ds_buffer *out, pid_t *holder);
+int ds_queue_pop(ds_queue *queue, ds_buffer *out, int64_t deadline, ds_message *message,
+                 pid_t *holder);
+int ds_queue_pop_many(ds_queue *queue, ds_buffer *out, size_t most, int64_t deadline,
+                      size_t *popped, pid_t *holder);
+int ds_queue_peek(ds_queue *queue, ds_buffer *out, ds_message *message, pid_t *holder);
 const uint8_t *ds_queue_message(const uint8_t *bytes, ds_message *message);
 uint32_t ds_queue_length(const ds_queue *queue);
 size_t ds_queue_used(const ds_queue *queue);
@@ -116,6 +118,8 @@ void ds_view_release(const ds_loan *view);
 LSHM_RARE uint64_t ds_queue_limit(const ds_queue *queue, uint64_t tail);
 LSHM_RARE int ds_queue_await_room(ds_queue *queue, uint32_t extent, int64_t deadline);
 LSHM_RARE bool ds_queue_lost(const ds_queue *queue, uint64_t head);
+int ds_queue_front(ds_queue *queue, uint64_t *head, const uint64_t *lost,
+                   uint64_t *header);
 LSHM_RARE uint32_t ds_queue_unwritten(const ds_queue *queue, uint64_t head,
                                       uint64_t tail);
 

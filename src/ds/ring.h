@@ -16,10 +16,12 @@
 #include "ds/ds.h"
 
 #include <errno.h>
+#include <string.h>
 
 #define RING_UNIT 8
 #define RING_SELDOM 32 /* messages */
 #define RING_SOON 4    /* pauses, in which a message comes if others come in a row */
+#define RING_NEAR 8    /* or at all, where who waits looks at nothing else */
 #define RING_QUICK 16  /* messages in a row that did */
 #define RING_FEW 2     /* messages that gathered: no use to look away */
 #define RING_ENOUGH 32 /* or no need to do so for longer */
@@ -86,6 +88,17 @@ static inline uint8_t *ring_at(const ds_queue *queue, uint64_t end)
 static inline uint64_t ring_look(const ds_queue *queue, uint64_t end)
 {
     return mem_atomic_load64((const uint64_t *)(const void *)ring_at(queue, end));
+}
+
+static inline void ring_write(uint8_t *record, uint64_t header, const ds_bytes *bytes)
+{
+    memcpy(record, &header, sizeof header);
+    record += RING_UNIT;
+    if (bytes->head_size == 2) /* of most strings: no call */
+        memcpy(record, bytes->head, 2);
+    else
+        memcpy(record, bytes->head, bytes->head_size);
+    memcpy(record + bytes->head_size, bytes->body, bytes->body_size);
 }
 
 /* Whether a record can be what its first word says, of so many units that there are. */
@@ -165,10 +178,12 @@ static inline int ring_reserve(ds_queue *queue, uint64_t tail, uint32_t extent)
     return queue->units - used >= extent ? 0 : -EAGAIN;
 }
 
-/* A loan in front that nobody will ever commit: its owner died. */
+/* What who pops has learnt outside, since its last attempt. */
 typedef struct ring_lost {
-    bool any;
+    bool any; /* in front is a loan that nobody will ever commit: its owner died */
     uint64_t at;
+    bool gathered; /* messages came while it looked for them; if that did not do, the
+                      first is a loan */
 } ring_lost;
 
 /*
@@ -178,54 +193,44 @@ typedef struct ring_lost {
 static inline int ring_front(ds_queue *queue, uint64_t *head, const ring_lost *lost,
                              uint64_t *header)
 {
-    uint64_t *seen = &queue->at->pop.seen;
-    bool shut = mem_atomic_load32(&queue->at->shut) != 0; /* before it is found empty */
-    uint64_t tail = mem_atomic_load64(seen);
-    for (int i = 0; i <= DS_QUEUE_SLOTS; i++) {
-        uint32_t there = ring_place(tail) - ring_place(*head);
-        if (there == 0 || there > queue->units) {
-            tail = mem_atomic_load64(&queue->at->push.end);
-            there = ring_place(tail) - ring_place(*head);
-            if (there == 0)
-                return shut ? -EPIPE : -EAGAIN;
-            if (there > queue->units)
-                return -EBADMSG;
-            mem_atomic_note64(seen, tail);
-        }
+    uint64_t tail = mem_atomic_load64(&queue->at->pop.seen);
+    uint32_t there = ring_place(tail) - ring_place(*head);
+    if (__builtin_expect(there != 0 && there <= queue->units, 1)) {
         *header = ring_look(queue, *head);
-        if (!ring_sane(queue, *header, there))
-            return -EBADMSG;
-        if (__builtin_expect(ring_kind_of(*header) < RING_LOANED, 1))
+        if (__builtin_expect(ring_sane(queue, *header, there) &&
+                                 ring_kind_of(*header) < RING_LOANED,
+                             1))
             return 0;
-        if (ring_kind_of(*header) == RING_LOANED && !(lost->any && lost->at == *head))
-            return -EAGAIN;
-        *head = ring_beyond(*head, ring_extent(*header), 1);
     }
-    return -EAGAIN;
+    return ds_queue_front(queue, head, lost->any ? &lost->at : NULL, header);
 }
 
 /*
  * Outside: before waiting for a message. Who pops faster than others push would take the
  * line with the pushing end away from them for each message, which costs both more than
  * all the rest. So where messages come one right after the other, who pops looks away
- * until some have gathered; where only one did, it does not do so the next time.
+ * until some have gathered; where only one did, it does not do so the next time. At
+ * first it looks at nothing else but that end: what else there is to look at before
+ * sleeping takes as long as a message on its way.
  */
 static inline bool ring_gather(ds_queue *queue)
 {
     uint64_t head = mem_atomic_load64(&queue->at->pop.end);
     for (uint32_t i = 0; i < queue->lull; i++)
         os_wait_pause();
-    for (int i = 0; i < RING_SOON; i++) {
+    for (int i = 0; i < RING_NEAR; i++) {
         uint64_t tail = mem_atomic_load64(&queue->at->push.end);
         uint32_t n = ring_number(tail) - ring_number(head);
         if (n > 0) {
-            if (queue->lull == 0)
+            if (i >= RING_SOON)
+                queue->quick = queue->lull = 0;
+            else if (queue->lull == 0)
                 queue->lull = ++queue->quick > RING_QUICK ? 1 : 0;
             else if (n < RING_FEW)
                 queue->quick = queue->lull = 0;
             else if (n < RING_ENOUGH && queue->lull < RING_LULL)
                 queue->lull *= 2;
-            return ds_queue_ready(&queue->items); /* unless the first is a loan */
+            return true;
         }
         os_wait_pause();
     }
@@ -241,7 +246,10 @@ static inline int ring_await_message(ds_queue *queue, int64_t deadline, ring_los
     queue->items.context = queue;
     if (deadline == DS_NOW)
         error = ds_queue_lost(queue, head) ? 0 : -ETIMEDOUT;
-    else if (!ring_gather(queue))
+    else if (!lost->gathered && ring_gather(queue)) {
+        lost->gathered = true;
+        return 0;
+    } else
         error = sync_eventcount_wait(&queue->items, deadline);
     lost->at = mem_atomic_load64(&queue->at->pop.end);
     lost->any = !error && ds_queue_lost(queue, lost->at);
