@@ -29,6 +29,7 @@ build = {
             "src/os/clock.c",
             "src/os/fault.c",
             "src/os/fd.c",
+            "src/os/fence.c",
             "src/os/file.c",
             "src/os/futex.c",
             "src/os/lock.c",

@@ -41,6 +41,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <linux/membarrier.h>
 #include <sched.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -375,7 +376,9 @@ static inline void peer_leave(peer_guard *guard)
  *   60  u32  how many sleep without a slot
  *   64  u64  31 slots: the identities of who sleeps, or 0
  *
- * To sleep: take a free slot by compare-and-swap, set its bit. Then, each time: read turn;
+ * To sleep: take a free slot by compare-and-swap, set its bit; membarrier(2), as the one who
+ * tells in a queue of one producer and one consumer has no fence of its own between changing
+ * the object and looking at the mask. Then, each time: read turn;
  * look whether what is waited for is there; sleep while turn is what was read. In the end
  * clear the bit, and then the slot. Who gives up wakes another: it may have had its turn.
  * To wake: change the object; if the mask is not 0, add 1 to turn and wake on it. Who dies in
@@ -435,6 +438,7 @@ static inline int peer_sleep(peer_eventcount *e, int (*ready)(void *), void *con
     if (slot == PEER_SLOTS)
         peer_more(e, 1);
     peer_mask(e, 0, 1u << slot);
+    syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL_EXPEDITED, 0, 0);
     for (;;) {
         uint32_t turn = peer_load32(&e->turn);
         result = ready(context);

@@ -8,6 +8,7 @@
  * Nobody dies here, and that is all that slices are for.
  */
 #include "check.h"
+#include "ds/ds.h"
 
 #include <signal.h>
 #include <sys/wait.h>
@@ -110,6 +111,34 @@ static void semaphores(int me, uint64_t n)
         if (me == 1)
             expect(sync_semaphore_post(&theirs, 1));
         pause_sometimes(2000);
+    }
+}
+
+/* Queues of one producer and one consumer: who pushes there has no fence. */
+static void queues(int me, uint64_t n)
+{
+    static const ds_queue_options OPTIONS = {.capacity = 64, .spsc = true};
+    uint8_t bytes[64] = {0};
+    ds_bytes given = {.head = bytes, .body = bytes, .head_size = 8};
+    ds_buffer out = {.bytes = bytes, .room = sizeof bytes};
+    ds_message message;
+    ds_queue queue[2];
+    pid_t holder;
+    for (int i = 0; i < 2; i++) {
+        void *at = mapping->base + (1 + i) * PAGE;
+        int64_t patience = os_clock_deadline(LOST);
+        int error = ds_queue_create(&queue[i], mapping, at, &OPTIONS, patience);
+        if (error == -EEXIST)
+            error = ds_queue_attach(&queue[i], mapping, at, PAGE, patience);
+        expect(error);
+    }
+    for (uint64_t i = 0; i < n; i++) {
+        if (me == 0)
+            expect(ds_queue_push(&queue[0], &given, OS_CLOCK_FOREVER, &holder));
+        expect(ds_queue_pop(&queue[1 - me], &out, OS_CLOCK_FOREVER, &message, &holder));
+        if (me == 1)
+            expect(ds_queue_push(&queue[1], &given, OS_CLOCK_FOREVER, &holder));
+        pause_sometimes(50);
     }
 }
 
@@ -451,6 +480,7 @@ typedef struct work {
 static const work WORKS[] = {
     {"semaphores", semaphores, 2, 400},
     {"events", events, 2, 350},
+    {"queues", queues, 2, 100},
     {"counters", counters, 2, 220},
     {"barriers", barriers, 2, 20},
     {"conditions", conditions, 2, 20},

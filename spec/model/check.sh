@@ -49,6 +49,11 @@ check breaks wait LOOK_FIRST
 check breaks wait SLEEP_ON_SEEN
 check breaks wait DEATH=1 WAITERS=2 POSTERS=2 NO_SLICE
 
+check holds fence
+check breaks fence NO_FENCE
+check breaks fence FENCE_FIRST
+check breaks fence LOOK_FIRST
+
 check holds event
 check holds event SKIP_WAKE
 check holds event DEATH=1 WAITERS=2 SETS=1

@@ -81,6 +81,7 @@ static void watch(bind_queue *self, mem_mapping *mapping)
 {
     sync_handle_watch(&self->sync.handle, mapping, &self->queue.at->items, ds_queue_ready,
                       &self->queue);
+    self->sync.handle.fences = self->queue.items.fences;
 }
 
 /* Pushes a handle of the queue that lies there, which is closed after an error. */

@@ -13,8 +13,9 @@
  * with release; who pops reads that end, and so finds the bytes. Bytes are read, then the
  * popping end is published, which who pushes reads before it writes over them. Leaving a
  * guard is sequentially consistent and comes before sleepers are looked for, as
- * sync_eventcount_tell asks. Each side reads the other's end only when what it saw last
- * does not do, which is what makes two cpus fast.
+ * sync_eventcount_tell asks; where there are no guards, who is about to sleep pays for
+ * the fence (os/fence.c). Each side reads the other's end only when what it saw last does
+ * not do, which is what makes two cpus fast.
  *
  * Death: what a message consists of is written where nobody looks, and the end's one
  * store makes it there, and counted. Before it nothing was pushed or popped, after it all
@@ -87,9 +88,11 @@ static void fill(ds_queue *queue, mem_mapping *mapping, void *at,
         .spsc = options->spsc,
         .pushing = {&layout->push.guard, 0, mapping},
         .popping = {&layout->pop.guard, 0, mapping},
+        .fenced = options->spsc && os_fence_join() != 0,
         .items = {.eventcount = &layout->items, .kind = SYNC_EVENTCOUNT},
         .room = {.eventcount = &layout->room, .kind = SYNC_EVENTCOUNT},
     };
+    queue->items.fences = queue->room.fences = options->spsc;
     queue->items.mapping = queue->room.mapping = mapping;
     queue->items.ready = ds_queue_ready;
 }
@@ -129,9 +132,11 @@ int ds_queue_attach(ds_queue *queue, mem_mapping *mapping, void *at, size_t room
     return 0;
 }
 
-/* Takes a role that nobody living has. Two threads of a process are two. */
-int ds_queue_claim(uint64_t *role, pid_t *holder)
+/* Takes a role that nobody living has. Two threads of a process are two. A child comes
+ * here, too, as it is nobody that ever had one, and joins on its own. */
+int ds_queue_claim(ds_queue *queue, uint64_t *role, pid_t *holder)
 {
+    queue->fenced = os_fence_join() != 0;
     uint64_t me = os_thread_self(), held = mem_atomic_load64(role);
     while (held != me) {
         if (held && os_thread_alive(held)) {

@@ -60,6 +60,7 @@ typedef struct ds_queue {
     uint8_t *ring;
     uint32_t capacity, units;
     bool reject, spsc;
+    bool fenced; /* by this process's publishing, as the sleepers can not do it */
     mem_guarded pushing, popping;
     sync_handle items, room; /* to wait by */
     uint32_t wanted;         /* units, by who waits for room */
@@ -96,7 +97,7 @@ const uint8_t *ds_queue_message(const uint8_t *bytes, ds_message *message);
 uint32_t ds_queue_length(const ds_queue *queue);
 size_t ds_queue_used(const ds_queue *queue);
 int ds_queue_shutdown(ds_queue *queue, pid_t *holder);
-LSHM_RARE int ds_queue_claim(uint64_t *role, pid_t *holder);
+LSHM_RARE int ds_queue_claim(ds_queue *queue, uint64_t *role, pid_t *holder);
 bool ds_queue_ready(const sync_handle *handle);
 
 /* loan.c: messages that are written, and read, where they lie */

@@ -120,14 +120,15 @@ static inline int ring_enter(ds_queue *queue, const mem_guarded *guarded, uint64
     }
     if (__builtin_expect(mem_atomic_load64(role) == os_thread_self(), 1))
         return 0;
-    return ds_queue_claim(role, holder);
+    return ds_queue_claim(queue, role, holder);
 }
 
 /* What was done at this end counts from here on. It is sequentially consistent before
- * the other side's sleepers are looked for, by this store or by leaving the guard. */
+ * the other side's sleepers are looked for: by leaving the guard, or by the fence that
+ * these pay for, or else by this store. */
 static inline void ring_publish(const ds_queue *queue, uint64_t *end, uint64_t value)
 {
-    if (queue->spsc)
+    if (__builtin_expect(queue->fenced, 0))
         mem_atomic_store64(end, value);
     else
         mem_atomic_publish64(end, value);

@@ -122,6 +122,10 @@ int os_futex_wait(const uint32_t *word, uint32_t expected, int64_t deadline);
 int os_futex_wait_any(const os_futex_place *places, size_t n, int64_t deadline);
 int os_futex_wake(const uint32_t *word, int count);
 
+/* fence.c: fences that one side pays for both */
+int os_fence_join(void);
+void os_fence_all(void);
+
 /* thread.c: who a thread is, also to other processes and after its end */
 #define OS_THREAD_TID 0x3fffffu   /* the bits of an identity that are the thread's id */
 #define OS_THREAD_CPU 0xffc00000u /* and those that are left for other use */

@@ -63,7 +63,7 @@ static void watch(sync_notice *notice)
     const sync_handle *handle = &notice->handle;
     const uint32_t *word = sync_word(handle);
     uint64_t name = os_thread_self() | SYNC_ANY;
-    int slot = sync_waiters_enter(&handle->object->waiters, name);
+    int slot = sync_waiters_enter(handle, name);
     bool told = false;
     os_fd_forget(notice->fd);
     while (!told && mem_atomic_load32(&notice->state) == ASKED) {

@@ -102,7 +102,7 @@ int sync_several(const sync_handle *const handles[], size_t n, int64_t deadline,
     if (os_clock_now() >= deadline)
         return -ETIMEDOUT;
     for (size_t i = 0; i < n; i++)
-        slots[i] = sync_waiters_enter(&handles[i]->object->waiters, name);
+        slots[i] = sync_waiters_enter(handles[i], name);
     do
         result = sleep_once(handles, n, deadline, which, outcome);
     while (result == -EAGAIN);

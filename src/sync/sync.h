@@ -173,6 +173,7 @@ typedef struct sync_handle {
     /* An eventcount's: whether what it stands for may be had. Any thread may ask. */
     bool (*ready)(const struct sync_handle *handle);
     const void *context;
+    bool fences; /* who waits pays for the fence of who tells: see os/fence.c */
     struct sync_handle *previous, *next;
 } sync_handle;
 
@@ -245,7 +246,7 @@ typedef struct sync_wait {
 int sync_wait_for(sync_wait *wait);
 int sync_waiters_claim(sync_waiters *waiters, uint64_t name);
 void sync_waiters_show(sync_waiters *waiters, int slot);
-int sync_waiters_enter(sync_waiters *waiters, uint64_t name);
+int sync_waiters_enter(const sync_handle *handle, uint64_t name);
 void sync_waiters_leave(sync_waiters *waiters, int slot, uint64_t name);
 bool sync_waiters_has(const sync_waiters *waiters, uint64_t who);
 int sync_waiters_list(sync_waiters *waiters, uint64_t who[SYNC_SLOTS], uint32_t *more);
@@ -324,7 +325,8 @@ int sync_barrier_arrived(const sync_handle *handle);
 
 /*
  * Tells who waits for it that it may be had: after the change that made it so, and an
- * instruction that is sequentially consistent behind that change.
+ * instruction that is sequentially consistent behind that change; or without one, where
+ * this process has joined and those who wait have handles that fence.
  */
 static inline void sync_eventcount_tell(sync_eventcount *eventcount, int n)
 {

@@ -87,11 +87,15 @@ void sync_waiters_show(sync_waiters *waiters, int slot)
     mem_atomic_or32(&waiters->sleeping, 1u << slot);
 }
 
-/* Both. Returns the slot, for leaving. */
-int sync_waiters_enter(sync_waiters *waiters, uint64_t name)
+/* Both, and wakers that have no fence of their own are made to see it. Returns the slot,
+ * for leaving. */
+int sync_waiters_enter(const sync_handle *handle, uint64_t name)
 {
+    sync_waiters *waiters = &handle->object->waiters;
     int slot = sync_waiters_claim(waiters, name);
     sync_waiters_show(waiters, slot);
+    if (handle->fences)
+        os_fence_all();
     return slot;
 }
 
@@ -218,7 +222,7 @@ int sync_wait_for(sync_wait *wait)
         return result == -EAGAIN || result == -EDEADLK ? -ETIMEDOUT : result;
     }
     sync_waiters *waiters = &wait->handle->object->waiters;
-    int slot = sync_waiters_enter(waiters, os_thread_self());
+    int slot = sync_waiters_enter(wait->handle, os_thread_self());
     do
         result = sleep_once(wait);
     while (result == -EAGAIN);
