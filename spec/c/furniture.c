@@ -282,7 +282,7 @@ static void use_map(uint8_t what)
     ds_key key = key_of(map);
     switch (what / 2 % 8) {
     case 0:
-        ds_map_get(map, &key, &buffer, &found);
+        ds_map_get(map, &key, 1, &buffer, &found);
         break;
     case 1:
         ds_map_next(map, byte() & 1 ? &key : NULL, &buffer, &found);
@@ -380,7 +380,7 @@ static void use_topic(uint8_t what)
         break;
     case 3:
         if (subscribed)
-            ds_subscriber_try(&subscriber, &buffer, &holder);
+            ds_subscriber_try(&subscriber, 1, &buffer, &holder);
         break;
     default:
         ds_topic_count(&topic);

@@ -15,6 +15,7 @@ typedef struct claim {
     const ds_key *key;
     uint64_t owner; /* who has it */
     uint64_t dead;  /* of whom it is known that it does not live */
+    int64_t deadline;
 } claim;
 
 static int if_free(ds_map_change *change, const ds_map_old *old)
@@ -44,12 +45,12 @@ static bool is_settled(const sync_handle *handle)
     uint64_t owner = 0;
     ds_buffer buffer = {.bytes = (uint8_t *)&owner, .room = sizeof owner};
     ds_map_found found;
-    int error = ds_map_get(of->map, of->key, &buffer, &found);
+    int error = ds_map_get(of->map, of->key, of->deadline, &buffer, &found);
     return error != -ENOENT || !found.pending || owner != of->owner ||
            !os_thread_alive(owner);
 }
 
-static int wait_for(bind_map *self, claim *of, int64_t deadline)
+static int wait_for(bind_map *self, claim *of)
 {
     sync_handle handle;
     if (of->owner == os_thread_self())
@@ -57,7 +58,7 @@ static int wait_for(bind_map *self, claim *of, int64_t deadline)
     sync_handle_watch(&handle, self->base.handle.mapping,
                       &self->map.at->changed[of->key->hash % DS_MAP_STRIPES], is_settled,
                       of);
-    int error = sync_eventcount_wait(&handle, deadline);
+    int error = sync_eventcount_wait(&handle, of->deadline);
     sync_handle_close(&handle);
     of->dead = os_thread_alive(of->owner) ? 0 : of->owner;
     return error;
@@ -81,7 +82,7 @@ static int map_claim(lua_State *L)
     int64_t number, deadline = bind_deadline(L, 3);
     uint64_t me = os_thread_self();
     ds_key key = bind_map_key(L, 2, &self->map, &number);
-    claim of = {.map = &self->map, .key = &key};
+    claim of = {.map = &self->map, .key = &key, .deadline = deadline};
     ds_map_change change = {.key = key,
                             .value = {.head = &me, .head_size = sizeof me},
                             .pending = true,
@@ -90,7 +91,7 @@ static int map_claim(lua_State *L)
     int error = -EAGAIN;
     while (error == -EAGAIN) {
         error = ds_map_apply(&self->map, &change, 1, deadline);
-        int waited = error == -EAGAIN ? wait_for(self, &of, deadline) : 0;
+        int waited = error == -EAGAIN ? wait_for(self, &of) : 0;
         error = waited ? waited : error;
     }
     if (error && error != -EEXIST)

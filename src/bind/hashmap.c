@@ -72,13 +72,13 @@ int bind_map_fail(lua_State *L, bind_map *self, int error, const char *what)
 int bind_map_fetch(lua_State *L, bind_map *self, const ds_key *key, ds_buffer *buffer,
                    ds_map_found *found)
 {
-    int error = ds_map_get(&self->map, key, buffer, found);
+    int error = ds_map_get(&self->map, key, OS_CLOCK_FOREVER, buffer, found);
     while (error == -ENOBUFS) {
         buffer->room = buffer->size;
         buffer->bytes = lua_newuserdatauv(L, buffer->room, 0);
         if (!self->base.handle.mapping)
             bind_handle_bad(L, 1, "a finalizer closed the map");
-        error = ds_map_get(&self->map, key, buffer, found);
+        error = ds_map_get(&self->map, key, OS_CLOCK_FOREVER, buffer, found);
     }
     return error;
 }
@@ -154,7 +154,7 @@ static int map_version(lua_State *L)
     int64_t number;
     ds_map_found found;
     ds_key key = bind_map_key(L, 2, &self->map, &number);
-    int error = ds_map_get(&self->map, &key, NULL, &found);
+    int error = ds_map_get(&self->map, &key, OS_CLOCK_FOREVER, NULL, &found);
     if (error && error != -ENOENT)
         return bind_map_fail(L, self, error, "map.version");
     bind_map_check(L, self);
@@ -203,15 +203,20 @@ static int map_stat(lua_State *L)
 typedef struct watched {
     ds_map *map;
     const ds_key *key;
-    uint64_t version;
+    uint64_t version; /* the one that is known */
+    int64_t deadline;
+    uint64_t *now; /* what was found */
+    int *error;
 } watched;
 
 static bool has_changed(const sync_handle *handle)
 {
     const watched *of = handle->context;
-    ds_map_found found;
-    int error = ds_map_get(of->map, of->key, NULL, &found);
-    return error == -ENOENT ? of->version != 0 : error || found.version != of->version;
+    ds_map_found found = {0};
+    int error = ds_map_get(of->map, of->key, of->deadline, NULL, &found);
+    *of->now = error ? 0 : found.version;
+    *of->error = error == -ENOENT ? 0 : error;
+    return *of->error || *of->now != of->version;
 }
 
 /***
@@ -223,7 +228,8 @@ Waits until a key's version is another.
 @treturn int the version now, 0 when the key is absent
 @treturn[2] nil
 @treturn[2] string message
-@treturn[2] int ETIMEDOUT, EINTR after a signal
+@treturn[2] int ETIMEDOUT, EINTR after a signal; EBUSY (who changes it was stopped in the
+middle, for as long as the time-out is, or a second), EBADMSG
 @see futex(2)
 */
 static int map_wait(lua_State *L)
@@ -231,20 +237,27 @@ static int map_wait(lua_State *L)
     bind_map *self = bind_map_self(L);
     bind_arity(L, 4);
     int64_t number, deadline = bind_deadline(L, 4);
+    uint64_t now = 0;
+    int failed = 0;
     ds_key key = bind_map_key(L, 2, &self->map, &number);
     watched of = {.map = &self->map,
                   .key = &key,
-                  .version = (uint64_t)bind_range(L, 3, "version", 0, LUA_MAXINTEGER)};
+                  .version = (uint64_t)bind_range(L, 3, "version", 0, LUA_MAXINTEGER),
+                  .deadline = deadline,
+                  .now = &now,
+                  .error = &failed};
     sync_handle handle;
     sync_handle_watch(&handle, self->base.handle.mapping,
                       &self->map.at->changed[key.hash % DS_MAP_STRIPES], has_changed,
                       &of);
     int error = sync_eventcount_wait(&handle, deadline);
     sync_handle_close(&handle);
+    error = error ? error : failed;
     if (error)
         return bind_map_fail(L, self, error, "map.wait");
-    lua_settop(L, 2);
-    return map_version(L);
+    bind_map_check(L, self);
+    lua_pushinteger(L, (lua_Integer)now);
+    return 1;
 }
 
 /* Whether anything changed since the last time that it was asked. */

@@ -119,7 +119,7 @@ static int map_ttl(lua_State *L)
     if (!asks && !(lua_isnumber(L, 3) && lua_tonumber(L, 3) == HUGE_VAL))
         change.expires = bind_map_expiry(L, 3);
     change.key = bind_map_key(L, 2, &self->map, &number);
-    int error = asks ? ds_map_get(&self->map, &change.key, NULL, &found)
+    int error = asks ? ds_map_get(&self->map, &change.key, OS_CLOCK_FOREVER, NULL, &found)
                      : ds_map_apply(&self->map, &change, 1, OS_CLOCK_FOREVER);
     if (error && error != -ENOENT)
         return bind_map_fail(L, self, error, "map.ttl");

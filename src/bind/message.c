@@ -21,10 +21,16 @@ static lua_Number seconds_at(lua_State *L, int arg)
     return lua_isnoneornil(L, arg) ? HUGE_VAL : bind_seconds(L, arg, "timeout");
 }
 
+/* The first attempt's deadline: the clock is looked at only for who has to wait. */
+static int64_t first_of(lua_Number seconds)
+{
+    return seconds == 0 ? DS_NOW : DS_FIRST;
+}
+
 /* Whether to go on after the first attempt, and until when. */
 static bool may_wait(int error, lua_Number seconds, int64_t *deadline)
 {
-    if (error != -ETIMEDOUT || *deadline != DS_NOW || seconds == 0)
+    if (*deadline != DS_FIRST || (error != -ETIMEDOUT && error != -EBUSY))
         return false;
     *deadline = os_clock_deadline(seconds);
     return true;
@@ -33,7 +39,7 @@ static bool may_wait(int error, lua_Number seconds, int64_t *deadline)
 static int push_value(lua_State *L, bind_queue *self, int arg, lua_Number seconds)
 {
     bind_bytes bytes;
-    int64_t deadline = DS_NOW;
+    int64_t deadline = first_of(seconds);
     pid_t holder = 0;
     int error = bind_value_encode(L, arg, "value", self->queue.capacity, &bytes);
     if (!error) {
@@ -60,7 +66,8 @@ no room, unless the queue was made to reject.
 @treturn[2] string message
 @treturn[2] int ETIMEDOUT, EINTR after a signal; ENOSPC (full, and made to reject); EMSGSIZE
 (encoded it is longer than the capacity); EPIPE (it was shut down); EBUSY (another is its
-producer, or was stopped in the middle)
+producer; or it was stopped in the middle, and did not go on for as long as the time-out
+is, or a second)
 @raise when the value can not be shared
 @see futex(2)
 */
@@ -148,7 +155,7 @@ LSHM_RARE static int pop_long(lua_State *L, bind_queue *self, int handle,
 
 static int pop_value(lua_State *L, bind_queue *self, int handle, lua_Number seconds)
 {
-    int64_t deadline = DS_NOW;
+    int64_t deadline = first_of(seconds);
     uint8_t bytes[SHORT];
     ds_buffer out = {bytes, sizeof bytes, 0};
     ds_message message;
@@ -174,8 +181,8 @@ nothing behind it.
 @treturn[2] nil
 @treturn[2] string message
 @treturn[2] int ETIMEDOUT, EINTR after a signal; EPIPE (it is empty and was shut down);
-EBADMSG (what lies there is no message); EBUSY (another is its consumer, or was stopped in
-the middle)
+EBADMSG (what lies there is no message); EBUSY (another is its consumer; or it was stopped
+in the middle, and did not go on for as long as the time-out is, or a second)
 @see futex(2)
 */
 static int queue_pop(lua_State *L)
@@ -196,7 +203,8 @@ The oldest message, which stays.
 @return the message
 @treturn[2] nil
 @treturn[2] string message
-@treturn[2] int EAGAIN (there is none), EPIPE (nor will there be), EBADMSG, EBUSY
+@treturn[2] int EAGAIN (there is none), EPIPE (nor will there be), EBADMSG, EBUSY (who pops
+was stopped in the middle)
 */
 static int queue_peek(lua_State *L)
 {
@@ -226,7 +234,7 @@ waits is woken.
 @treturn boolean true
 @treturn[2] nil
 @treturn[2] string message
-@treturn[2] int EBUSY (who pushes was stopped in the middle)
+@treturn[2] int EBUSY (who pushes was stopped in the middle, for a second)
 */
 static int queue_shutdown(lua_State *L)
 {

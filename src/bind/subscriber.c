@@ -113,15 +113,17 @@ static int decode(lua_State *L, bind_subscriber *self)
     return error;
 }
 
-/* What is rare: there is none yet, the buffer is too small, or lent. */
+/* What is rare: there is none yet, the buffer is too small, or lent; or who publishes was
+ * in the way. */
 static LSHM_RARE int next_slowly(lua_State *L, bind_subscriber *self, lua_Number seconds,
                                  int error, pid_t *holder)
 {
     int64_t deadline = seconds < 0    ? OS_CLOCK_FOREVER
-                       : seconds == 0 ? 0
+                       : seconds == 0 ? DS_NOW
                                       : os_clock_deadline(seconds);
-    while (error == -EAGAIN || error == -ENOBUFS) {
-        if (error == -EAGAIN && deadline == 0)
+    bool again = error == -EBUSY && seconds != 0;
+    for (; error == -EAGAIN || error == -ENOBUFS || again; again = false) {
+        if (error == -EAGAIN && deadline == DS_NOW)
             return -ETIMEDOUT;
         if (error == -ENOBUFS)
             renew(L, 1, self, self->buffer.size);
@@ -137,8 +139,10 @@ static LSHM_RARE int next_slowly(lua_State *L, bind_subscriber *self, lua_Number
 static int next(lua_State *L, bind_subscriber *self, lua_Number seconds, const char *what)
 {
     pid_t holder = 0;
+    int64_t deadline = seconds == 0 ? DS_NOW : DS_FIRST;
     int error = self->busy ? -ENOBUFS
-                           : ds_subscriber_try(&self->subscriber, &self->buffer, &holder);
+                           : ds_subscriber_try(&self->subscriber, deadline, &self->buffer,
+                                               &holder);
     if (__builtin_expect(error != 0, 0))
         error = next_slowly(L, self, seconds, error, &holder);
     bind_sync_check(L, &self->sync);
@@ -154,9 +158,10 @@ The next message that it has not got yet: waits until there is one.
 @return the message
 @treturn[2] nil
 @treturn[2] string message
-@treturn[2] int ETIMEDOUT, EINTR after a signal; where others scribble, EBADMSG (what
-lies there is no message; it goes on with the next one) and EIDRM (its place is not its
-own any more)
+@treturn[2] int ETIMEDOUT, EINTR after a signal; EBUSY (who publishes is faster, and was
+stopped in the middle, for as long as the time-out is, or a second); where others
+scribble, EBADMSG (what lies there is no message; it goes on with the next one) and EIDRM
+(its place is not its own any more)
 @raise in a child made by fork: it subscribes anew
 @see futex(2)
 */

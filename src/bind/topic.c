@@ -187,7 +187,7 @@ the overflow is "block" that waits until the slowest subscriber has made room.
 @treturn[2] string message
 @treturn[2] int ETIMEDOUT, EINTR after a signal, EMSGSIZE (longer than the capacity), EDEADLK
 (the slowest subscriber is this very thread's), EBUSY (another process was stopped in the
-middle of publishing, for a second)
+middle of publishing, for as long as the time-out is, or a second)
 @see futex(2)
 */
 static int topic_publish(lua_State *L)
@@ -202,8 +202,9 @@ static int topic_publish(lua_State *L)
         bind_sync_bad(L, &self->sync);
     ds_bytes bytes = {value.head, value.body, value.head_size, value.body_size};
     if (!error)
-        error = ds_topic_try(&self->topic, &bytes, &holder);
-    if (error == -EAGAIN)
+        error =
+            ds_topic_try(&self->topic, &bytes, seconds == 0 ? DS_NOW : DS_FIRST, &holder);
+    if (error == -EAGAIN || (error == -EBUSY && seconds != 0))
         error = ds_topic_publish(
             &self->topic, &bytes,
             seconds < 0 ? OS_CLOCK_FOREVER : os_clock_deadline(seconds), &holder);

@@ -54,9 +54,9 @@ int ds_map_finish(ds_map *map)
 }
 
 /* A bucket's count stays odd: what its writer began is undone, or was done. */
-int ds_map_mend(ds_map *map, uint32_t hash)
+int ds_map_mend(ds_map *map, uint32_t hash, int64_t deadline)
 {
-    int error = ds_arena_enter(map->arena, OS_CLOCK_FOREVER);
+    int error = ds_arena_enter(map->arena, deadline);
     if (error)
         return error;
     /* Looked up again: with what was undone, the bucket may be something else's memory.

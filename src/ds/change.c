@@ -305,10 +305,13 @@ static int make_room(ds_map *map, size_t bytes, bool limit, int64_t deadline)
     uint64_t most = limit ? map->limit : mem_atomic_load64(&map->arena->at->max);
     if (bytes > most)
         return -ENOSPC; /* and nothing goes for it in vain */
-    if (!limit && ds_arena_grow(map->arena, bytes, deadline) == 0)
-        return 0;
-    if (mem_atomic_see32(&map->at->mortal) && ds_map_expire(map, deadline) == 0)
-        return 0;
+    int error = limit ? -ENOSPC : ds_arena_grow(map->arena, bytes, deadline);
+    if (error && error != -EBUSY && mem_atomic_see32(&map->at->mortal)) {
+        int expired = ds_map_expire(map, deadline);
+        error = expired == 0 || expired == -EBUSY ? expired : error;
+    }
+    if (!error || error == -EBUSY)
+        return error;
     return map->evicts ? ds_map_evict(map, bytes, deadline) : -ENOSPC;
 }
 
@@ -354,7 +357,7 @@ int ds_map_apply(ds_map *map, ds_map_change *changes, size_t n, int64_t deadline
         }
     }
     if (n == 1 && error && changes->block)
-        ds_private_give(map->arena, changes->block, deadline);
+        ds_private_give(map->arena, changes->block, error == -EBUSY ? DS_NOW : deadline);
     if (!error)
         tell(map, changes, n);
     return error;

@@ -21,8 +21,12 @@
 #pragma GCC visibility push(hidden)
 
 #define DS_VERSION 1
-#define DS_NOW 0   /* a deadline: not to wait at all, and not to look at the clock */
 #define DS_LINE 64 /* bytes of a cache line, to which all furniture is aligned */
+
+/* Deadlines of who does not wait, nor looks at the clock; after the second's -ETIMEDOUT,
+ * -EAGAIN or -EBUSY the caller comes again, with a deadline. */
+#define DS_NOW MEM_GUARD_NOW
+#define DS_FIRST MEM_GUARD_FIRST
 
 typedef enum ds_kind {
     DS_ARENA = 16,

@@ -72,7 +72,7 @@ typedef struct reading {
     uint32_t buckets;
 } reading;
 
-static int begin(ds_map *map, uint32_t hash, reading *r)
+static int begin(ds_map *map, uint32_t hash, int64_t deadline, reading *r)
 {
     for (int spins = 0, mended = 0; mended < MENDED; spins++) {
         r->buckets = ds_map_buckets(map);
@@ -85,7 +85,7 @@ static int begin(ds_map *map, uint32_t hash, reading *r)
         if (spins < SPINS)
             os_wait_pause();
         else {
-            int error = ds_map_mend(map, hash);
+            int error = ds_map_mend(map, hash, deadline);
             if (error)
                 return error;
             spins = 0;
@@ -167,13 +167,15 @@ static const ds_map_entry *look_up(const ds_map *map, const reading *r, const ds
 /*
  * Copies a key's value: -ENOENT when it is absent, expired, or being computed, which
  * found->pending tells; -ENOBUFS when the buffer has too little room. Without a buffer
- * only what is said of it.
+ * only what is said of it. The deadline is for the guard, after a writer that was stopped
+ * or died.
  */
-int ds_map_get(ds_map *map, const ds_key *key, ds_buffer *buffer, ds_map_found *found)
+int ds_map_get(ds_map *map, const ds_key *key, int64_t deadline, ds_buffer *buffer,
+               ds_map_found *found)
 {
     for (int i = 0; i < ROUNDS; i++) {
         reading r;
-        int error = begin(map, key->hash, &r);
+        int error = begin(map, key->hash, deadline, &r);
         if (error)
             return error;
         const ds_map_entry *entry = look_up(map, &r, key);
@@ -251,7 +253,7 @@ int ds_map_next(ds_map *map, const ds_key *after, ds_buffer *buffer, ds_map_foun
     uint32_t least = after ? reversed(after->hash) : 0;
     for (int i = 0; i < ROUNDS;) {
         reading r;
-        int error = begin(map, reversed(least), &r);
+        int error = begin(map, reversed(least), OS_CLOCK_FOREVER, &r);
         if (error)
             return error;
         const ds_map_entry *entry = next_in(map, &r, least, after, found);

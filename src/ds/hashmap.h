@@ -101,7 +101,8 @@ typedef struct ds_map_found {
 
 void ds_map_make(ds_arena *arena, void *at, const void *options);
 int ds_map_open(const ds_object *object, ds_map *map);
-int ds_map_get(ds_map *map, const ds_key *key, ds_buffer *buffer, ds_map_found *found);
+int ds_map_get(ds_map *map, const ds_key *key, int64_t deadline, ds_buffer *buffer,
+               ds_map_found *found);
 int ds_map_next(ds_map *map, const ds_key *after, ds_buffer *buffer, ds_map_found *found);
 uint32_t ds_map_index(uint32_t hash, uint32_t buckets);
 int ds_map_compare(const ds_map *map, const ds_map_entry *entry, const ds_key *key);
@@ -176,7 +177,7 @@ static inline uint8_t *ds_map_key_at(const ds_map *map, const ds_map_entry *entr
 /* bucket.c: chains that change under the eyes of readers */
 bool ds_map_touch(ds_map *map, uint64_t *word);
 int ds_map_finish(ds_map *map);
-int ds_map_mend(ds_map *map, uint32_t hash);
+int ds_map_mend(ds_map *map, uint32_t hash, int64_t deadline);
 void ds_map_link(ds_map *map, uint64_t *word, ds_map_entry *before, uint32_t ref);
 void ds_map_widen(ds_map *map);
 

@@ -104,7 +104,7 @@ int ds_queue_await_room(ds_queue *queue, uint32_t extent, int64_t deadline)
     queue->room.ready = has_room;
     if (queue->reject)
         return bury(queue) ? 0 : -ENOSPC;
-    if (deadline == DS_NOW)
+    if (ring_is_late(deadline))
         return bury(queue) ? 0 : -ETIMEDOUT;
     return sync_eventcount_wait(&queue->room, deadline);
 }
@@ -159,7 +159,7 @@ int ds_queue_loan(ds_queue *queue, uint32_t size, int64_t deadline, ds_loan *loa
     if (size > queue->capacity)
         return -EMSGSIZE;
     for (;;) {
-        int error = ring_enter_push(queue, holder);
+        int error = ring_enter_push(queue, deadline, holder);
         if (error)
             return error;
         error = lend(queue, size, loan);
@@ -234,7 +234,7 @@ int ds_queue_view(ds_queue *queue, int64_t deadline, ds_loan *view, pid_t *holde
     uint64_t *end = &queue->at->pop.end;
     ring_lost lost = {0};
     for (;;) {
-        int error = ring_enter_pop(queue, holder);
+        int error = ring_enter_pop(queue, deadline, holder);
         if (error)
             return error;
         uint64_t head = mem_atomic_load64(end), before = head;

@@ -62,7 +62,7 @@ int ds_queue_push_many(ds_queue *queue, const uint8_t *records, size_t n,
     *pushed = 0;
     while (*pushed < n) {
         size_t before = *pushed;
-        int error = ring_enter_push(queue, holder);
+        int error = ring_enter_push(queue, deadline, holder);
         if (error)
             return error;
         error = push_some(queue, &records, n - before, pushed);
@@ -112,7 +112,7 @@ int ds_queue_pop_many(ds_queue *queue, ds_buffer *out, size_t most, int64_t dead
     uint64_t *end = &queue->at->pop.end;
     ring_lost lost = {0};
     for (;;) {
-        int error = ring_enter_pop(queue, holder);
+        int error = ring_enter_pop(queue, deadline, holder);
         if (error)
             return error;
         uint64_t head = mem_atomic_load64(end), before = head;

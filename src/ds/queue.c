@@ -173,7 +173,7 @@ int ds_queue_push(ds_queue *queue, const ds_bytes *bytes, int64_t deadline, pid_
         return -EMSGSIZE;
     uint32_t extent = ring_extent_for((uint32_t)size);
     for (;;) {
-        int error = ring_enter_push(queue, holder);
+        int error = ring_enter_push(queue, deadline, holder);
         if (error)
             return error;
         uint64_t tail = mem_atomic_load64(end);
@@ -252,7 +252,7 @@ int ds_queue_pop(ds_queue *queue, ds_buffer *out, int64_t deadline, ds_message *
     uint64_t *end = &queue->at->pop.end;
     ring_lost lost = {0};
     for (;;) {
-        int error = ring_enter_pop(queue, holder);
+        int error = ring_enter_pop(queue, deadline, holder);
         if (error)
             return error;
         uint64_t head = mem_atomic_load64(end), before = head;
@@ -275,7 +275,7 @@ int ds_queue_peek(ds_queue *queue, ds_buffer *out, ds_message *message, pid_t *h
 {
     uint64_t *end = &queue->at->pop.end, head = mem_atomic_load64(end), header;
     ring_lost lost = {ds_queue_lost(queue, head), head, false};
-    int error = ring_enter_pop(queue, holder);
+    int error = ring_enter_pop(queue, DS_NOW, holder);
     if (error)
         return error;
     head = mem_atomic_load64(end);
@@ -313,7 +313,7 @@ int ds_queue_shutdown(ds_queue *queue, pid_t *holder)
 {
     int error = 0;
     if (!queue->spsc)
-        error = ring_enter_push(queue, holder);
+        error = ring_enter_push(queue, OS_CLOCK_FOREVER, holder);
     if (error)
         return error;
     mem_atomic_store32(&queue->at->shut, 1);

@@ -112,10 +112,10 @@ static inline bool ring_sane(const ds_queue *queue, uint64_t header, uint32_t th
 
 /* The right to be at one end: its guard, or the role where there is one of each. */
 static inline int ring_enter(ds_queue *queue, const mem_guarded *guarded, uint64_t *role,
-                             pid_t *holder)
+                             int64_t deadline, pid_t *holder)
 {
     if (!queue->spsc) {
-        int result = mem_guard_enter(guarded, OS_CLOCK_FOREVER, holder);
+        int result = mem_guard_enter(guarded, deadline, holder);
         return result < 0 ? result : 0; /* who died inside had changed nothing */
     }
     if (__builtin_expect(mem_atomic_load64(role) == os_thread_self(), 1))
@@ -140,14 +140,14 @@ static inline void ring_leave(const ds_queue *queue, const mem_guarded *guarded)
         mem_guard_leave(guarded);
 }
 
-static inline int ring_enter_push(ds_queue *queue, pid_t *holder)
+static inline int ring_enter_push(ds_queue *queue, int64_t deadline, pid_t *holder)
 {
-    return ring_enter(queue, &queue->pushing, &queue->at->producer, holder);
+    return ring_enter(queue, &queue->pushing, &queue->at->producer, deadline, holder);
 }
 
-static inline int ring_enter_pop(ds_queue *queue, pid_t *holder)
+static inline int ring_enter_pop(ds_queue *queue, int64_t deadline, pid_t *holder)
 {
-    return ring_enter(queue, &queue->popping, &queue->at->consumer, holder);
+    return ring_enter(queue, &queue->popping, &queue->at->consumer, deadline, holder);
 }
 
 /* Who sleeps there is woken; who spins learns now and then where the waker runs, which
@@ -239,13 +239,20 @@ static inline bool ring_gather(ds_queue *queue)
     return false;
 }
 
+/* Whether it is not to be waited any more: others may be faster again and again. */
+static inline bool ring_is_late(int64_t deadline)
+{
+    return deadline <= DS_NOW ||
+           (deadline != OS_CLOCK_FOREVER && os_clock_now() >= deadline);
+}
+
 /* Outside: until there is a message, or what is in front was lost. */
 static inline int ring_await_message(ds_queue *queue, int64_t deadline, ring_lost *lost)
 {
     uint64_t head = mem_atomic_load64(&queue->at->pop.end);
     int error = 0;
     queue->items.context = queue;
-    if (deadline == DS_NOW)
+    if (ring_is_late(deadline))
         error = ds_queue_lost(queue, head) ? 0 : -ETIMEDOUT;
     else if (!lost->gathered && ring_gather(queue)) {
         lost->gathered = true;

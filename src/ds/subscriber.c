@@ -42,7 +42,7 @@ static int take_slot(ds_subscriber *subscriber, bool oldest, pid_t *holder)
     const ds_topic *topic = &subscriber->topic;
     ds_topic_head *head = topic->head;
     uint32_t i = 0;
-    int error = ds_topic_enter(topic, holder);
+    int error = ds_topic_enter(topic, OS_CLOCK_FOREVER, holder);
     if (error)
         return error;
     while (i < topic->slots && mem_atomic_load64(&head->slot[i].who) != 0)
@@ -69,7 +69,7 @@ int ds_subscriber_open(ds_subscriber *subscriber, const ds_topic *topic, bool ol
         uint64_t who = mem_atomic_load64(&topic->head->slot[i].who);
         if (who == 0 || os_thread_alive(who))
             continue;
-        error = ds_topic_bury(topic, i, who, holder);
+        error = ds_topic_bury(topic, i, who, OS_CLOCK_FOREVER, holder);
         if (error)
             return error;
     }
@@ -132,10 +132,11 @@ static int copy_out(ds_subscriber *subscriber, uint64_t tail, ds_buffer *out)
 }
 
 /* With the guard, so that nothing is overwritten meanwhile. */
-static LSHM_RARE int copy_inside(ds_subscriber *subscriber, ds_buffer *out, pid_t *holder)
+static LSHM_RARE int copy_inside(ds_subscriber *subscriber, int64_t deadline,
+                                 ds_buffer *out, pid_t *holder)
 {
     const ds_topic *topic = &subscriber->topic;
-    int result = ds_topic_enter(topic, holder);
+    int result = ds_topic_enter(topic, deadline, holder);
     if (result)
         return result;
     uint64_t tail = mem_atomic_load64(&topic->head->tail);
@@ -156,9 +157,10 @@ static LSHM_RARE void give_up(ds_subscriber *subscriber)
 
 /*
  * The next message, or -EAGAIN when there is none; -EIDRM when its line is not its own
- * any more, as only scribble does.
+ * any more, as only scribble does. The deadline is for the guard.
  */
-int ds_subscriber_try(ds_subscriber *subscriber, ds_buffer *out, pid_t *holder)
+int ds_subscriber_try(ds_subscriber *subscriber, int64_t deadline, ds_buffer *out,
+                      pid_t *holder)
 {
     const ds_topic_head *head = subscriber->topic.head;
     int result = -ESTALE;
@@ -176,7 +178,7 @@ int ds_subscriber_try(ds_subscriber *subscriber, ds_buffer *out, pid_t *holder)
             subscriber->cursor = mem_atomic_load64(&head->oldest);
     }
     if (result == -ESTALE)
-        result = copy_inside(subscriber, out, holder);
+        result = copy_inside(subscriber, deadline, out, holder);
     if (result == 0 || result == -EAGAIN)
         show(subscriber);
     else if (result == -EBADMSG)
@@ -189,7 +191,7 @@ int ds_subscriber_next(ds_subscriber *subscriber, const sync_handle *news,
                        int64_t deadline, ds_buffer *out, pid_t *holder)
 {
     for (bool late = false;;) {
-        int result = ds_subscriber_try(subscriber, out, holder);
+        int result = ds_subscriber_try(subscriber, deadline, out, holder);
         if (result != -EAGAIN || late)
             return result == -EAGAIN ? -ETIMEDOUT : result;
         result = sync_eventcount_wait(news, deadline);

@@ -141,11 +141,11 @@ static LSHM_RARE void mend(ds_topic_head *head)
     mem_atomic_store64(&head->tail, tail);
 }
 
-int ds_topic_enter(const ds_topic *topic, pid_t *holder)
+int ds_topic_enter(const ds_topic *topic, int64_t deadline, pid_t *holder)
 {
     ds_topic_head *head = topic->head;
     mem_guarded guarded = {.guard = &head->guard, .mapping = topic->mapping};
-    int error = mem_guard_enter(&guarded, OS_CLOCK_FOREVER, holder);
+    int error = mem_guard_enter(&guarded, deadline, holder);
     if (error < 0)
         return error;
     uint64_t tail = mem_atomic_load64(&head->tail);
@@ -162,9 +162,10 @@ void ds_topic_leave(const ds_topic *topic)
 }
 
 /* Empties the line of one that is dead. */
-int ds_topic_bury(const ds_topic *topic, uint32_t slot, uint64_t who, pid_t *holder)
+int ds_topic_bury(const ds_topic *topic, uint32_t slot, uint64_t who, int64_t deadline,
+                  pid_t *holder)
 {
-    int error = ds_topic_enter(topic, holder);
+    int error = ds_topic_enter(topic, deadline, holder);
     if (error)
         return error;
     if (mem_atomic_load64(&topic->head->slot[slot].who) == who)
@@ -242,13 +243,15 @@ static int append(const ds_topic *topic, const ds_bytes *bytes)
     return 0;
 }
 
-/* -EMSGSIZE when it is too long, -EAGAIN when publishing it has to wait. */
-int ds_topic_try(const ds_topic *topic, const ds_bytes *bytes, pid_t *holder)
+/* -EMSGSIZE when it is too long, -EAGAIN when publishing it has to wait. The deadline is
+ * for the guard. */
+int ds_topic_try(const ds_topic *topic, const ds_bytes *bytes, int64_t deadline,
+                 pid_t *holder)
 {
     if (bytes->head_size > topic->most ||
         bytes->body_size > topic->most - bytes->head_size)
         return -EMSGSIZE;
-    int error = ds_topic_enter(topic, holder);
+    int error = ds_topic_enter(topic, deadline, holder);
     if (error)
         return error;
     error = append(topic, bytes);
@@ -280,8 +283,9 @@ static int attempt(sync_wait *wait, bool thorough)
             return -EAGAIN;
         if (who == os_thread_self())
             return -EDEADLK;
-        int error =
-            os_thread_alive(who) ? -EAGAIN : ds_topic_bury(topic, i, who, given->holder);
+        int error = os_thread_alive(who)
+                        ? -EAGAIN
+                        : ds_topic_bury(topic, i, who, wait->deadline, given->holder);
         result = error ? error : result;
     }
     return result;
@@ -294,7 +298,7 @@ static unsigned waker(const sync_wait *wait)
 
 /*
  * The same, and waits: until the deadline for the slowest subscriber, -EDEADLK when that
- * is this very thread, and up to a second for the guard.
+ * is this very thread, and up to a second of that for the guard.
  */
 int ds_topic_publish(const ds_topic *topic, const ds_bytes *bytes, int64_t deadline,
                      pid_t *holder)
@@ -316,7 +320,7 @@ int ds_topic_publish(const ds_topic *topic, const ds_bytes *bytes, int64_t deadl
                  sizeof(ds_topic_record),
     };
     for (bool late = false;;) {
-        int error = ds_topic_try(topic, bytes, holder);
+        int error = ds_topic_try(topic, bytes, deadline, holder);
         if (error != -EAGAIN || late)
             return error == -EAGAIN ? -ETIMEDOUT : error;
         error = sync_wait_for(&wait);

@@ -66,7 +66,8 @@ int ds_topic_create(ds_topic *topic, mem_mapping *mapping, void *at,
                     const ds_topic_options *options, int64_t deadline);
 int ds_topic_attach(ds_topic *topic, mem_mapping *mapping, void *at, size_t room,
                     int64_t deadline);
-int ds_topic_try(const ds_topic *topic, const ds_bytes *bytes, pid_t *holder);
+int ds_topic_try(const ds_topic *topic, const ds_bytes *bytes, int64_t deadline,
+                 pid_t *holder);
 int ds_topic_publish(const ds_topic *topic, const ds_bytes *bytes, int64_t deadline,
                      pid_t *holder);
 uint64_t ds_topic_count(const ds_topic *topic);
@@ -84,7 +85,8 @@ typedef struct ds_subscriber {
 int ds_subscriber_open(ds_subscriber *subscriber, const ds_topic *topic, bool oldest,
                        pid_t *holder);
 void ds_subscriber_close(ds_subscriber *subscriber);
-int ds_subscriber_try(ds_subscriber *subscriber, ds_buffer *out, pid_t *holder);
+int ds_subscriber_try(ds_subscriber *subscriber, int64_t deadline, ds_buffer *out,
+                      pid_t *holder);
 int ds_subscriber_next(ds_subscriber *subscriber, const sync_handle *news,
                        int64_t deadline, ds_buffer *out, pid_t *holder);
 bool ds_subscriber_ready(const sync_handle *news);
@@ -110,8 +112,9 @@ static inline uint64_t ds_topic_stride(uint64_t size)
     return (size + 2 * sizeof(ds_topic_record) - 1) & ~(sizeof(ds_topic_record) - 1);
 }
 
-int ds_topic_enter(const ds_topic *topic, pid_t *holder);
+int ds_topic_enter(const ds_topic *topic, int64_t deadline, pid_t *holder);
 void ds_topic_leave(const ds_topic *topic);
-int ds_topic_bury(const ds_topic *topic, uint32_t slot, uint64_t who, pid_t *holder);
+int ds_topic_bury(const ds_topic *topic, uint32_t slot, uint64_t who, int64_t deadline,
+                  pid_t *holder);
 
 #endif

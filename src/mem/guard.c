@@ -15,13 +15,22 @@
  * place of the dead. A thread is in one guard at a time, for a few hundred instructions:
  * no system call that blocks, no Lua, no allocation. So who waits for a second waits for
  * one that was stopped, or for a word that is nobody's, and gets an error.
+ *
+ * Waiting ends at the caller's deadline or after that second, whichever is earlier, and
+ * in both cases with the holder's name. Whose deadline has passed, as that of who only
+ * tries, does not wait for a holder that is stopped. One that runs, or could, needs no
+ * more than the processor to leave: it is waited for up to FOR_RUNNING, which a machine
+ * with too much to do makes use of. One that sleeps is none, and the word scribble,
+ * unless it has just left and come again: it is for FOR_ASLEEP.
  */
 #include "mem/mem.h"
 #include "os/os.h"
 
 #include <errno.h>
 
-#define PATIENCE 1000000000LL
+#define PATIENCE 1000000000LL /* nanoseconds */
+#define FOR_ASLEEP 5000000LL
+#define FOR_RUNNING 100000000LL
 #define SPINS 200
 
 _Static_assert(sizeof(mem_guard) ==
@@ -49,39 +58,67 @@ static bool take(mem_guard *guard, uint32_t found, uint32_t bits)
                             tid | bits | (found & OS_ROBUST_WAITERS));
 }
 
-static bool sleep_for(mem_guard *guard, uint32_t held, int64_t deadline)
+/* Until the word changes, or a moment before it is looked at again. */
+static void sleep_for(mem_guard *guard, uint32_t held, int64_t until)
 {
     if (!(held & OS_ROBUST_WAITERS)) {
         if (!mem_atomic_cas32(&guard->word, &held, held | OS_ROBUST_WAITERS))
-            return true;
+            return;
         held |= OS_ROBUST_WAITERS;
     }
-    int64_t slice = os_clock_now() + OS_WAIT_SLICE;
-    os_futex_wait(&guard->word, held, slice < deadline ? slice : deadline);
-    return os_clock_now() < deadline;
+    os_futex_wait(&guard->word, held, until);
+}
+
+/* How long a holder is waited for beyond the deadline of who waits. */
+static int64_t grace_of(uint32_t held)
+{
+    switch (os_process_state((pid_t)(held & OS_ROBUST_TID))) {
+    case 'T':
+    case 't':
+        return 0;
+    case 'S':
+        return FOR_ASLEEP;
+    default:
+        return FOR_RUNNING;
+    }
+}
+
+static int64_t earlier(int64_t one, int64_t other)
+{
+    return one < other ? one : other;
 }
 
 static int wait_for(mem_guard *guard, int64_t deadline, bool *recovered, pid_t *holder)
 {
-    int64_t patience = os_clock_now() + PATIENCE;
-    deadline = deadline < patience ? deadline : patience;
+    int64_t now = os_clock_now(), patience = now + PATIENCE;
+    int64_t end = deadline < now ? now : earlier(deadline, patience);
+    int looks = deadline == MEM_GUARD_NOW ? SPINS : SPINS + 1; /* else it sleeps first */
     uint32_t bits = 0;
     for (int spins = 0;; spins++) {
-        uint32_t held = mem_atomic_load32(&guard->word);
-        *recovered = held & OS_ROBUST_DIED || (spins > SPINS && is_lost(held));
-        bool free = *recovered || !(held & OS_ROBUST_TID);
+        uint32_t held = mem_atomic_load32(&guard->word), tid = held & OS_ROBUST_TID;
+        *recovered = held & OS_ROBUST_DIED || (spins >= looks && is_lost(held));
+        bool free = *recovered || !tid;
         if (free && take(guard, held, bits))
             return 0;
-        *holder = (pid_t)(held & OS_ROBUST_TID);
-        if (spins < SPINS || free) { /* who slept on a free word would not be woken */
-            if (free && os_clock_now() >= deadline)
-                return -EBUSY;
+        *holder = tid ? (pid_t)tid : *holder;
+        if (spins < SPINS) {
+            os_wait_pause();
+            continue;
+        }
+        if (deadline == MEM_GUARD_FIRST)
+            return -EBUSY;
+        now = os_clock_now();
+        int64_t until = earlier(now + OS_WAIT_SLICE, end);
+        if (now >= end)
+            until = earlier(end + (free ? FOR_RUNNING : grace_of(held)), patience);
+        if (now >= until && (mem_atomic_load32(&guard->word) & OS_ROBUST_TID) == tid)
+            return -EBUSY;
+        if (free) { /* who slept on a free word would not be woken */
             os_wait_pause();
             continue;
         }
         bits = OS_ROBUST_WAITERS; /* others may have gone to sleep meanwhile */
-        if (!sleep_for(guard, held, deadline))
-            return -EBUSY;
+        sleep_for(guard, held, until);
     }
 }
 

@@ -174,10 +174,15 @@ int mem_guard_save_as(const mem_guarded *guarded, const void *at, const void *as
 void mem_guard_undo(const mem_guarded *guarded);
 void mem_guard_commit(const mem_guarded *guarded);
 
+/* Deadlines of who does not wait: it tries, and has some patience with a holder that
+ * runs; or it tries, and will come again with a deadline. */
+#define MEM_GUARD_NOW 0
+#define MEM_GUARD_FIRST (-1)
+
 /*
- * Returns 0, or 1 when the last holder died inside and what it had begun was undone, or
- * -EBUSY at the deadline or after a second, with the holder. The kernel's answer to a
- * signal is not an end.
+ * Returns 0, or 1 when the last holder died inside and what it had begun was undone; or
+ * -EBUSY, with the holder, at the deadline or after a second, whichever comes first. See
+ * guard.c. The kernel's answer to a signal is not an end.
  */
 static inline int mem_guard_enter(const mem_guarded *guarded, int64_t deadline,
                                   pid_t *holder)

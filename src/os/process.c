@@ -37,11 +37,8 @@ static bool lacks_pidfd(int error)
     return error == ENOSYS || error == EPERM;
 }
 
-/*
- * When a process or thread started, in clock ticks since boot. -ESRCH if it has ended,
- * -ENOENT if it never was, or is hidden from us.
- */
-int os_process_started(pid_t pid, uint64_t *started)
+/* What the kernel says of a process or thread. */
+static int look_at(pid_t pid, char *state, uint64_t *started)
 {
     char path[32], text[1024];
     snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
@@ -53,15 +50,34 @@ int os_process_started(pid_t pid, uint64_t *started)
     text[n > 0 ? n : 0] = '\0';
     /* The command's name, field 2, may hold anything: count from its last parenthesis. */
     const char *field = strrchr(text, ')');
-    char state;
     unsigned long long ticks;
     if (!field || sscanf(field,
                          ") %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d "
                          "%*d %*d %*d %*d %llu",
-                         &state, &ticks) != 2)
+                         state, &ticks) != 2)
         return -ESRCH;
     *started = ticks;
-    return state == 'Z' || state == 'X' ? -ESRCH : 0;
+    return 0;
+}
+
+/*
+ * When a process or thread started, in clock ticks since boot. -ESRCH if it has ended,
+ * -ENOENT if it never was, or is hidden from us.
+ */
+int os_process_started(pid_t pid, uint64_t *started)
+{
+    char state = 0;
+    int error = look_at(pid, &state, started);
+    return error ? error : state == 'Z' || state == 'X' ? -ESRCH : 0;
+}
+
+/* What a process or thread does, in the letters of proc(5), or 0 where that is not to be
+ * had. */
+char os_process_state(pid_t pid)
+{
+    uint64_t started;
+    char state = 0;
+    return look_at(pid, &state, &started) ? 0 : state;
 }
 
 static uint64_t start_time(pid_t pid)
