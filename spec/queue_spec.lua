@@ -354,6 +354,34 @@ describe("a queue", function()
     assert.equal(PRODUCERS * each, sum)
   end)
 
+  it("lets others be faster at a message that is long: who has time goes on waiting", function()
+    local q, n = create {capacity = 12000}, support.rounds(50000)
+    local children <close> = setmetatable({}, {__close = function(list)
+      for _, child in ipairs(list) do
+        child:kill "KILL"
+        child:wait(LONG)
+        child:close()
+      end
+    end})
+    for i = 1, 3 do
+      children[i] = assert(process.fork(function()
+        local got, errno, _
+        repeat
+          got, _, errno = q:pop()
+        until not got
+        process.exit(errno == EPIPE and 0 or 1)
+      end))
+    end
+    local long = ("l"):rep(10000)
+    for _ = 1, n do
+      assert(q:push(long, LONG))
+    end
+    q:shutdown()
+    for _, child in ipairs(children) do
+      assert.same({"exit", 0}, {child:wait(LONG)})
+    end
+  end)
+
   it("has one producer and one consumer, whose roles the dead and the closed leave", function()
     local q = create {mode = "spsc"}
     local parked <close> = lock.parked(function() q:push(1) end)

@@ -165,9 +165,11 @@ static int pop_value(lua_State *L, bind_queue *self, int handle, lua_Number seco
         error = ds_queue_pop(&self->queue, &out, deadline, &message, &holder);
     while (may_wait(error, seconds, &deadline));
     bind_sync_check(L, &self->sync);
-    if (__builtin_expect(error == -ENOBUFS, 0))
+    if (__builtin_expect(error == -ENOBUFS, 0)) {
+        if (deadline == DS_FIRST) /* by then it may be another's */
+            deadline = os_clock_deadline(seconds);
         error = pop_long(L, self, handle, deadline, &holder);
-    else if (!error)
+    } else if (!error)
         error = bind_queue_message(L, &message);
     return error ? bind_queue_empty(L, self, error, "queue.pop", holder) : 1;
 }
