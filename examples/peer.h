@@ -228,7 +228,7 @@ static inline uint64_t peer_home(void)
  *    8  u64  home: see above
  *   16  u32  bytes of the object (of a topic and an arena, of its head)
  *   20  u32  extra: of a queue 1 rejects, 2 has one producer and one consumer; of a topic 1
- *            drops; of an arena its sizes, 4624 << 16 | 40 << 8 | 16
+ *            drops; of an arena its sizes, 2576 << 16 | 24 << 8 | 16
  */
 typedef struct peer_stamp {
     uint64_t mark, home;
@@ -292,6 +292,7 @@ typedef struct peer_memory { /* what a process has mapped */
     uint8_t *base;
     uint64_t size, there;   /* bytes that are mapped, and of these that exist */
     uint64_t journal;       /* bytes of the arena's */
+    uint32_t processes;     /* lines of its register */
     int fd, slot;           /* its line in the arena's register, or -1 */
 } peer_memory;
 
@@ -473,12 +474,15 @@ static inline int peer_sleep(peer_eventcount *e, int (*ready)(void *), void *con
  *    40  u32  bytes of the journal
  *    44  u32  how many objects have names
  *    48  u32  ref of the first entry that lost its name and is still open somewhere
+ *    52  u32  how many lines the register has: a multiple of 64, up to 8192
  *    64       the heap's
  *  1232  u32  64 refs: the directory's chains of entries, by hash % 64
- *  1488       128 lines, the register of processes: u64 identity of its first thread or 0,
- *             u64 since when it is attached, in ns since 1970
- *  3536       blocks of the heap that are only their process's yet
- *  4608       guard of all of this, and its journal; from there on blocks
+ *  1488       blocks of the heap that are only their process's yet
+ *  2560       guard of all of this, and its journal
+ *             behind which is the register of processes, and then blocks
+ *
+ * A line of the register is the u64 identity of a process's first thread, or 0, and a u64 since
+ * when it is attached, in ns since 1970.
  *
  * A ref counts 16 bytes from the arena's begin; 8 bytes behind it are the block's. The hash is
  * FNV-1a in 32 bits. An entry of the directory:
@@ -488,8 +492,8 @@ static inline int peer_sleep(peer_eventcount *e, int (*ready)(void *), void *con
  *    10  u16  bytes of the name
  *    12  u32  layout: 1, the version of queues and topics
  *    16  u64  bytes of the object
- *    24  u64  two words with a bit for each line of the register that has it open
- *    40       the name
+ *    24  u64  words with a bit for each line of the register that has it open
+ *             behind which is the name
  *
  * An object whose name is dropped lives on while the bit of any process is set. So who finds
  * one registers and sets its bit, inside the guard, as a change that the journal undoes; and
@@ -498,12 +502,9 @@ static inline int peer_sleep(peer_eventcount *e, int (*ready)(void *), void *con
 typedef struct peer_arena {
     peer_stamp stamp;
     uint64_t size, max;
-    uint32_t journal, objects, dropped, unused[3];
+    uint32_t journal, objects, dropped, processes, unused[2];
     uint8_t heap[1168];
     uint32_t names[64];
-    struct {
-        uint64_t who, since;
-    } process[128];
     uint8_t private[1024 + 48];
     peer_guard guard;
 } peer_arena;
@@ -511,22 +512,25 @@ typedef struct peer_arena {
 PEER_AT(peer_arena, size, 24); PEER_AT(peer_arena, max, 32);
 PEER_AT(peer_arena, journal, 40); PEER_AT(peer_arena, objects, 44);
 PEER_AT(peer_arena, dropped, 48); PEER_AT(peer_arena, heap, 64);
-PEER_AT(peer_arena, names, 1232); PEER_AT(peer_arena, process, 1488);
-PEER_AT(peer_arena, private, 3536); PEER_AT(peer_arena, guard, 4608);
-PEER_SIZE(peer_arena, 4624);
+PEER_AT(peer_arena, names, 1232); PEER_AT(peer_arena, processes, 52);
+PEER_AT(peer_arena, private, 1488); PEER_AT(peer_arena, guard, 2560);
+PEER_SIZE(peer_arena, 2576);
+
+typedef struct peer_process {
+    uint64_t who, since;
+} peer_process;
 
 typedef struct peer_entry {
     uint32_t next, block;
     uint16_t kind, name_size;
     uint32_t layout;
-    uint64_t size, open[2];
-    char name[];
+    uint64_t size, open[];
 } peer_entry;
 
 PEER_AT(peer_entry, next, 0); PEER_AT(peer_entry, block, 4); PEER_AT(peer_entry, kind, 8);
 PEER_AT(peer_entry, name_size, 10); PEER_AT(peer_entry, layout, 12);
 PEER_AT(peer_entry, size, 16); PEER_AT(peer_entry, open, 24);
-PEER_AT(peer_entry, name, 40);
+PEER_SIZE(peer_entry, 24);
 
 #define PEER_LAYOUT (sizeof(peer_arena) << 16 | sizeof(peer_entry) << 8 | 16)
 
@@ -555,7 +559,8 @@ static inline int peer_arena_enter(peer_memory *memory)
         return -errno;
     memory->there = (uint64_t)stat.st_size < memory->size ? (uint64_t)stat.st_size
                                                           : memory->size;
-    if (!peer_inside(memory->there, sizeof *arena, memory->journal))
+    if (!peer_inside(memory->there, sizeof *arena,
+                     memory->journal + memory->processes * sizeof(peer_process)))
         return -EBADMSG;
     return peer_enter(memory, &arena->guard, memory->journal);
 }
@@ -570,30 +575,37 @@ static inline int peer_arena_leave(peer_memory *memory, int error)
     return error;
 }
 
+static inline peer_process *peer_process_at(peer_memory *memory, uint32_t line)
+{
+    return (peer_process *)(memory->base + sizeof(peer_arena) + memory->journal) + line;
+}
+
 static inline int peer_register(peer_memory *memory)
 {
-    peer_arena *arena = (peer_arena *)memory->base;
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     uint64_t since = (uint64_t)(now.tv_sec * 1000000000LL + now.tv_nsec);
     uint64_t who = peer_identity_of(getpid());
-    int i = 0, error = peer_arena_enter(memory);
+    uint32_t i = 0;
+    int error = peer_arena_enter(memory);
     if (error)
         return error;
-    while (i < 128 && peer_load64(&arena->process[i].who))
+    while (i < memory->processes && peer_load64(&peer_process_at(memory, i)->who))
         i++;
-    error = i == 128 ? -EUSERS : peer_put64(memory, &arena->process[i].since, since);
-    error = error ? error : peer_put64(memory, &arena->process[i].who, who);
+    error = i == memory->processes
+                ? -EUSERS
+                : peer_put64(memory, &peer_process_at(memory, i)->since, since);
+    error = error ? error : peer_put64(memory, &peer_process_at(memory, i)->who, who);
     error = peer_arena_leave(memory, error);
     if (!error)
-        memory->slot = i;
+        memory->slot = (int)i;
     return error;
 }
 
 static inline peer_entry *peer_entry_at(peer_memory *memory, uint32_t ref)
 {
     uint64_t at = (uint64_t)ref * 16 + 8;
-    return peer_inside(memory->there, at, sizeof(peer_entry))
+    return peer_inside(memory->there, at, sizeof(peer_entry) + memory->processes / 8)
                ? (peer_entry *)(memory->base + at)
                : NULL;
 }
@@ -601,9 +613,10 @@ static inline peer_entry *peer_entry_at(peer_memory *memory, uint32_t ref)
 static inline bool peer_is_named(peer_memory *memory, peer_entry *entry, const char *name,
                                  size_t n)
 {
-    uint64_t at = (uint64_t)((uint8_t *)entry->name - memory->base);
-    return entry->name_size == n && peer_inside(memory->there, at, n) &&
-           memcmp(entry->name, name, n) == 0;
+    const uint8_t *begin = (uint8_t *)entry + sizeof *entry + memory->processes / 8;
+    return entry->name_size == n &&
+           peer_inside(memory->there, (uint64_t)(begin - memory->base), n) &&
+           memcmp(begin, name, n) == 0;
 }
 
 static inline int peer_set_open(peer_memory *memory, peer_entry *entry, bool open)
@@ -623,7 +636,7 @@ static inline int peer_look_up(peer_memory *memory, const char *name, uint16_t k
     for (size_t i = 0; i < n; i++)
         hash = (hash ^ (uint8_t)name[i]) * 16777619u;
     uint32_t ref = peer_load32(&arena->names[hash % 64]);
-    for (uint64_t left = memory->there / 48; ref; left--) {
+    for (uint64_t left = memory->there / 32; ref; left--) {
         peer_entry *entry = peer_entry_at(memory, ref);
         if (!entry || left == 0) /* scribble, which may go round */
             return -EBADMSG;
@@ -645,7 +658,7 @@ static inline int peer_look_up(peer_memory *memory, const char *name, uint16_t k
  * the journal may not have room for all; the line in the register goes last. */
 static inline int peer_close_chain(peer_memory *memory, uint32_t ref)
 {
-    for (uint64_t left = memory->there / 48; ref && left; left--) {
+    for (uint64_t left = memory->there / 32; ref && left; left--) {
         peer_entry *entry = peer_entry_at(memory, ref);
         int error = entry ? peer_set_open(memory, entry, false) : -EBADMSG;
         if (error)
@@ -673,9 +686,12 @@ static inline int peer_attach_arena(peer_memory *memory)
 {
     const peer_arena *arena = (const peer_arena *)memory->base;
     uint64_t max = peer_load64(&arena->max);
-    memory->journal = peer_load32(&arena->journal);
     if (peer_load32(&arena->stamp.extra) != PEER_LAYOUT)
         return -EPROTO;
+    memory->journal = peer_load32(&arena->journal);
+    memory->processes = peer_load32(&arena->processes);
+    if (memory->processes % 64 || memory->processes - 1 >= 8192)
+        return -EBADMSG;
     int error = max > memory->size && max <= UINT64_C(1) << 35 ? peer_map(memory, max) : 0;
     return error ? error : peer_register(memory);
 }
@@ -689,7 +705,7 @@ PEER_API void peer_detach(peer_memory *memory)
         for (int i = 0; i < 64 && !error; i++)
             error = peer_close_chain(memory, peer_load32(&arena->names[i]));
         if (!error)
-            error = peer_put64(memory, &arena->process[memory->slot].who, 0);
+            error = peer_put64(memory, &peer_process_at(memory, (uint32_t)memory->slot)->who, 0);
         peer_arena_leave(memory, error);
     }
     if (memory->base)

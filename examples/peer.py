@@ -65,7 +65,7 @@ class _Subscriber(ctypes.Structure):
 class _Memory(ctypes.Structure):
     _fields_ = [("base", ctypes.c_void_p), ("size", ctypes.c_uint64),
                 ("there", ctypes.c_uint64), ("journal", ctypes.c_uint64),
-                ("fd", ctypes.c_int), ("slot", ctypes.c_int)]
+                ("processes", ctypes.c_uint32), ("fd", ctypes.c_int), ("slot", ctypes.c_int)]
 
 
 def _check(result, what):

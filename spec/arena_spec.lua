@@ -8,7 +8,7 @@ local sysv = require "shm.sysv"
 
 local LONG = 10 * support.patience
 local SIZE, MAX = 1 << 16, 1 << 20
-local GUARD <const> = 4608 -- where the guard's word lies
+local GUARD <const> = 2560 -- where the guard's word lies
 local ENOENT, EBUSY, ENOSPC, ERANGE, ENOTEMPTY, EPROTO = 2, 16, 28, 34, 39, 71
 
 local elsewhere, other, refused = others.elsewhere, others.other, others.refused
@@ -232,6 +232,23 @@ describe("an arena", function()
       end
     end)
 
+    it("when as many are attached as it was made for", function()
+      local region <close> = assert(shm.anonymous(1 << 20))
+      local more = {(assert(shm.arena(region, {processes = 200})))} -- 256, in sixty-fours
+      for i = 2, 256 do
+        more[i] = assert(shm.arena(region)) -- what is asked for counts only once
+      end
+      refused(87, shm.arena, region, {processes = 1000})
+      for _, it in ipairs(more) do
+        it:close()
+      end
+      for _, wrong in ipairs {0, -1, 8193, 1.5, "1"} do
+        assert.error_matches(function() shm.arena(region, {processes = wrong}) end, "processes")
+      end
+      local small <close> = assert(shm.anonymous(1 << 16))
+      refused(28, shm.arena, small, {processes = 8192}) -- the register alone is 128 KiB
+    end)
+
     it("once it is closed", function()
       a:close()
       assert.is_true(a:close())
@@ -256,6 +273,46 @@ describe("an arena", function()
       assert.same({[process.pid()] = true, [child.pid] = true}, pids)
       finish "KILL"
       assert.equal(1, #a:attached())
+    end)
+
+    it("when there are hundreds of children", function()
+      local region <close> = assert(shm.anonymous(1 << 20))
+      local arena <close> = assert(shm.arena(region, {processes = 320}))
+      local q <close> = assert(arena:queue "q")
+      local word <close> = assert(shm.anonymous(4096))
+      local children, n = {}, math.max(150, support.rounds(300))
+      for i = 1, n do
+        children[i] = assert(process.fork(function()
+          assert(q:push(process.pid()))
+          word:wait(0, 0)
+        end))
+      end
+      local pids = {[process.pid()] = true}
+      for _ = 1, n do
+        pids[assert(q:pop(support.patience * 10))] = true
+      end
+      local attached = assert(arena:attached())
+      for _, it in ipairs(attached) do
+        assert(pids[it.pid], it.pid)
+      end
+      assert.equal(n + 1, #attached)
+      assert(arena:drop "q")
+      for i = 1, n // 2 do -- what a child has open, in whichever slot, it has until its end
+        assert(children[i]:kill "KILL")
+        assert(children[i]:wait(10))
+      end
+      local used = arena:stat().used
+      q:close()
+      assert.equal(n - n // 2 + 1, #arena:attached())
+      assert.equal(used, arena:stat().used)
+      word:store32(0, 1)
+      word:wake(0)
+      for i = n // 2 + 1, n do
+        assert(children[i]:wait(10 * support.patience))
+      end
+      assert.equal(1, #arena:attached())
+      assert(arena:stat().used < used)
+      assert(arena:check())
     end)
 
     it("when a child closes what its parent has open", function()

@@ -20,6 +20,7 @@ local RULES = {
   owner = {integer = true, least = -1},
   prefault = {type = "boolean"},
   journal = {integer = true, least = 2048},
+  processes = {integer = true, least = 1, most = 8192},
 }
 
 -- Maps what is there as far as its arena may grow: how far only the arena itself knows, if
@@ -40,7 +41,7 @@ end
 
 local function create(name, given)
   local size = given.size or DEFAULT_SIZE
-  if not core.arena.fits(size, given.journal) then
+  if not core.arena.fits(size, given.journal, given.processes) then
     return nil, ("shm.arena '%s': %d bytes are too few"):format(name, size), ENOSPC
   end
   return core.object.create(name, size, {
@@ -77,8 +78,10 @@ end
 -- Options: `size`, bytes of a new one (1 MiB); `max`, bytes that it may grow to, while all
 -- stay attached (its size); `mode`, permission bits of a new one (0600); `owner`, as for
 -- `shm.attach`; `prefault`; `journal`, bytes that bound how much one step can change (a
--- sixteenth of the size, from 4 KiB to 64 KiB). For a region only `max` and `journal`, and it
--- grows no further than the region is mapped.
+-- sixteenth of the size, from 4 KiB to 64 KiB); `processes`, how many can be attached at once
+-- (128; rounded up to a multiple of 64, which each costs 16 bytes, and each name a bit of it).
+-- For a region only `max`, `journal` and `processes`, and it grows no further than the region
+-- is mapped.
 -- @tparam string|shm.region where the name of a POSIX shared memory object; or a region of
 -- any kind, that is writable and shared, whose first bytes are the arena's or zero
 -- @tparam[opt] table given options
@@ -88,11 +91,11 @@ end
 -- @treturn[2] string message
 -- @treturn[2] int ENOSPC (less than 32 KiB, or /dev/shm is full), ENOTEMPTY (something else is
 -- there), EPROTO (another version's), ERANGE (it may grow beyond what the region maps), EXDEV
--- (another pid namespace's), EUSERS (128 processes are attached), and shm.attach's
+-- (another pid namespace's), EUSERS (`processes` are attached), and shm.attach's
 -- @see shm_open(3)
 function M.open(where, given)
   given = options.read(given, RULES, "shm.arena")
-  local wanted = {max = given.max, journal = given.journal}
+  local wanted = {max = given.max, journal = given.journal, processes = given.processes}
   if type(where) ~= "string" then
     return core.arena.open(where, wanted)
   end

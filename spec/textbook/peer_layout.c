@@ -37,17 +37,18 @@ SAME(ds_arena_memory, journal, peer_arena, journal);
 SAME(ds_arena_memory, dropped, peer_arena, dropped);
 SAME(ds_arena_memory, heap, peer_arena, heap);
 SAME(ds_arena_memory, names, peer_arena, names);
-SAME(ds_arena_memory, process, peer_arena, process);
-SAME(ds_arena_memory, process[1].since, peer_arena, process[1].since);
+SAME(ds_arena_memory, processes, peer_arena, processes);
 SAME(ds_arena_memory, guard, peer_arena, guard);
 SIZE(ds_arena_memory, peer_arena);
+SAME(ds_process, who, peer_process, who);
+SAME(ds_process, since, peer_process, since);
+SIZE(ds_process, peer_process);
 SAME(ds_entry, next, peer_entry, next);
 SAME(ds_entry, block, peer_entry, block);
 SAME(ds_entry, kind, peer_entry, kind);
 SAME(ds_entry, name_size, peer_entry, name_size);
 SAME(ds_entry, layout, peer_entry, layout);
 SAME(ds_entry, size, peer_entry, size);
-SAME(ds_entry, open, peer_entry, open);
 SIZE(ds_entry, peer_entry);
 
 SAME(ds_queue_layout, capacity, peer_queue_layout, capacity);
@@ -90,7 +91,7 @@ _Static_assert((int)DS_ARENA == PEER_ARENA && (int)DS_QUEUE == PEER_QUEUE &&
                "what stamps say");
 _Static_assert(DS_QUEUE_REJECT == PEER_REJECT && DS_QUEUE_SPSC == PEER_SPSC &&
                    DS_TOPIC_DROP == 1 && DS_QUEUE_SLOTS == 16 && SYNC_SLOTS == PEER_SLOTS &&
-                   DS_ARENA_NAMES == 64 && DS_ARENA_PROCESSES == 128 && DS_UNIT == 16 &&
+                   DS_ARENA_NAMES == 64 && DS_ARENA_PROCESSES_MOST == 8192 && DS_UNIT == 16 &&
                    DS_HEAP_HEADER == 8 && DS_LINE == 64 && DS_QUEUE_LEAST == 64 &&
                    DS_QUEUE_MOST == 1u << 30 && DS_TOPIC_LEAST == 64 &&
                    DS_TOPIC_SUBSCRIBERS == 4096,

@@ -83,33 +83,39 @@ Finds the arena that a region begins with, or makes it there. See shm.arena.
 @function open
 @tparam shm.region region the whole of it is the arena's, if it is made
 @tparam[opt] table options max: bytes that it may grow to, as far as that is mapped; journal: bytes, absent for a
-sixteenth of the size, from 4 KiB to 64 KiB
+sixteenth of the size, from 4 KiB to 64 KiB; processes: how many can be attached at once,
+absent for 128, rounded up to a multiple of 64
 @treturn shm.arena the arena
 @treturn boolean whether it was made
 @treturn[2] nil
 @treturn[2] string message
 @treturn[2] int ENOSPC (the region is too small), ERANGE (the arena may grow beyond what
 the region maps), ENOTEMPTY (something else is there),
-EPROTO (another version's), EXDEV (another pid namespace's), EUSERS (128 processes are
-attached), ETIMEDOUT (somebody is making it, and was stopped)
+EPROTO (another version's), EXDEV (another pid namespace's), EUSERS (as many processes
+as it has room for are attached), ETIMEDOUT (somebody is making it, and was stopped)
 */
 static int arena_open(lua_State *L)
 {
-    static const char *const known[] = {"max", "journal", NULL};
+    static const char *const known[] = {"max", "journal", "processes", NULL};
     bind_arity(L, 2);
     lua_settop(L, 2);
     bind_region *region = bind_region_open(L, 1, "region");
-    lua_Integer max = 0, journal = 0;
+    lua_Integer max = 0, journal = 0, processes = 0;
     if (bind_fields(L, 2, "options", true, known)) {
         bind_field_integer(L, 2, "max", 1, DS_ARENA_MOST, &max);
         bind_field_integer(L, 2, "journal", 2048, JOURNAL_MOST, &journal);
+        bind_field_integer(L, 2, "processes", 1, DS_ARENA_PROCESSES_MOST, &processes);
     }
     if (region->look & BIND_READONLY || region->mapping->own)
         bind_misuse(L, 1, "region", "what is written there must be shared");
     if ((uintptr_t)region->base % DS_LINE)
         bind_misuse(L, 1, "region", "it does not begin at a multiple of %d bytes",
                     DS_LINE);
-    ds_arena_options options = {.max = (uint64_t)max, .journal = (uint32_t)journal};
+    ds_arena_options options = {
+        .max = (uint64_t)max,
+        .journal = (uint32_t)journal,
+        .processes = (uint32_t)processes,
+    };
     bind_arena *self = lua_newuserdatauv(L, sizeof *self, 0);
     self->arena = NULL;
     luaL_setmetatable(L, BIND_ARENA);
@@ -155,14 +161,18 @@ Whether so many bytes are enough for a new arena, with its journal.
 @function fits
 @int size bytes
 @int[opt=0] journal bytes, 0 for as many as the size asks for
+@int[opt=0] processes how many can be attached at once, 0 for as many as usual
 @treturn boolean whether they are
 */
 static int arena_fits(lua_State *L)
 {
-    bind_arity(L, 2);
+    bind_arity(L, 3);
     lua_Integer size = bind_range(L, 1, "size", 1, LUA_MAXINTEGER);
     lua_Integer journal = bind_opt_range(L, 2, "journal", 0, 0, JOURNAL_MOST);
-    ds_arena_options options = {.journal = (uint32_t)journal};
+    lua_Integer processes =
+        bind_opt_range(L, 3, "processes", 0, 0, DS_ARENA_PROCESSES_MOST);
+    ds_arena_options options = {.journal = (uint32_t)journal,
+                                .processes = (uint32_t)processes};
     lua_pushboolean(L, ds_arena_fits(&options, (size_t)size));
     return 1;
 }
@@ -302,10 +312,13 @@ static int arena_attached(lua_State *L)
     int error = ds_arena_reap(arena, OS_CLOCK_FOREVER), n = 0;
     if (error)
         return bind_arena_fail(L, arena, error, "arena.attached", arena->mapping->label);
-    uint64_t who[DS_ARENA_PROCESSES], since[DS_ARENA_PROCESSES];
-    for (int i = 0; i < DS_ARENA_PROCESSES; i++) {
-        who[n] = mem_atomic_load64(&arena->at->process[i].who);
-        since[n] = mem_atomic_load64(&arena->at->process[i].since);
+    size_t room = (size_t)arena->processes * sizeof(uint64_t);
+    uint64_t *who = lua_newuserdatauv(L, room, 0);
+    uint64_t *since = lua_newuserdatauv(L, room, 0);
+    arena = bind_arena_self(L);
+    for (int i = 0; i < arena->processes; i++) {
+        who[n] = mem_atomic_load64(&arena->process[i].who);
+        since[n] = mem_atomic_load64(&arena->process[i].since);
         bool new = who[n] != 0; /* who opened it twice, or just forks, has two slots */
         for (int j = 0; j < n && new; j++)
             new = who[j] != who[n];

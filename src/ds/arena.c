@@ -2,8 +2,8 @@
  * An arena: memory with a heap, a directory of named objects, and a register of the
  * processes that are attached.
  *
- * Layout: a stamp, sizes, the heap's bins, the directory's chains, the register, the
- * private blocks, and the guard with its journal; from there on blocks.
+ * Layout: a stamp, sizes, the heap's bins, the directory's chains, the private blocks,
+ * the guard with its journal, and the register; from there on blocks.
  *
  * Invariant: heap, directory, register and all that maps consist of are whole whenever
  * nobody is in the guard. There is one guard for all of them, as an operation takes
@@ -106,23 +106,35 @@ static uint32_t journal_of(const ds_arena_options *options, size_t size)
     return (uint32_t)((journal + DS_LINE - 1) / DS_LINE * DS_LINE);
 }
 
-static size_t begin_of(uint32_t journal)
+static uint32_t processes_of(const ds_arena_options *options)
+{
+    uint32_t processes = options->processes ? options->processes : DS_ARENA_PROCESSES;
+    return (processes + 63) / 64 * 64;
+}
+
+static size_t register_of(uint32_t journal)
 {
     return sizeof(ds_arena_memory) + journal;
+}
+
+static size_t begin_of(uint32_t journal, uint32_t processes)
+{
+    return register_of(journal) + processes * sizeof(ds_process);
 }
 
 /* Whether so many bytes are enough for a new one. */
 bool ds_arena_fits(const ds_arena_options *options, size_t size)
 {
     return size >= DS_ARENA_LEAST &&
-           size >= begin_of(journal_of(options, size)) + DS_ARENA_LEAST / 2;
+           size >= begin_of(journal_of(options, size), processes_of(options)) +
+                       DS_ARENA_LEAST / 2;
 }
 
 /* The stamp is claimed: everything else is this thread's alone. */
 static int make(ds_arena *arena, size_t size, const ds_arena_options *options)
 {
     ds_arena_memory *at = arena->at;
-    uint32_t journal = journal_of(options, size);
+    uint32_t journal = journal_of(options, size), processes = processes_of(options);
     if (!ds_arena_fits(options, size))
         return -ENOSPC;
     memset((uint8_t *)at + sizeof at->stamp, 0, sizeof *at - sizeof at->stamp);
@@ -132,7 +144,9 @@ static int make(ds_arena *arena, size_t size, const ds_arena_options *options)
     if (at->max > arena->reach)
         at->max = arena->reach;
     at->journal = journal;
-    ds_heap_make(arena, (uint32_t)(begin_of(journal) / DS_UNIT),
+    at->processes = processes;
+    memset((uint8_t *)at + register_of(journal), 0, processes * sizeof(ds_process));
+    ds_heap_make(arena, (uint32_t)(begin_of(journal, processes) / DS_UNIT),
                  (uint32_t)(size / DS_UNIT));
     mem_stamp_finish(&at->stamp, DS_ARENA, DS_VERSION, sizeof *at, LAYOUT);
     return 0;
@@ -150,18 +164,36 @@ static int claim_stamp(mem_stamp *stamp, int64_t deadline)
     return error;
 }
 
-static int find(ds_arena *arena, size_t size, int64_t deadline)
+static int find(ds_arena *arena, int64_t deadline)
 {
     const ds_arena_memory *at = arena->at;
     int error = mem_stamp_check(&at->stamp, DS_ARENA, DS_VERSION, deadline);
     if (!error && mem_atomic_load32(&at->stamp.extra) != LAYOUT)
         error = -EPROTO;
-    uint32_t journal = mem_atomic_load32(&at->journal);
-    if (!error && (journal > size || begin_of(journal) > size))
-        error = -EBADMSG;
     if (!error && mem_atomic_load64(&at->max) > arena->reach)
         error = -ERANGE;
     return error;
+}
+
+/* Where the register and the journal lie, copied out once. */
+static int place(ds_arena *arena, size_t size)
+{
+    uint32_t journal = mem_atomic_load32(&arena->at->journal);
+    uint32_t processes = mem_atomic_load32(&arena->at->processes);
+    if (journal > size || processes == 0 || processes % 64 ||
+        processes > DS_ARENA_PROCESSES_MOST || begin_of(journal, processes) > size)
+        return -EBADMSG;
+    arena->guarded.room = journal;
+    arena->process = (ds_process *)((uint8_t *)arena->at + register_of(journal));
+    arena->processes = (int)processes;
+    arena->reserved = calloc(processes / 64, sizeof *arena->reserved);
+    return arena->reserved ? 0 : -ENOMEM;
+}
+
+static void dispose(ds_arena *arena)
+{
+    free(arena->reserved);
+    free(arena);
 }
 
 static void remember(ds_arena *arena)
@@ -205,13 +237,11 @@ int ds_arena_open(mem_mapping *mapping, uint8_t *at, size_t size, size_t reach,
         if (error)
             mem_stamp_erase(&arena->at->stamp);
     } else if (error == -EEXIST)
-        error = find(arena, size, deadline);
-    arena->guarded.room = mem_atomic_load32(&arena->at->journal);
-    if (!error && arena->guarded.room > size - sizeof(ds_arena_memory))
-        error = -EBADMSG;
+        error = find(arena, deadline);
+    error = error ? error : place(arena, size);
     error = error ? error : ds_register_attach(arena, deadline);
     if (error) {
-        free(arena);
+        dispose(arena);
         return error;
     }
     remember(arena);
@@ -238,7 +268,7 @@ void ds_arena_release(ds_arena *arena)
     unlock();
     ds_register_detach(arena);
     mem_mapping_release(arena->mapping);
-    free(arena);
+    dispose(arena);
 }
 
 /* So much more that it makes sense, and at least so many bytes. */

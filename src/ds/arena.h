@@ -12,7 +12,8 @@
 #define DS_UNIT 16                        /* bytes */
 #define DS_ARENA_LEAST (32 * 1024)        /* bytes */
 #define DS_ARENA_MOST (UINT64_C(1) << 35) /* bytes: as many as 31 bits of units reach */
-#define DS_ARENA_PROCESSES 128            /* that can be attached at once */
+#define DS_ARENA_PROCESSES 128            /* that can be attached at once, by default */
+#define DS_ARENA_PROCESSES_MOST 8192      /* and at most: a multiple of 64 */
 #define DS_ARENA_PRIVATE 64               /* blocks that are only their process's yet */
 #define DS_ARENA_NAMES 64                 /* chains that the directory has */
 #define DS_HEAP_ROWS 30
@@ -33,21 +34,23 @@ typedef struct ds_arena_memory {
     uint32_t journal;   /* bytes */
     uint32_t objects;   /* that have names */
     uint32_t dropped;   /* the first that lost its name and is still open somewhere */
-    uint32_t unused[3];
+    uint32_t processes; /* that can be attached at once: a multiple of 64 */
+    uint32_t unused[2];
     ds_heap heap;
     uint32_t names[DS_ARENA_NAMES];
-    struct {
-        uint64_t who;   /* a process, or 0 */
-        uint64_t since; /* CLOCK_REALTIME, in nanoseconds */
-    } process[DS_ARENA_PROCESSES];
     struct {
         uint64_t owner; /* a process; it counts while ref is not 0 */
         uint32_t ref, unused;
     } private[DS_ARENA_PRIVATE];
     uint64_t spare[6];
     mem_guard guard;
-    uint64_t entries[];
+    uint64_t entries[]; /* of the journal; behind them the register */
 } ds_arena_memory;
+
+typedef struct ds_process { /* a line of the register */
+    uint64_t who;           /* a process, or 0 */
+    uint64_t since;         /* CLOCK_REALTIME, in nanoseconds */
+} ds_process;
 
 _Static_assert(sizeof(ds_heap) == 16 + 32 * 4 + 32 * 8 * 4 &&
                    offsetof(ds_arena_memory, heap) == 64 &&
@@ -63,9 +66,11 @@ typedef struct ds_arena { /* this process's; all who use it have a share */
     int error;    /* of what goes on inside the guard: it will be undone */
     pid_t holder; /* of the guard, after -EBUSY */
     uint32_t users;
-    int slot;  /* in the register, or -1 */
-    int child; /* that of a child, while it is forked, or -1 */
-    uint64_t reserved[DS_ARENA_PROCESSES / 64]; /* slots of children yet to come */
+    ds_process *process;      /* the register */
+    int processes;            /* lines that it has */
+    int slot;                 /* in the register, or -1 */
+    int child;                /* that of a child, while it is forked, or -1 */
+    uint64_t *reserved;       /* a bit for each slot of a child yet to come */
     struct ds_opened *opened; /* objects, and how many handles each has */
     struct ds_arena *previous, *next;
 } ds_arena;
@@ -73,6 +78,7 @@ typedef struct ds_arena { /* this process's; all who use it have a share */
 typedef struct ds_arena_options {
     uint64_t max;
     uint32_t journal;
+    uint32_t processes; /* 0 for as many as usual */
 } ds_arena_options;
 
 int ds_arena_open(mem_mapping *mapping, uint8_t *at, size_t size, size_t reach,
@@ -149,11 +155,21 @@ typedef struct ds_entry {
     uint16_t kind, name_size;
     uint32_t layout; /* which differs where the bytes mean something else */
     uint64_t size;   /* of the object, in bytes */
-    uint64_t open[DS_ARENA_PROCESSES / 64]; /* a bit for each process that has it open */
-    char name[];
+    uint64_t open[]; /* a bit for each line of the register; behind them the name */
 } ds_entry;
 
-_Static_assert(sizeof(ds_entry) == 40, "a layout in shared memory");
+_Static_assert(sizeof(ds_entry) == 24 && sizeof(ds_process) == 16,
+               "a layout in shared memory");
+
+static inline size_t ds_entry_size(const ds_arena *arena, size_t name_size)
+{
+    return sizeof(ds_entry) + (size_t)arena->processes / 8 + name_size;
+}
+
+static inline char *ds_entry_name(const ds_arena *arena, ds_entry *entry)
+{
+    return (char *)entry + ds_entry_size(arena, 0);
+}
 
 typedef struct ds_wanted {
     const char *name;

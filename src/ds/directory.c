@@ -26,7 +26,7 @@ typedef struct ds_opened {
 /* A chain that is longer than there is room for entries goes round. */
 static uint64_t longest(const ds_arena *arena)
 {
-    return arena->reach / (sizeof(ds_entry) + DS_HEAP_HEADER);
+    return arena->reach / (ds_entry_size(arena, 0) + DS_HEAP_HEADER);
 }
 
 static uint32_t hash_of(const char *name, size_t size)
@@ -39,18 +39,16 @@ static uint32_t hash_of(const char *name, size_t size)
 
 static ds_entry *entry_at(ds_arena *arena, uint32_t ref)
 {
-    ds_entry *entry = ds_heap_at(arena, ref, sizeof *entry + DS_NAME);
-    if (!entry || !ref) /* the last block ends with the fence, and that is no name */
-        entry = ref ? ds_heap_at(arena, ref, sizeof *entry) : NULL;
+    ds_entry *entry = ref ? ds_heap_at(arena, ref, ds_entry_size(arena, 0)) : NULL;
     if (!entry)
         arena->error = -EBADMSG;
     return entry;
 }
 
-static bool is_named(const ds_arena *arena, const ds_entry *entry, const char *name,
+static bool is_named(const ds_arena *arena, ds_entry *entry, const char *name,
                      size_t size)
 {
-    const uint8_t *begin = (const uint8_t *)entry->name;
+    const uint8_t *begin = (const uint8_t *)ds_entry_name(arena, entry);
     uint64_t offset = (uint64_t)(begin - (const uint8_t *)arena->at);
     return entry->name_size == size && mem_inside(arena->reach, offset, size) &&
            memcmp(begin, name, size) == 0;
@@ -84,10 +82,10 @@ static void set_open(ds_arena *arena, ds_entry *entry, int slot, bool open)
         ds_put64(arena, bits_of(entry, slot), bits ^ bit);
 }
 
-static bool is_open(const ds_entry *entry)
+static bool is_open(const ds_arena *arena, const ds_entry *entry)
 {
     uint64_t bits = 0;
-    for (int i = 0; i < DS_ARENA_PROCESSES / 64; i++)
+    for (int i = 0; i < arena->processes / 64; i++)
         bits |= mem_atomic_see64(&entry->open[i]);
     return bits != 0;
 }
@@ -122,7 +120,7 @@ static bool sweep(ds_arena *arena)
         ds_entry *entry = entry_at(arena, ref);
         if (!entry || arena->error)
             return false;
-        if (!is_open(entry)) {
+        if (!is_open(arena, entry)) {
             uint32_t next = mem_atomic_see32(&entry->next);
             if (erase(arena, ref, entry))
                 ds_put32(arena, link, next);
@@ -149,7 +147,7 @@ void ds_directory_sweep(ds_arena *arena, int64_t deadline)
 static uint32_t make(ds_arena *arena, const ds_wanted *wanted, uint32_t *link)
 {
     uint32_t block = ds_heap_take(arena, wanted->size + DS_LINE);
-    uint32_t ref = ds_heap_take(arena, sizeof(ds_entry) + wanted->name_size);
+    uint32_t ref = ds_heap_take(arena, ds_entry_size(arena, wanted->name_size));
     ds_entry *entry = ref ? entry_at(arena, ref) : NULL;
     void *at = block ? ds_arena_at(arena, place_of(block), wanted->size) : NULL;
     if (!entry || !at)
@@ -161,7 +159,8 @@ static uint32_t make(ds_arena *arena, const ds_wanted *wanted, uint32_t *link)
         .layout = wanted->layout,
         .size = wanted->size,
     };
-    memcpy(entry->name, wanted->name, wanted->name_size);
+    memset(entry->open, 0, (size_t)arena->processes / 8);
+    memcpy(ds_entry_name(arena, entry), wanted->name, wanted->name_size);
     wanted->make(arena, at, wanted->context);
     ds_put32(arena, link, ref);
     ds_put32(arena, &arena->at->objects, mem_atomic_see32(&arena->at->objects) + 1);
@@ -236,9 +235,9 @@ int ds_object_open(ds_arena *arena, const ds_wanted *wanted, int64_t deadline,
         *made = obtain(arena, wanted, object);
         error = ds_arena_leave(arena);
         if (error == -ENOSPC)
-            more = ds_arena_more(arena,
-                                 wanted->size + sizeof(ds_entry) + DS_NAME + 2 * DS_LINE,
-                                 deadline, &reaped);
+            more = ds_arena_more(
+                arena, wanted->size + ds_entry_size(arena, DS_NAME) + 2 * DS_LINE,
+                deadline, &reaped);
     }
     if (error) {
         free(fresh);
@@ -315,7 +314,7 @@ typedef void (*visitor)(ds_arena *arena, uint32_t ref, ds_entry *entry, void *co
 /* How many entries there can be: chains that go round have more. */
 static uint64_t most_of(const ds_arena *arena)
 {
-    return arena->reach / sizeof(ds_entry) + 1;
+    return arena->reach / ds_entry_size(arena, 0) + 1;
 }
 
 static void each_in(ds_arena *arena, uint32_t ref, uint64_t *left, visitor visit,
@@ -345,11 +344,12 @@ static void append(ds_arena *arena, uint32_t ref, ds_entry *entry, void *context
     ds_buffer *buffer = context;
     uint16_t head[2] = {entry->kind, entry->name_size};
     (void)ref;
-    if (!is_named(arena, entry, entry->name, head[1]))
+    if (!is_named(arena, entry, ds_entry_name(arena, entry), head[1]))
         return;
     if (buffer->size + sizeof head + head[1] <= buffer->room) {
         memcpy(buffer->bytes + buffer->size, head, sizeof head);
-        memcpy(buffer->bytes + buffer->size + sizeof head, entry->name, head[1]);
+        memcpy(buffer->bytes + buffer->size + sizeof head, ds_entry_name(arena, entry),
+               head[1]);
     }
     buffer->size += sizeof head + head[1];
 }

@@ -32,18 +32,18 @@ static uint64_t now_of_day(void)
 
 static uint64_t who_has(const ds_arena *arena, int slot)
 {
-    return mem_atomic_see64(&arena->at->process[slot].who);
+    return mem_atomic_see64(&arena->process[slot].who);
 }
 
 /* Inside the guard: a slot in the register, with the process's identity. */
 static int enroll(ds_arena *arena)
 {
     uint64_t since = now_of_day();
-    for (int i = 0; i < DS_ARENA_PROCESSES; i++) {
+    for (int i = 0; i < arena->processes; i++) {
         if (who_has(arena, i))
             continue;
-        ds_put64(arena, &arena->at->process[i].since, since);
-        ds_put64(arena, &arena->at->process[i].who, os_thread_leader());
+        ds_put64(arena, &arena->process[i].since, since);
+        ds_put64(arena, &arena->process[i].who, os_thread_leader());
         return i;
     }
     arena->error = -EUSERS;
@@ -55,7 +55,7 @@ static void strike(ds_arena *arena, int slot)
 {
     uint64_t who = who_has(arena, slot);
     bool another = false;
-    for (int i = 0; i < DS_ARENA_PROCESSES; i++)
+    for (int i = 0; i < arena->processes; i++)
         another |= i != slot && who_has(arena, i) == who;
     for (int i = 0; i < DS_ARENA_PRIVATE && !another; i++) {
         uint32_t ref = mem_atomic_see32(&arena->at->private[i].ref);
@@ -66,7 +66,7 @@ static void strike(ds_arena *arena, int slot)
         }
     }
     ds_directory_forget(arena, slot);
-    ds_put64(arena, &arena->at->process[slot].who, 0);
+    ds_put64(arena, &arena->process[slot].who, 0);
 }
 
 /*
@@ -79,8 +79,8 @@ int ds_arena_reap(ds_arena *arena, int64_t deadline)
     int inside = ds_arena_enter(arena, deadline);
     if (inside || (inside = ds_arena_leave(arena)))
         return inside;
-    for (int i = 0; i < DS_ARENA_PROCESSES; i++) {
-        uint64_t who = mem_atomic_load64(&arena->at->process[i].who);
+    for (int i = 0; i < arena->processes; i++) {
+        uint64_t who = mem_atomic_load64(&arena->process[i].who);
         if (!who || os_thread_alive(who))
             continue;
         int error = ds_arena_enter(arena, deadline);
@@ -112,9 +112,13 @@ int ds_register_attach(ds_arena *arena, int64_t deadline)
 static void strike_reserved(ds_arena *arena, bool all)
 {
     uint64_t now = now_of_day();
-    for (int i = 0; i < DS_ARENA_PROCESSES; i++) {
+    for (int i = 0; i < arena->processes; i++) {
         uint64_t bit = UINT64_C(1) << i % 64, *reserved = &arena->reserved[i / 64];
-        uint64_t since = mem_atomic_see64(&arena->at->process[i].since);
+        if (*reserved == 0) { /* mostly, and forks are to be quick */
+            i |= 63;
+            continue;
+        }
+        uint64_t since = mem_atomic_see64(&arena->process[i].since);
         bool waits = *reserved & bit && who_has(arena, i) == os_thread_leader();
         if (waits && (all || now - since > CHILD_PATIENCE)) {
             strike(arena, i);
@@ -157,12 +161,12 @@ void ds_register_claim(ds_arena *arena)
 {
     int slot = arena->child;
     arena->slot = arena->child = -1;
-    memset(arena->reserved, 0, sizeof arena->reserved);
+    memset(arena->reserved, 0, (size_t)arena->processes / 8);
     if (slot < 0 || ds_arena_enter(arena, OS_CLOCK_FOREVER))
         return;
     bool mine = who_has(arena, slot) == parent;
     if (mine)
-        ds_put64(arena, &arena->at->process[slot].who, os_thread_leader());
+        ds_put64(arena, &arena->process[slot].who, os_thread_leader());
     if (ds_arena_leave(arena) == 0 && mine)
         arena->slot = slot;
 }

@@ -19,6 +19,7 @@ function block:close() end
 ---@field owner? integer whose it must be; absent for this process's user, -1 for anybody's
 ---@field prefault? boolean all pages at once
 ---@field journal? integer bytes, 2048 at least; absent for a sixteenth of the size
+---@field processes? integer how many can be attached at once, up to 8192; absent for 128
 
 ---@class shm.arena.stat
 ---@field size integer bytes it has
