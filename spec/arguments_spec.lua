@@ -236,7 +236,8 @@ local FUNCTIONS = {
   },
   ["shm.topic"] = {
     publish = {{"anything", 1, "value", {print, io.stdout, {{print}}}}, {"timeout", 0}},
-    subscribe = {{"from", {}, ""}}, subscribers = {}, close = {}, remove = {}},
+    subscribe = {{"from", {}, ""}}, subscribers = {}, close = {}, remove = {},
+    behind = {{"optional", 0, "spare"}}},
   ["shm.subscriber"] = with_pollable {next = {{"timeout", 0}}, try = {}, lost = {}},
   ["shm.queue"] = with_pollable {
     push = {{"value", 1}, {"timeout", 0}}, pop = {{"timeout", 0}}, peek = {}, used = {},

@@ -388,6 +388,31 @@ describe("a topic", function()
     assert.equal(0, (t:subscribers()))
   end)
 
+  it("says how far the slowest subscriber is behind, the dead on request left out", function()
+    local t = create {capacity = 1024}
+    assert.equal(0, t:behind())
+    local s = subscribe(t)
+    assert(t:publish(1))
+    local one = t:behind()
+    assert.equal(32, one) -- a number of one byte, with its head, in sixteens
+    assert(t:publish(1))
+    assert.equal(2 * one, t:behind())
+    lock.dead(function()
+      assert(t:subscribe {from = "oldest"})
+      assert(t:publish(1))
+    end)
+    assert.equal(1, s:next(0))
+    assert.equal(3 * one, t:behind())
+    assert.equal(3 * one, t:behind(3 * one))
+    assert.equal(2 * one, t:behind(3 * one - 1))
+    assert.equal(2 * one, t:behind())
+    assert.equal(2 * one, t:behind(0)) -- this one lives
+    for _ = 1, 2 do
+      assert.equal(1, s:next(0))
+    end
+    assert.equal(0, t:behind())
+  end)
+
   it("is its thread's: a child made by fork subscribes anew", function()
     local t = create {capacity = 64}
     local s = subscribe(t)
@@ -590,6 +615,7 @@ describe("a topic", function()
     for _, f in ipairs {
       function() return t:publish("x", 0) end, function() return t:subscribe() end,
       function() return t:subscribers() end, function() return #t end,
+      function() return t:behind(0) end,
       function() return s:next(0) end, function() return s:try() end,
       function() return #s end, function() return s:lost() end,
     } do

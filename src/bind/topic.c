@@ -259,6 +259,32 @@ static int topic_subscribers(lua_State *L)
     return 2;
 }
 
+/***
+How far the slowest subscriber is behind, for who would rather wait before it publishes
+than while it does.
+@function topic:behind
+@int[opt] spare bytes: of those who are further behind the dead are let go, and do not count;
+absent lets nobody go
+@treturn int bytes that the slowest has not read, of the messages and 16 for each; 0 with none
+@treturn[2] nil
+@treturn[2] string message
+@treturn[2] int EBUSY
+*/
+static int topic_behind(lua_State *L)
+{
+    const bind_topic *self = self_of(L, 2);
+    uint64_t spare =
+        (uint64_t)bind_opt_range(L, 2, "spare", LUA_MAXINTEGER, 0, LUA_MAXINTEGER);
+    uint64_t behind = 0;
+    pid_t holder = 0;
+    int error = ds_topic_behind(&self->topic, spare, &behind, &holder);
+    bind_sync_check(L, &self->sync);
+    if (error)
+        return bind_topic_fail(L, &self->topic, error, "topic.behind", holder);
+    lua_pushinteger(L, (lua_Integer)behind);
+    return 1;
+}
+
 static int topic_len(lua_State *L)
 {
     const bind_topic *self = (bind_topic *)bind_sync_self(L);
@@ -326,9 +352,13 @@ void bind_topic_add(lua_State *L)
         {NULL, NULL},
     };
     static const luaL_Reg methods[] = {
-        {"publish", topic_publish},         {"subscribe", topic_subscribe},
-        {"subscribers", topic_subscribers}, {"close", topic_close},
-        {"remove", topic_remove},           {NULL, NULL},
+        {"publish", topic_publish},
+        {"subscribe", topic_subscribe},
+        {"subscribers", topic_subscribers},
+        {"close", topic_close},
+        {"remove", topic_remove},
+        {"behind", topic_behind},
+        {NULL, NULL},
     };
     static const luaL_Reg functions[] = {
         {"create", topic_create},

@@ -359,3 +359,27 @@ uint32_t ds_topic_subscribers(const ds_topic *topic, uint64_t who[], uint32_t mo
     }
     return n;
 }
+
+/*
+ * How many bytes the slowest subscriber has not read yet, as it was just now. Those who
+ * are more than the spare behind and dead are let go, and do not count.
+ */
+int ds_topic_behind(const ds_topic *topic, uint64_t spare, uint64_t *behind,
+                    pid_t *holder)
+{
+    uint64_t tail = mem_atomic_load64(&topic->head->tail);
+    *behind = 0;
+    for (uint32_t i = 0; i < topic->slots; i++) {
+        const ds_topic_slot *slot = &topic->head->slot[i];
+        uint64_t who = mem_atomic_load64(&slot->who);
+        uint64_t more = who ? tail - mem_atomic_load64(&slot->cursor) : 0;
+        if (more <= *behind || more > topic->ring) /* one that came later, or scribble */
+            continue;
+        bool gone = more > spare && !os_thread_alive(who);
+        int error = gone ? ds_topic_bury(topic, i, who, holder) : 0;
+        if (error)
+            return error;
+        *behind = gone ? *behind : more;
+    }
+    return 0;
+}

@@ -71,6 +71,8 @@ int ds_topic_try(const ds_topic *topic, const ds_bytes *bytes, int64_t deadline,
 int ds_topic_publish(const ds_topic *topic, const ds_bytes *bytes, int64_t deadline,
                      pid_t *holder);
 uint64_t ds_topic_count(const ds_topic *topic);
+int ds_topic_behind(const ds_topic *topic, uint64_t spare, uint64_t *behind,
+                    pid_t *holder);
 uint32_t ds_topic_subscribers(const ds_topic *topic, uint64_t who[], uint32_t most);
 
 /* subscriber.c: who listens */

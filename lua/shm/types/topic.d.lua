@@ -17,6 +17,11 @@ function topic_object:subscribe(options) end
 ---@return integer subscribers
 ---@return integer[] pids of 64 of them at most
 function topic_object:subscribers() end
+---@param spare? integer bytes: the dead who are further behind are let go; absent for nobody
+---@return integer|nil bytes that the slowest subscriber has not read
+---@return string? message
+---@return integer? errno
+function topic_object:behind(spare) end
 ---@return true
 function topic_object:close() end
 ---@return true
