@@ -231,7 +231,8 @@ local FUNCTIONS = {
     update = {KEY, {"func", math.type, "f"}, TTL},
     get_or = {KEY, {"func", tostring, "f"}, TTL, {"timeout", 0}},
     transaction = {{"func", function(view) view:get "absent" end, "f"}},
-    apply = {LIST, LIST, LIST, LIST},
+    apply = {LIST, LIST, LIST, LIST, {"region", nil}, {"word", 0, "offset"},
+             {"integer", 0, "expected"}, {"integer", 0, "value"}},
     next = {{"map_key", "absent", "key", {1.5, NAN, {}, print, io.stdout}}},
   },
   ["shm.topic"] = {

@@ -5,7 +5,7 @@ local process = require "shm.process"
 local shm = require "shm"
 local support = require "spec.support"
 
-local E2BIG, EAGAIN, EDEADLK, ENOSPC, ETIMEDOUT = 7, 11, 35, 28, 110
+local E2BIG, EAGAIN, EDEADLK, ENOSPC, ETIMEDOUT, ESTALE = 7, 11, 35, 28, 110, 116
 local refused = map.refused
 
 local a, m, before
@@ -253,6 +253,54 @@ describe("a map's transaction", function()
       assert.equal(old:sub(2), m:get "old")
       map.whole(a, m)
     end
+  end)
+
+  it("is made with a word elsewhere, or not at all", function()
+    local word <close> = assert(shm.anonymous(64))
+    word:store(8, 7)
+    m:set("old", "value")
+    m:set("large", ("l"):rep(5000))
+    local count, used = #m, m:stat().used
+    local function change(n, expected, offset)
+      return m:apply({"old", "new", "large"}, {}, {n, ("n"):rep(n), ("x"):rep(5000 + n)}, {},
+                     word, offset or 8, expected, 9)
+    end
+    refused(ESTALE, "^map%.apply", change(100, 8))
+    assert.same({"value", nil, ("l"):rep(5000), count, used, 7},
+                {m:get "old", m:get "new", m:get "large", #m, m:stat().used, word:load(8)})
+    assert.is_true(change(100, 7))
+    assert.same({100, 5100, 9}, {m:get "old", #m:get "large", word:load(8)})
+    refused(ESTALE, "^map%.apply", change(200, 7))
+    assert.same({100, 5100, 9}, {m:get "old", #m:get "large", word:load(8)})
+    refused(ESTALE, "^map%.apply", m:apply({"new"}, {}, {}, {true}, word, 8, 7, 10))
+    assert.equal(100, #m:get "new")
+    assert.is_false(m:apply({"new"}, {1 << 40}, {1}, {}, word, 8, 9, 10))
+    refused(ESTALE, "^map%.apply", m:apply({}, {}, {}, {}, word, 8, 7, 10))
+    assert.equal(9, word:load(8))
+    assert.is_true(m:apply({}, {}, {}, {}, word, 8, 9, 10))
+    assert.equal(10, word:load(8))
+    map.whole(a, m)
+    for _, wrong in ipairs {4, 64, -8, "x"} do
+      assert.error_matches(function() change(1, 9, wrong) end, "offset")
+    end
+    assert.error_matches(function() m:apply({}, {}, {}, {}, nil, 8) end, "region")
+    word:close()
+    assert.error_matches(function() change(1, 9) end, "closed")
+  end)
+
+  it("leaves the word as it was when something else refuses it", function()
+    local small <close>, its_one = map.arena(1 << 16, nil, {journal = 2048})
+    local one <close> = its_one
+    local word <close> = assert(shm.anonymous(64))
+    local keys, values = {}, {}
+    for i = 1, 100 do
+      keys[i], values[i] = i, "new"
+    end
+    refused(E2BIG, "^map%.apply", one:apply(keys, {}, values, {}, word, 0, 0, 1))
+    refused(ENOSPC, "^map%.apply", one:apply({1, 2}, {}, {("x"):rep(50000), ("x"):rep(50000)}, {},
+                                             word, 0, 0, 1))
+    assert.same({0, 0}, {word:load(0), #one})
+    map.whole(small, one)
   end)
 
   it("refuses lists that are none", function()

@@ -2,6 +2,7 @@
 -- it is after, and no memory is lost.
 local chaos = require "shm.chaos"
 local map = require "spec.map_support"
+local shm = require "shm"
 local support = require "spec.support"
 
 local kills = 0
@@ -150,6 +151,35 @@ describe("who is killed before any of its stores to a map", function()
       end)
     end
   end
+
+  it("did it or did not, and with it a word elsewhere: then it may be made again", function()
+    local word <close> = assert(shm.anonymous(64))
+    local before_it, kept, made, lagging = nil, 0, 0, 0
+    local function change(expected, value)
+      return m:apply({"old", "new", 3}, {}, {("o"):rep(100), "value"}, {[3] = true}, word, 8,
+                     expected, value)
+    end
+    chaos.kill_everywhere(function() assert(change(7, 8)) end, function(_, survived)
+      local now, decided = state(), word:load(8)
+      assert(decided == 7 or decided == 8)
+      if decided == 7 then
+        assert.equal(before_it, now)
+        kept = kept + 1
+      elseif now == before_it then
+        lagging = lagging + 1
+        assert(change(8, 9))
+      else
+        made = made + 1
+      end
+      assert(not survived or decided == 8 and now ~= before_it)
+      assert.same(decided == 8 and {100, "value"} or {5}, {#m:get "old", m:get "new"})
+      goes_on()
+      nothing_is_lost()
+      kills = kills + (survived and 0 or 1)
+    end, {prepare = function() some() word:store(8, 7) before_it = state() end,
+        timeout = map.LONG, rounds = support.rounds(20), mode = support.chaos_mode})
+    assert(support.chaos_mode or kept > 0 and made > 0 and lagging > 0)
+  end)
 
   it("did it or did not: a read that is noted", function()
     everywhere {prepare = function() some {evict = true} end, operation = function() m:get(1) end}

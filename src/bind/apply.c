@@ -89,22 +89,52 @@ static int encode_all(lua_State *L, bind_map *self, lua_Integer n, step *steps,
     return 0;
 }
 
+/* The word that decides, from the arguments behind the lists. Read last of all: until
+ * then finalizers may close its region. */
+static const ds_map_commit *read_commit(lua_State *L, ds_map_commit *commit)
+{
+    if (lua_isnil(L, 6) && lua_isnil(L, 7) && lua_isnil(L, 8) && lua_isnil(L, 9))
+        return NULL;
+    bind_region *region = bind_region_open(L, 6, "region");
+    bind_region_writable(L, region);
+    uint8_t *word = bind_region_change(L, region, 7, sizeof *commit->word);
+    if ((uintptr_t)word % sizeof *commit->word)
+        bind_misuse(L, 7, "offset", "%I is not a multiple of 8", lua_tointeger(L, 7));
+    commit->word = (uint64_t *)(void *)word;
+    commit->expected = (uint64_t)bind_integer(L, 8, "expected");
+    commit->value = (uint64_t)bind_integer(L, 9, "value");
+    return commit;
+}
+
 /***
 Makes changes of several keys in one step, if the versions are those that are known.
+
+With a region, an aligned 64-bit word there decides as well, which any process may change
+without the map's knowing: if it holds what is expected, it gets the value in the same
+step, as by `region:cas`; else nothing is changed. Who is killed in the step may leave the
+word changed and the map not: the word counts.
 @function map:apply
 @tparam table keys a list
 @tparam table versions for each key the one that is known, or false for any
 @tparam table values for each key a new value, or nil
 @tparam table deleted for each key true, if it is to go
+@tparam[opt] shm.region region where the word lies, in any memory
+@int[opt] offset where in the region, in bytes from 0, a multiple of 8
+@int[opt] expected what it must hold
+@int[opt] value what it shall hold
 @treturn boolean whether the versions were those
 @treturn[2] nil
 @treturn[2] string message
-@treturn[2] int E2BIG (more than the arena's journal has room for), ENOSPC, EBUSY, EBADMSG
+@treturn[2] int ESTALE (the word holds something else), E2BIG (more than the arena's journal
+has room for), ENOSPC, EBUSY, EBADMSG
+@raise when offset is misaligned or reaches outside, or the region is read-only
 */
 static int map_apply(lua_State *L)
 {
     bind_map *self = bind_map_self(L);
-    bind_arity(L, 5);
+    ds_map_commit commit;
+    bind_arity(L, 9);
+    lua_settop(L, 9);
     for (int arg = 2; arg <= 5; arg++) {
         if (lua_type(L, arg) != LUA_TTABLE)
             bind_misuse(L, arg, "keys, versions, values, deleted", "tables expected");
@@ -112,7 +142,7 @@ static int map_apply(lua_State *L)
     lua_Integer n = (lua_Integer)lua_rawlen(L, 2);
     if (n > MOST)
         bind_misuse(L, 2, "keys", "at most %d of them", MOST);
-    if (n == 0) {
+    if (n == 0 && !read_commit(L, &commit)) {
         lua_pushboolean(L, 1);
         return 1;
     }
@@ -126,8 +156,12 @@ static int map_apply(lua_State *L)
     int error = encode_all(L, self, n, steps, changes);
     self = bind_map_self(L);
     read_keys(L, self, n, steps, changes);
-    error =
-        error ? error : ds_map_apply(&self->map, changes, (size_t)n, OS_CLOCK_FOREVER);
+    const ds_map_commit *decisive = read_commit(L, &commit);
+    error = error ? error
+                  : ds_map_commit_with(&self->map, changes, (size_t)n, decisive,
+                                       OS_CLOCK_FOREVER);
+    if (decisive)
+        bind_region_check(L, lua_touserdata(L, 6));
     if (error && error != -EAGAIN)
         return bind_map_fail(L, self, error, "map.apply");
     bind_map_check(L, self);

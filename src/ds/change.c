@@ -271,7 +271,8 @@ static int apply(ds_map *map, ds_map_change *change)
     return 0;
 }
 
-static int try_apply(ds_map *map, ds_map_change *changes, size_t n, int64_t deadline)
+static int try_apply(ds_map *map, ds_map_change *changes, size_t n,
+                     const ds_map_commit *commit, int64_t deadline)
 {
     int error = ds_arena_enter(map->arena, deadline), refused = 0;
     if (error)
@@ -287,6 +288,11 @@ static int try_apply(ds_map *map, ds_map_change *changes, size_t n, int64_t dead
     }
     if (refused && n > 1 && !map->arena->error)
         map->arena->error = refused; /* none of them */
+    if (commit && !refused && !map->arena->error) {
+        uint64_t held = commit->expected; /* a copy, which gets what is there */
+        if (!mem_atomic_cas64(commit->word, &held, commit->value))
+            map->arena->error = -ESTALE;
+    }
     error = ds_map_finish(map);
     return error ? error : refused;
 }
@@ -334,8 +340,13 @@ static int prepare(ds_map *map, ds_map_change *change, int64_t deadline)
 /*
  * Makes all changes in one step, or none: then what the first decision against it was.
  * -ENOSPC when memory is full, -E2BIG when they are too many for the arena's journal.
+ *
+ * With a commit, also -ESTALE when its word holds something else. Nothing can refuse the
+ * step once the word has its value; who dies right then leaves the word, and the map as
+ * it was: the word is what counts, and whoever goes by it makes the changes again.
  */
-int ds_map_apply(ds_map *map, ds_map_change *changes, size_t n, int64_t deadline)
+int ds_map_commit_with(ds_map *map, ds_map_change *changes, size_t n,
+                       const ds_map_commit *commit, int64_t deadline)
 {
     int error = -ENOSPC;
     size_t bytes = 0;
@@ -347,7 +358,7 @@ int ds_map_apply(ds_map *map, ds_map_change *changes, size_t n, int64_t deadline
     bool large = n == 1 && length(&changes->value) > DS_MAP_LARGE;
     for (int i = 0; i < ATTEMPTS; i++) {
         error = large && !changes->block ? prepare(map, changes, deadline) : 0;
-        error = error ? error : try_apply(map, changes, n, deadline);
+        error = error ? error : try_apply(map, changes, n, commit, deadline);
         if (error != -ENOSPC && error != -EDQUOT)
             break;
         int full = make_room(map, bytes, error == -EDQUOT, deadline);
@@ -361,6 +372,11 @@ int ds_map_apply(ds_map *map, ds_map_change *changes, size_t n, int64_t deadline
     if (!error)
         tell(map, changes, n);
     return error;
+}
+
+int ds_map_apply(ds_map *map, ds_map_change *changes, size_t n, int64_t deadline)
+{
+    return ds_map_commit_with(map, changes, n, NULL, deadline);
 }
 
 /*

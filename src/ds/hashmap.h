@@ -208,8 +208,16 @@ typedef struct ds_map_change {
     uint32_t gone;    /* the block of what was there, given back once all is done */
 } ds_map_change;
 
+/* A word elsewhere, not of the map, which decides whether a step is made: if it holds
+ * what is expected it gets the value, once all is changed and before any of it stays. */
+typedef struct ds_map_commit {
+    uint64_t *word, expected, value;
+} ds_map_commit;
+
 int ds_map_version(ds_map *map, uint64_t *version, int64_t deadline);
 int ds_map_apply(ds_map *map, ds_map_change *changes, size_t n, int64_t deadline);
+int ds_map_commit_with(ds_map *map, ds_map_change *changes, size_t n,
+                       const ds_map_commit *commit, int64_t deadline);
 void ds_map_remove(ds_map *map, uint64_t *word, ds_map_entry *before,
                    ds_map_entry *entry);
 

@@ -124,10 +124,14 @@ function map_object:transaction(f, ...) end
 ---@param versions (integer|false)[] those that are known, false for any
 ---@param values table new ones
 ---@param deleted table true for keys that go
+---@param region? shm.region where a word lies that decides as well
+---@param offset? integer a multiple of 8
+---@param expected? integer what it must hold
+---@param value? integer what it shall hold
 ---@return boolean|nil done
 ---@return string? message
----@return integer? errno
-function map_object:apply(keys, versions, values, deleted) end
+---@return integer? errno ESTALE when the word holds something else
+function map_object:apply(keys, versions, values, deleted, region, offset, expected, value) end
 ---@param key? shm.map.key absent for the first
 ---@return shm.map.key|nil
 ---@return any value, or the message
