@@ -31,6 +31,7 @@ build = {
             "src/os/fd.c",
             "src/os/fence.c",
             "src/os/file.c",
+            "src/os/fork.c",
             "src/os/futex.c",
             "src/os/lock.c",
             "src/os/map.c",

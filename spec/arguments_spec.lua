@@ -255,7 +255,7 @@ local FUNCTIONS = {
   ["shm.sysv.segment"] = {stat = {}, remove = {}, close = {}},
   ["shm.sysv.semaphores"] = {stat = {}, remove = {}, close = {}},
   ["shm.sysv.queue"] = {stat = {}, remove = {}, close = {}},
-  ["shm.posix.descriptor"] = {fileno = {}, close = {}},
+  ["shm.posix.descriptor"] = {fileno = {}, clofork = {}, close = {}},
   ["shm.posix.semaphore"] = {wait = {{"timeout", 0}}, post = {}, getvalue = {}, close = {}},
   ["shm.posix.queue"] = with_pollable {
     send = {{"string", "x", "data"}, {"priority", 0}, {"timeout", 0}}, receive = {{"timeout", 0}},
@@ -326,7 +326,7 @@ local MODULES = {
     memfd_create = {{"path", "x", "name"}, {"flags", 0}},
     ftruncate = {{"anything_with_fd", 0, "fd"}, {"count", 0, "size"}},
     posix_fallocate = {{"anything_with_fd", 0, "fd"}, {"count", 0, "offset"}, {"count", 1, "n"}},
-    fstat = {{"anything_with_fd", 0, "fd"}},
+    fstat = {{"anything_with_fd", 0, "fd"}}, fsync = {{"anything_with_fd", 0, "fd"}},
     add_seals = {{"anything_with_fd", 0, "fd"}, {"fd", 0, "seals"}},
     get_seals = {{"anything_with_fd", 0, "fd"}},
     lock = {{"anything_with_fd", 0, "fd"}, {"lock_kind", "read", "kind"},

@@ -114,6 +114,26 @@ static int descriptor_tostring(lua_State *L)
 }
 
 /***
+Keeps the descriptor from children made by fork, from now on: theirs is open on /dev/null.
+What belongs to the open file, as a lock does, goes with this process then, and does not
+wait for its children. Up to 64 at a time.
+@function descriptor:clofork
+@treturn boolean true
+@treturn[2] nil
+@treturn[2] string message
+@treturn[2] int EMFILE
+@see fork(2)
+*/
+static int descriptor_clofork(lua_State *L)
+{
+    const bind_descriptor *self = descriptor_self(L);
+    bind_arity(L, 1);
+    if (self->fd < 0)
+        bind_handle_bad(L, 1, "descriptor is closed");
+    return bind_done(L, os_fork_without(self->fd), "descriptor.clofork");
+}
+
+/***
 The descriptor's number. It stays the handle's: do not close it.
 @function descriptor:fileno
 @treturn int the number
@@ -136,7 +156,9 @@ void bind_descriptor_register(lua_State *L)
         {"__tostring", descriptor_tostring},
         {NULL, NULL},
     };
-    static const luaL_Reg methods[] = {
-        {"close", descriptor_close}, {"fileno", descriptor_number}, {NULL, NULL}};
+    static const luaL_Reg methods[] = {{"close", descriptor_close},
+                                       {"fileno", descriptor_number},
+                                       {"clofork", descriptor_clofork},
+                                       {NULL, NULL}};
     bind_handle_type(L, BIND_DESCRIPTOR, metamethods, methods);
 }

@@ -173,6 +173,24 @@ static void push_file(lua_State *L, const struct stat *stat)
 }
 
 /***
+Waits until all that was written to a file is on the disk; of a directory, the names in
+it. There is no bound on how long that takes.
+@function fsync
+@tparam int|shm.posix.descriptor|file fd whatever has a descriptor
+@treturn boolean true
+@treturn[2] nil
+@treturn[2] string message
+@treturn[2] int EIO, ENOSPC, EDQUOT (what was written may be lost), EINVAL, EBADF
+@see fsync(2)
+*/
+static int posix_sync(lua_State *L)
+{
+    bind_arity(L, 1);
+    int fd = bind_fd(L, 1, "fd"), error = bind_fd_flush(L, 1);
+    return bind_done(L, error ? error : os_file_sync(fd), "posix.fsync");
+}
+
+/***
 Asks about an open file or memory object.
 @function fstat
 @tparam int|shm.posix.descriptor|file fd whatever has a descriptor
@@ -290,6 +308,7 @@ void bind_posix_open(lua_State *L)
         {"memfd_create", posix_memfd},
         {"ftruncate", posix_truncate},
         {"posix_fallocate", posix_reserve},
+        {"fsync", posix_sync},
         {"fstat", posix_stat},
         {"add_seals", posix_add_seals},
         {"get_seals", posix_get_seals},

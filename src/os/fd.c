@@ -24,8 +24,10 @@ void os_fd_close(int *fd)
 {
     int closing = *fd;
     *fd = -1;
-    if (closing >= 0)
-        close(closing);
+    if (closing < 0)
+        return;
+    os_fork_forget(closing);
+    close(closing);
 }
 
 int os_fd_setsockopt(int fd, int level, int name, int value)

@@ -69,3 +69,9 @@ int os_file_chmod(int fd, mode_t mode)
 {
     return fchmod(fd, mode) ? -errno : 0;
 }
+
+/* Waits until what was written is on the disk; of a directory, which names it has. */
+int os_file_sync(int fd)
+{
+    return fsync(fd) ? -errno : 0;
+}

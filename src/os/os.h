@@ -48,6 +48,10 @@ void os_fd_notify(int fd);
 void os_fd_forget(int fd);
 int os_fd_setsockopt(int fd, int level, int name, int value);
 
+/* fork.c: descriptors that children do not have */
+int os_fork_without(int fd);
+void os_fork_forget(int fd);
+
 /* stream.c: bytes to and from any descriptor */
 int os_stream_write(int fd, const void *data, size_t size, int64_t deadline,
                     size_t *sent);
@@ -205,6 +209,7 @@ bool os_file_unlimited(int fd);
 int os_file_seal(int fd, int seals);
 int os_file_seals(int fd);
 int os_file_chmod(int fd, mode_t mode);
+int os_file_sync(int fd);
 
 /* lock.c: locks that belong to an open file */
 int os_lock_range(int fd, short type, off_t offset, off_t n, int64_t deadline);

@@ -70,6 +70,10 @@ local posix = {}
 local descriptor = {}
 ---@return integer
 function descriptor:fileno() end
+---@return true|nil
+---@return string? message
+---@return integer? errno
+function descriptor:clofork() end
 ---@return true
 function descriptor:close() end
 
@@ -116,6 +120,12 @@ function posix.ftruncate(fd, size) end
 ---@return string? message
 ---@return integer? errno
 function posix.posix_fallocate(fd, offset, n) end
+
+---@param fd shm.posix.fd
+---@return true|nil
+---@return string? message
+---@return integer? errno
+function posix.fsync(fd) end
 
 ---@param fd shm.posix.fd
 ---@return shm.posix.stat|nil

@@ -1,0 +1,106 @@
+-- Descriptors: what children have of them, and what waits for the disk.
+local posix = require "shm.posix"
+local process = require "shm.process"
+local support = require "spec.support"
+
+local EINVAL, EBADF, EMFILE = 22, 9, 24
+local LONG = 10 * support.patience
+
+describe("a descriptor", function()
+  local path, mine, other
+
+  before_each(function()
+    path = os.tmpname()
+    mine = assert(posix.open(path, posix.O_RDWR))
+    other = assert(posix.open(path, posix.O_RDWR))
+  end)
+
+  after_each(function()
+    mine:close()
+    other:close()
+    os.remove(path)
+  end)
+
+  -- Whether a lock outlives the process that took it while its child lives.
+  local function outlives(keep)
+    local ours <close>, theirs = assert(process.socketpair "seqpacket")
+    local server = assert(process.fork(function()
+      local fd = assert(posix.open(path, posix.O_RDWR))
+      assert(posix.lock(fd, "write"))
+      if keep then
+        assert(fd:clofork())
+        assert(fd:clofork()) -- twice is once
+      end
+      assert(process.fork(function()
+        local device = assert(posix.fstat(fd)).size -- it is open, on something
+        theirs:send(("%d %d"):format(process.pid(), device))
+        process.sleep(100)
+      end))
+      process.sleep(100)
+    end))
+    local child = assert(process.open(tonumber(ours:recv(20, LONG):match "^(%d+) 0$")))
+    assert.equal("write", (posix.locked(other, "write")))
+    server:kill "KILL"
+    assert.equal("signal", (server:wait(LONG)))
+    assert.is_true(child:alive())
+    local held = posix.locked(other, "write")
+    child:kill "KILL"
+    support.eventually(function() return not child:alive() end)
+    for _, handle in ipairs {server, child, theirs} do
+      handle:close()
+    end
+    return held
+  end
+
+  it("is kept from children, and a lock goes with its process", function()
+    assert.equal("write", outlives(false))
+    assert.is_false(outlives(true))
+  end)
+
+  it("that was closed is not taken from children by its number", function()
+    assert(mine:clofork())
+    local number = mine:fileno()
+    mine:close()
+    mine = assert(posix.open(path, posix.O_RDWR))
+    assert.equal(number, mine:fileno())
+    local ino = assert(posix.fstat(mine)).ino
+    local child <close> = assert(process.fork(function()
+      process.exit(posix.fstat(number).ino == ino and 0 or 1)
+    end))
+    assert.same({"exit", 0}, {child:wait(LONG)})
+  end)
+
+  it("is one of 64 at most that are kept", function()
+    local all = {}
+    for i = 1, 64 do
+      all[i] = assert(posix.open(path, posix.O_RDWR))
+      assert(all[i]:clofork())
+    end
+    local done, message, errno = mine:clofork()
+    assert.is_nil(done)
+    assert.matches("^descriptor%.clofork", message)
+    assert.equal(EMFILE, errno)
+    all[7]:close()
+    assert.is_true(mine:clofork())
+    for _, fd in ipairs(all) do
+      fd:close()
+    end
+  end)
+
+  it("waits for the disk, if that is behind it", function()
+    local file <close> = assert(io.open(path, "w"))
+    file:write "in a buffer"
+    assert.is_true(posix.fsync(file))
+    assert.equal("in a buffer", support.read_file(path))
+    assert.is_true(posix.fsync(mine))
+    local directory <close> = assert(posix.open("/tmp", posix.O_RDONLY))
+    assert.is_true(posix.fsync(directory))
+    local one <close>, two = assert(process.socketpair())
+    local done, message, errno = posix.fsync(one)
+    assert.is_nil(done)
+    assert.matches("^posix%.fsync", message)
+    assert.equal(EINVAL, errno)
+    assert.equal(EBADF, select(3, posix.fsync(1 << 20)))
+    two:close()
+  end)
+end)
