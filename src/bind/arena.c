@@ -147,8 +147,9 @@ static int arena_reach(lua_State *L)
     uint64_t max = 0;
     if (region->size >= sizeof(ds_arena_memory)) {
         const ds_arena_memory *at = (const ds_arena_memory *)region->base;
-        if (mem_stamp_check(&at->stamp, DS_ARENA, DS_VERSION,
-                            os_clock_deadline(BIND_PLACE_PATIENCE)) == 0)
+        int error = mem_stamp_check(&at->stamp, DS_ARENA, DS_VERSION,
+                                    os_clock_deadline(BIND_PLACE_PATIENCE));
+        if (!error || error == -EXDEV) /* opening it says so */
             max = mem_atomic_load64(&at->max);
     }
     bind_region_check(L, region);

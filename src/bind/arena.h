@@ -20,6 +20,7 @@ void bind_region_within(bind_region *region, mem_mapping *mapping, const void *a
                         size_t size);
 void bind_arena_open(lua_State *L);
 void bind_hashmap_open(lua_State *L);
+void bind_image_open(lua_State *L);
 void bind_named_add(lua_State *L);
 void bind_furnished_add(lua_State *L);
 void bind_block_add(lua_State *L);

@@ -28,6 +28,8 @@ int luaopen_shm_core(lua_State *L)
     lua_setfield(L, -2, "chaos");
     bind_arena_open(L);
     lua_setfield(L, -2, "arena");
+    bind_image_open(L);
+    lua_setfield(L, -2, "image");
     bind_hashmap_open(L);
     lua_setfield(L, -2, "map");
     bind_value_open(L);

@@ -164,17 +164,6 @@ static int claim_stamp(mem_stamp *stamp, int64_t deadline)
     return error;
 }
 
-static int find(ds_arena *arena, int64_t deadline)
-{
-    const ds_arena_memory *at = arena->at;
-    int error = mem_stamp_check(&at->stamp, DS_ARENA, DS_VERSION, deadline);
-    if (!error && mem_atomic_load32(&at->stamp.extra) != LAYOUT)
-        error = -EPROTO;
-    if (!error && mem_atomic_load64(&at->max) > arena->reach)
-        error = -ERANGE;
-    return error;
-}
-
 /* Where the register and the journal lie, copied out once. */
 static int place(ds_arena *arena, size_t size)
 {
@@ -186,8 +175,24 @@ static int place(ds_arena *arena, size_t size)
     arena->guarded.room = journal;
     arena->process = (ds_process *)((uint8_t *)arena->at + register_of(journal));
     arena->processes = (int)processes;
-    arena->reserved = calloc(processes / 64, sizeof *arena->reserved);
-    return arena->reserved ? 0 : -ENOMEM;
+    return 0;
+}
+
+/* Whether there is an arena, and one that this module understands. -EXDEV when that is
+ * all that is wrong with it. */
+int ds_arena_sound(ds_arena *arena, size_t size, int64_t deadline)
+{
+    const ds_arena_memory *at = arena->at;
+    int error = mem_stamp_check(&at->stamp, DS_ARENA, DS_VERSION, deadline);
+    bool elsewhere = error == -EXDEV;
+    if (error && !elsewhere)
+        return error;
+    if (mem_atomic_load32(&at->stamp.extra) != LAYOUT)
+        return -EPROTO;
+    if (mem_atomic_load64(&at->max) > arena->reach)
+        return -ERANGE;
+    error = place(arena, size);
+    return error ? error : elsewhere ? -EXDEV : 0;
 }
 
 static void dispose(ds_arena *arena)
@@ -237,8 +242,12 @@ int ds_arena_open(mem_mapping *mapping, uint8_t *at, size_t size, size_t reach,
         if (error)
             mem_stamp_erase(&arena->at->stamp);
     } else if (error == -EEXIST)
-        error = find(arena, deadline);
-    error = error ? error : place(arena, size);
+        error = 0;
+    error = error ? error : ds_arena_sound(arena, size, deadline);
+    if (!error) {
+        arena->reserved = calloc((size_t)arena->processes / 64, sizeof *arena->reserved);
+        error = arena->reserved ? 0 : -ENOMEM;
+    }
     error = error ? error : ds_register_attach(arena, deadline);
     if (error) {
         dispose(arena);

@@ -86,6 +86,7 @@ int ds_arena_open(mem_mapping *mapping, uint8_t *at, size_t size, size_t reach,
                   bool *made);
 void ds_arena_retain(ds_arena *arena);
 void ds_arena_release(ds_arena *arena);
+int ds_arena_sound(ds_arena *arena, size_t size, int64_t deadline);
 int ds_arena_enter(ds_arena *arena, int64_t deadline);
 int ds_arena_leave(ds_arena *arena);
 int ds_arena_grow(ds_arena *arena, size_t bytes, int64_t deadline);
@@ -146,6 +147,11 @@ int ds_private_take(ds_arena *arena, size_t bytes, int64_t deadline, uint32_t *r
 int ds_private_give(ds_arena *arena, uint32_t ref, int64_t deadline);
 void ds_private_publish(ds_arena *arena, uint32_t ref);
 
+/* image.c: the bytes of an arena as of one instant, and an arena again from them */
+int ds_image_take(ds_arena *arena, uint8_t *to, size_t *room, int64_t deadline);
+int ds_image_adopt(mem_mapping *mapping, uint8_t *at, size_t size, size_t reach,
+                   uint64_t max, int64_t later);
+
 /* directory.c: objects by their names, found or made in one step */
 #define DS_NAME 255 /* bytes */
 
@@ -170,6 +176,15 @@ static inline char *ds_entry_name(const ds_arena *arena, ds_entry *entry)
 {
     return (char *)entry + ds_entry_size(arena, 0);
 }
+
+/* Where a block's bytes begin for an object, which lies on a line of its own. */
+static inline uint64_t ds_place_of(uint32_t block)
+{
+    uint64_t bytes = (uint64_t)block * DS_UNIT + DS_HEAP_HEADER;
+    return (bytes + DS_LINE - 1) / DS_LINE * DS_LINE;
+}
+
+typedef void (*ds_visitor)(ds_arena *arena, uint32_t ref, ds_entry *entry, void *context);
 
 typedef struct ds_wanted {
     const char *name;
@@ -198,5 +213,6 @@ int ds_directory_list(ds_arena *arena, ds_buffer *buffer, int64_t deadline);
 void ds_directory_forget(ds_arena *arena, int slot);
 void ds_directory_sweep(ds_arena *arena, int64_t deadline);
 void ds_directory_adopt(ds_arena *arena, int slot);
+void ds_directory_each(ds_arena *arena, ds_visitor visit, void *context);
 
 #endif

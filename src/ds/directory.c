@@ -90,19 +90,12 @@ static bool is_open(const ds_arena *arena, const ds_entry *entry)
     return bits != 0;
 }
 
-/* Where a block's bytes begin for an object, which lies on a line of its own. */
-static uint64_t place_of(uint32_t block)
-{
-    uint64_t bytes = (uint64_t)block * DS_UNIT + DS_HEAP_HEADER;
-    return (bytes + DS_LINE - 1) / DS_LINE * DS_LINE;
-}
-
 /* Gives back what an object consists of. Returns whether all is gone. */
 static bool erase(ds_arena *arena, uint32_t ref, const ds_entry *entry)
 {
     uint32_t block = mem_atomic_see32(&entry->block);
     void *map = entry->kind == DS_MAP
-                    ? ds_arena_at(arena, place_of(block), sizeof(ds_map_memory))
+                    ? ds_arena_at(arena, ds_place_of(block), sizeof(ds_map_memory))
                     : NULL;
     if (map && !ds_map_unmake(arena, map))
         return false;
@@ -149,7 +142,7 @@ static uint32_t make(ds_arena *arena, const ds_wanted *wanted, uint32_t *link)
     uint32_t block = ds_heap_take(arena, wanted->size + DS_LINE);
     uint32_t ref = ds_heap_take(arena, ds_entry_size(arena, wanted->name_size));
     ds_entry *entry = ref ? entry_at(arena, ref) : NULL;
-    void *at = block ? ds_arena_at(arena, place_of(block), wanted->size) : NULL;
+    void *at = block ? ds_arena_at(arena, ds_place_of(block), wanted->size) : NULL;
     if (!entry || !at)
         return 0;
     *entry = (ds_entry){
@@ -186,7 +179,7 @@ static bool obtain(ds_arena *arena, const ds_wanted *wanted, ds_object *object)
     object->kind = entry->kind;
     object->size = mem_atomic_see64(&entry->size);
     object->at =
-        ds_arena_at(arena, place_of(mem_atomic_see32(&entry->block)), object->size);
+        ds_arena_at(arena, ds_place_of(mem_atomic_see32(&entry->block)), object->size);
     if (wanted->kind && entry->kind != wanted->kind)
         arena->error = -ENOTEMPTY;
     else if (wanted->kind && entry->layout != wanted->layout)
@@ -309,15 +302,13 @@ int ds_directory_drop(ds_arena *arena, const char *name, size_t size, int64_t de
     return error;
 }
 
-typedef void (*visitor)(ds_arena *arena, uint32_t ref, ds_entry *entry, void *context);
-
 /* How many entries there can be: chains that go round have more. */
 static uint64_t most_of(const ds_arena *arena)
 {
     return arena->reach / ds_entry_size(arena, 0) + 1;
 }
 
-static void each_in(ds_arena *arena, uint32_t ref, uint64_t *left, visitor visit,
+static void each_in(ds_arena *arena, uint32_t ref, uint64_t *left, ds_visitor visit,
                     void *context)
 {
     while (ref && !arena->error) {
@@ -331,7 +322,8 @@ static void each_in(ds_arena *arena, uint32_t ref, uint64_t *left, visitor visit
     }
 }
 
-static void each(ds_arena *arena, visitor visit, void *context)
+/* Visits all that have names, inside the guard. */
+void ds_directory_each(ds_arena *arena, ds_visitor visit, void *context)
 {
     uint64_t left = most_of(arena);
     for (int i = 0; i < DS_ARENA_NAMES && !arena->error; i++)
@@ -360,7 +352,7 @@ int ds_directory_list(ds_arena *arena, ds_buffer *buffer, int64_t deadline)
     if (error)
         return error;
     buffer->size = 0;
-    each(arena, append, buffer);
+    ds_directory_each(arena, append, buffer);
     error = ds_arena_leave(arena);
     return error ? error : buffer->size > buffer->room ? -ENOBUFS : 0;
 }
@@ -376,7 +368,7 @@ static void forget(ds_arena *arena, uint32_t ref, ds_entry *entry, void *context
    then. */
 void ds_directory_forget(ds_arena *arena, int slot)
 {
-    each(arena, forget, &slot);
+    ds_directory_each(arena, forget, &slot);
     uint64_t left = most_of(arena);
     each_in(arena, mem_atomic_see32(&arena->at->dropped), &left, forget, &slot);
 }

@@ -139,6 +139,10 @@ int mem_stamp_check(const mem_stamp *stamp, uint16_t kind, uint16_t version,
 bool mem_stamp_free(const mem_stamp *stamp);
 bool mem_stamp_is(const mem_stamp *stamp, uint16_t kind, uint16_t version);
 void mem_stamp_erase(mem_stamp *stamp);
+void mem_stamp_adopt(mem_stamp *stamp);
+
+/* sum.c: a number by which bytes are known again */
+uint64_t mem_sum(const uint8_t *bytes, size_t n);
 
 /* journal.c: what bytes were before they were changed */
 typedef struct mem_journal {

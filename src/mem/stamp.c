@@ -117,3 +117,9 @@ void mem_stamp_erase(mem_stamp *stamp)
 {
     mem_atomic_store64(&stamp->mark, 0);
 }
+
+/* What is there is this pid namespace's from now on: nobody else has it. */
+void mem_stamp_adopt(mem_stamp *stamp)
+{
+    stamp->home = os_thread_namespace();
+}
