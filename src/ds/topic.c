@@ -376,7 +376,7 @@ int ds_topic_behind(const ds_topic *topic, uint64_t spare, uint64_t *behind,
         if (more <= *behind || more > topic->ring) /* one that came later, or scribble */
             continue;
         bool gone = more > spare && !os_thread_alive(who);
-        int error = gone ? ds_topic_bury(topic, i, who, holder) : 0;
+        int error = gone ? ds_topic_bury(topic, i, who, OS_CLOCK_FOREVER, holder) : 0;
         if (error)
             return error;
         *behind = gone ? *behind : more;
