@@ -52,6 +52,22 @@ int ds_private_take(ds_arena *arena, size_t bytes, int64_t deadline, uint32_t *r
     }
 }
 
+/*
+ * Inside the guard: a block on the list is free. Its first word goes, which tells blocks
+ * that may be given back (bind/block.c): where it is joined with what is free in front of
+ * it, all else stays as it was.
+ */
+void ds_private_free(ds_arena *arena, int slot)
+{
+    uint32_t ref = mem_atomic_see32(&arena->at->private[slot].ref);
+    uint64_t *first =
+        ds_heap_size(arena, ref) ? ds_heap_at(arena, ref, sizeof *first) : NULL;
+    ds_put32(arena, &arena->at->private[slot].ref, 0);
+    if (first)
+        ds_put64(arena, first, 0);
+    ds_heap_give(arena, ref);
+}
+
 /* Inside the guard, with what makes it known: it is everybody's. */
 void ds_private_publish(ds_arena *arena, uint32_t ref)
 {
@@ -66,10 +82,10 @@ int ds_private_give(ds_arena *arena, uint32_t ref, int64_t deadline)
     int error = ds_arena_enter(arena, deadline);
     if (error)
         return error;
-    if (ref == 0 || slot_of(arena, ref) < 0)
+    int slot = ref ? slot_of(arena, ref) : -1;
+    if (slot >= 0)
+        ds_private_free(arena, slot);
+    else
         arena->error = -ENOENT;
-    ds_private_publish(arena, ref);
-    if (!arena->error)
-        ds_heap_give(arena, ref);
     return ds_arena_leave(arena);
 }

@@ -60,8 +60,7 @@ static void strike(ds_arena *arena, int slot)
     for (int i = 0; i < DS_ARENA_PRIVATE && !another; i++) {
         uint32_t ref = mem_atomic_see32(&arena->at->private[i].ref);
         if (ref && mem_atomic_see64(&arena->at->private[i].owner) == who) {
-            ds_put32(arena, &arena->at->private[i].ref, 0);
-            ds_heap_give(arena, ref);
+            ds_private_free(arena, i);
             ds_arena_keep(arena);
         }
     }
