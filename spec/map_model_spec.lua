@@ -8,7 +8,7 @@ describe("a map is what it should be", function()
   end)
 
   it("after operations of four processes that are killed", function()
-    local done, kills = model.together(support.rounds(100000))
+    local done, kills = model.together(support.rounds(50000))
     io.write(("\n%d operations, %d kills"):format(done, kills))
   end)
 end)

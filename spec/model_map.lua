@@ -7,16 +7,16 @@ if main then
 end
 local process = require "shm.process"
 local shm = require "shm"
-local support = require "spec.support"
+local workers = require "spec.model_workers"
 
 local M = {}
 
-local LONG <const> = 20 * support.patience
 local WORKERS <const> = 4
 local OWN <const> = 64    -- keys that only one process changes
 local SHARED <const> = 8  -- counters that all add to
 -- In a process's log: how many operations were acknowledged; of each of its keys the number of
--- the last one that was, and of the one that goes on; for each counter the same.
+-- the last one that was, and of the one that goes on; how often each counter was added to, and how
+-- often that was begun.
 local DONE, KEYS, COUNTERS, LOG <const> = 0, 64, 64 + OWN * 16, 64 + (OWN + SHARED) * 16
 
 local function same(one, other)
@@ -170,36 +170,47 @@ local function value_of(number)
   return {number, ("x"):rep(number % 100)}
 end
 
--- A life of a worker, which ends by being killed.
-local function work(m, log, name)
-  while true do
-    local number = log:load(DONE) + 1
-    if number % 8 == 0 then
-      local at = COUNTERS + number // 8 % SHARED * 16
-      log:store(at + 8, log:load(at) + 1)
-      assert(m:incr("counter" .. number // 8 % SHARED, 1, 0))
-      log:store(at, log:load(at + 8))
-    else
-      local i = number * 7 % OWN
-      local key, value, at = name .. i, value_of(number), KEYS + i * 16
-      log:store(at + 8, number)
-      if value == nil then
-        assert(m:delete(key) ~= nil)
-      elseif number % 3 == 0 then
-        assert(m:update(key, function() return value end))
-      elseif number % 11 == 0 then
-        m:transaction(function(view)
-          view:set(name .. "pair", number)
-          view:set(name .. "other", ("p"):rep(number % 50) .. number)
-          view:set(key, value)
-        end)
-      else
-        assert(m:set(key, value))
-      end
-      log:store(at, number)
+--- Memory for what so many workers acknowledge, each of which writes its own.
+function M.logs(n)
+  local logs = setmetatable({}, {__close = function(list)
+    for _, log in ipairs(list) do
+      log:close()
     end
-    log:store(DONE, number)
+  end})
+  for i = 1, n do
+    logs[i] = assert(shm.anonymous(LOG))
   end
+  return logs
+end
+
+--- One operation of a worker, of whose name its keys are.
+function M.step(m, log, name)
+  local number = log:load(DONE) + 1
+  if number % 8 == 0 then
+    local at = COUNTERS + number // 8 % SHARED * 16
+    log:add(at + 8, 1)
+    assert(m:incr("counter" .. number // 8 % SHARED, 1, 0))
+    log:add(at, 1)
+  else
+    local i = number * 7 % OWN
+    local key, value, at = name .. i, value_of(number), KEYS + i * 16
+    log:store(at + 8, number)
+    if value == nil then
+      assert(m:delete(key) ~= nil)
+    elseif number % 3 == 0 then
+      assert(m:update(key, function() return value end))
+    elseif number % 11 == 0 then
+      m:transaction(function(view)
+        view:set(name .. "pair", number)
+        view:set(name .. "other", ("p"):rep(number % 50) .. number)
+        view:set(key, value)
+      end)
+    else
+      assert(m:set(key, value))
+    end
+    log:store(at, number)
+  end
+  log:store(DONE, number)
 end
 
 local function is_value(found, number)
@@ -207,8 +218,9 @@ local function is_value(found, number)
   return value == nil and found == nil or value ~= nil and found ~= nil and same(found, value)
 end
 
--- What a worker's log explains: what was acknowledged is there; what went on, or not.
-local function explained(m, log, name)
+--- What a worker's log explains, when it is dead: what was acknowledged is there; what went on, or
+-- not.
+function M.explained(m, log, name)
   for i = 0, OWN - 1 do
     local at = KEYS + i * 16
     local found = m:get(name .. i)
@@ -223,8 +235,8 @@ local function explained(m, log, name)
   assert(pair == nil and other == nil or other == ("p"):rep(pair % 50) .. pair)
 end
 
--- The counters, each of which was added to as often as was acknowledged, or was going on.
-local function counted(m, logs)
+--- The counters, when all are dead: each was added to as often as was acknowledged, or began.
+function M.counted(m, logs)
   for i = 0, SHARED - 1 do
     local at, least, most = COUNTERS + i * 16, 0, 0
     for _, log in ipairs(logs) do
@@ -250,52 +262,20 @@ function M.together(n)
   local region <close> = assert(shm.anonymous(1 << 20, {max = 1 << 24}))
   local a <close> = assert(shm.arena(region, {max = 1 << 24}))
   local m <close> = assert(a:map "model")
-  local logs, children, kills, done = {}, {}, 0, 0
-  local tidy <close> = setmetatable({}, {__close = function()
-    for _, child in pairs(children) do
-      child:kill "KILL"
-      child:wait()
-      child:close()
-    end
-    for _, log in ipairs(logs) do
-      log:close()
-    end
-  end})
-  for i = 1, WORKERS do
-    logs[i] = assert(shm.anonymous(LOG))
-  end
-  local function total()
-    local sum = 0
-    for _, log in ipairs(logs) do
-      sum = sum + log:load(DONE)
-    end
-    return sum
-  end
-  repeat
-    for i = 1, WORKERS do
-      children[i] = assert(process.fork(work, m, logs[i], "w" .. i .. "."))
-    end
-    local from, some = done, math.random(2000)
-    support.eventually(function() return total() >= from + some end, LONG)
-    for i = 1, WORKERS do
-      children[i]:kill "KILL"
-      assert(children[i]:wait(LONG))
-      children[i]:close()
-      children[i] = nil
-      kills = kills + 1
-      if math.random(2) == 1 then -- the others go on meanwhile
-        explained(m, logs[i], "w" .. i .. ".")
-      end
-    end
-    for i = 1, WORKERS do
-      explained(m, logs[i], "w" .. i .. ".")
-    end
-    counted(m, logs)
-    assert(a:check())
-    done = total()
-  until done >= n
-  assert(tidy)
-  return done, kills
+  local logs <close> = M.logs(WORKERS)
+  return workers.run({
+    workers = WORKERS,
+    work = function(i)
+      return function() M.step(m, logs[i], "w" .. i .. ".") end
+    end,
+    settle = function(i)
+      M.explained(m, logs[i], "w" .. i .. ".")
+    end,
+    check = function()
+      M.counted(m, logs)
+      assert(a:check())
+    end,
+  }, n)
 end
 
 if main then
