@@ -93,7 +93,7 @@ endef
 help:
 	@echo 'make demo     install what is missing, build, and show the chat and the pid exchange'
 	@echo 'make test     install what is missing, build, and run every spec'
-	@echo 'make soak     kill and restart who takes turns, for SOAK_SECONDS ($(SOAK_SECONDS))'
+	@echo 'make soak     kill and restart who takes turns, for SOAK_SECONDS ($(SOAK_SECONDS)), and who uses furniture'
 	@echo 'make bench    measure, each work beside what it is compared with; BENCH="words" picks'
 	@echo 'make chat     run the chat server on HOST ($(HOST)) and PORT ($(PORT))'
 	@echo 'make build    build here; then: eval "$$(make -s env)" and lua5.4 finds the module'
@@ -144,7 +144,8 @@ test: test-deps build
 .PHONY: soak
 soak: build
 	@env $(call lua_env,$(TREE)) SOAK_SECONDS='$(SOAK_SECONDS)' $(LUA) spec/soak.lua
-	@exec env $(call lua_env,$(TREE)) $(LUA) spec/model_map.lua
+	@env $(call lua_env,$(TREE)) $(LUA) spec/model_map.lua
+	@exec env $(call lua_env,$(TREE)) $(LUA) spec/model_furniture.lua
 
 # What is compared with is C, too, and built as the module is.
 .PHONY: bench
