@@ -14,15 +14,24 @@ local ENOENT, EBUSY, ENOSPC, ERANGE, ENOTEMPTY, EPROTO = 2, 16, 28, 34, 39, 71
 local elsewhere, other, refused = others.elsewhere, others.other, others.refused
 
 describe("an arena", function()
-  local before, r, a
+  local before, r, a, names
+
+  -- A name that is gone after the test, also where that fails.
+  local function fresh_name()
+    names[#names + 1] = "shm-spec-" .. support.key()
+    return names[#names]
+  end
 
   before_each(function()
-    before = support.belongings()
+    before, names = support.belongings(), {}
     r = assert(shm.anonymous(SIZE, {max = MAX}))
     a = assert(shm.arena(r, {max = MAX}))
   end)
 
   after_each(function()
+    for _, name in ipairs(names) do
+      shm.unlink(name)
+    end
     a:close()
     r:close()
     a, r = nil, nil
@@ -49,7 +58,7 @@ describe("an arena", function()
     end)
 
     it("under a name, and found there", function()
-      local name = "shm-spec-" .. support.key()
+      local name = fresh_name()
       local one <close>, made = shm.arena(name, {size = SIZE, max = MAX})
       assert.is_true(made)
       local two <close>, again = shm.arena(name)
@@ -107,7 +116,7 @@ describe("an arena", function()
     end)
 
     it("by one of those who open it at once", function()
-      local name = "shm-spec-" .. support.key()
+      local name = fresh_name()
       local desk <close> = assert(shm.anonymous(64))
       for _ = 1, support.rounds(20) do
         desk:fill(0, 64)
@@ -150,7 +159,7 @@ describe("an arena", function()
       for _, size in ipairs {64, 4096, 32767} do
         local small <close> = assert(shm.anonymous(size))
         refused(ENOSPC, shm.arena, small)
-        local name = "shm-spec-" .. support.key()
+        local name = fresh_name()
         refused(ENOSPC, shm.arena, name, {size = size})
         refused(ENOSPC, shm.arena, name, {size = SIZE, journal = SIZE})
         refused(ENOENT, shm.attach, name)
