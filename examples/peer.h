@@ -128,6 +128,7 @@ static inline bool peer_inside(uint64_t size, uint64_t offset, uint64_t n)
 #define PEER_FOREVER INT64_MAX
 #define PEER_SLICE 20000000LL      /* ns: the longest sleep between two looks */
 #define PEER_PATIENCE 1000000000LL /* ns: with who does not leave a guard */
+#define PEER_GRACE 20000000LL      /* ns: of that, in any case: it may be about to leave */
 
 static inline int64_t peer_now(void)
 {
@@ -329,14 +330,18 @@ static inline void peer_undo(peer_memory *memory, peer_guard *guard, uint64_t ro
     peer_store64(&guard->used, 0);
 }
 
-static inline int peer_enter(peer_memory *memory, peer_guard *guard, uint64_t room)
+/* -EBUSY when it stays taken until the deadline, or for a second. */
+static inline int peer_enter(peer_memory *memory, peer_guard *guard, uint64_t room,
+                             int64_t deadline)
 {
     struct robust_list_head *head = peer_robust();
     if (!head || head->list_op_pending)
         return head ? -EDEADLK : -ENOSYS;
     *(void *volatile *)&head->list_op_pending = (uint8_t *)&guard->word - head->futex_offset;
     uint32_t me = (uint32_t)(peer_self() & PEER_TID), bits = 0;
-    int64_t patience = peer_now() + PEER_PATIENCE;
+    int64_t now = peer_now(), patience = now + PEER_PATIENCE;
+    if (deadline < patience)
+        patience = deadline > now + PEER_GRACE ? deadline : now + PEER_GRACE;
     for (;;) {
         uint32_t held = peer_load32(&guard->word), id = held & FUTEX_TID_MASK;
         /* Or it died when the memory was not mapped any more, and the kernel said nothing. */
@@ -562,7 +567,7 @@ static inline int peer_arena_enter(peer_memory *memory)
     if (!peer_inside(memory->there, sizeof *arena,
                      memory->journal + memory->processes * sizeof(peer_process)))
         return -EBADMSG;
-    return peer_enter(memory, &arena->guard, memory->journal);
+    return peer_enter(memory, &arena->guard, memory->journal, PEER_FOREVER);
 }
 
 /* What was begun stays, or with an error nothing of it. */
@@ -878,10 +883,11 @@ PEER_API void peer_queue_close(peer_queue *queue)
 }
 
 /* To be at one end: by its guard, or by a role that nobody living has. */
-static inline int peer_queue_enter(peer_queue *queue, peer_end *end, uint64_t *role)
+static inline int peer_queue_enter(peer_queue *queue, peer_end *end, uint64_t *role,
+                                   int64_t deadline)
 {
     if (!(queue->flags & PEER_SPSC))
-        return peer_enter(queue->memory, &end->guard, 0);
+        return peer_enter(queue->memory, &end->guard, 0, deadline);
     for (;;) {
         uint64_t held = peer_load64(role);
         if (held == peer_self())
@@ -962,7 +968,8 @@ PEER_API int peer_push(peer_queue *queue, const void *bytes, size_t n, double ti
         return -EMSGSIZE;
     queue->wanted = peer_extent((uint32_t)n);
     for (;;) {
-        int error = peer_queue_enter(queue, &queue->at->push, &queue->at->producer);
+        int error =
+            peer_queue_enter(queue, &queue->at->push, &queue->at->producer, deadline);
         if (error)
             return error;
         error = peer_append(queue, bytes, (uint32_t)n);
@@ -1050,7 +1057,7 @@ PEER_API int64_t peer_pop(peer_queue *queue, void *to, size_t room, int *kind,
     for (;;) {
         uint64_t lost = peer_load64(&end->end); /* who lives is looked up outside */
         bool any = peer_lost(queue, lost);
-        int64_t result = peer_queue_enter(queue, end, &queue->at->consumer);
+        int64_t result = peer_queue_enter(queue, end, &queue->at->consumer, deadline);
         if (result)
             return result;
         uint64_t head = peer_load64(&end->end), before = head;
@@ -1136,6 +1143,7 @@ typedef struct peer_topic {
     uint64_t ring, capacity, lines; /* as they were checked */
     uint64_t wanted;                /* bytes, by who waits for room */
     bool drops;
+    int64_t deadline; /* of who publishes */
 } peer_topic;
 
 typedef struct peer_subscriber {
@@ -1180,14 +1188,15 @@ PEER_API int peer_topic_open(peer_topic *topic, peer_memory *memory, const char 
     *topic = (peer_topic){at,       (uint8_t *)&at->line[lines],
                           memory,   ring,
                           capacity, lines,
-                          0,        peer_load32(&at->stamp.extra) & 1};
+                          0,        peer_load32(&at->stamp.extra) & 1,
+                          PEER_FOREVER};
     return 0;
 }
 
-static inline int peer_topic_enter(peer_topic *topic)
+static inline int peer_topic_enter(peer_topic *topic, int64_t deadline)
 {
     peer_topic_layout *at = topic->at;
-    int error = peer_enter(topic->memory, &at->guard, 0);
+    int error = peer_enter(topic->memory, &at->guard, 0, deadline);
     uint64_t tail = peer_load64(&at->tail), oldest = peer_load64(&at->oldest);
     if (!error && (tail - oldest > topic->ring || (tail | oldest) & 15)) {
         tail = (tail + 15) & ~UINT64_C(15); /* scribble: give up what was there */
@@ -1200,7 +1209,7 @@ static inline int peer_topic_enter(peer_topic *topic)
 
 static inline int peer_bury(peer_topic *topic, peer_line *line, uint64_t who)
 {
-    int error = peer_topic_enter(topic);
+    int error = peer_topic_enter(topic, topic->deadline);
     if (error)
         return error;
     if (peer_load64(&line->who) == who)
@@ -1249,7 +1258,7 @@ static inline int peer_make_room(peer_topic *topic, uint64_t tail, uint64_t need
 static inline int peer_try_publish(peer_topic *topic, const void *bytes, uint32_t n)
 {
     peer_topic_layout *at = topic->at;
-    int error = peer_topic_enter(topic);
+    int error = peer_topic_enter(topic, topic->deadline);
     if (error)
         return error;
     uint64_t tail = peer_load64(&at->tail), end = tail + peer_stride(n);
@@ -1293,6 +1302,7 @@ PEER_API int peer_publish(peer_topic *topic, const void *bytes, size_t n, double
     int64_t deadline = peer_deadline(timeout);
     if (n > topic->capacity)
         return -EMSGSIZE;
+    topic->deadline = deadline;
     topic->wanted = peer_stride(n) + sizeof(peer_message);
     for (;;) {
         int error = peer_try_publish(topic, bytes, (uint32_t)n);
@@ -1330,7 +1340,7 @@ PEER_API int peer_subscribe(peer_subscriber *subscriber, const peer_topic *topic
 {
     *subscriber = (peer_subscriber){.topic = *topic};
     for (uint64_t i = 0, once = 0;; once++) {
-        int error = peer_topic_enter(&subscriber->topic);
+        int error = peer_topic_enter(&subscriber->topic, PEER_FOREVER);
         if (error)
             return error;
         error = peer_settle(subscriber, oldest);
@@ -1405,7 +1415,7 @@ PEER_API int64_t peer_next(peer_subscriber *subscriber, void *to, size_t room,
     for (int tries = 0;;) {
         if (peer_load64(&subscriber->line->who) != subscriber->who)
             return -EIDRM;
-        if (inside && (result = peer_topic_enter(&subscriber->topic)))
+        if (inside && (result = peer_topic_enter(&subscriber->topic, deadline)))
             return result;
         uint64_t tail = peer_load64(&at->tail);
         result = tail == subscriber->cursor ? -EAGAIN : peer_copy(subscriber, tail, to, room);

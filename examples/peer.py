@@ -53,7 +53,8 @@ class _Topic(ctypes.Structure):
     _fields_ = [("at", ctypes.c_void_p), ("bytes", ctypes.c_void_p),
                 ("memory", ctypes.c_void_p), ("ring", ctypes.c_uint64),
                 ("capacity", ctypes.c_uint64), ("lines", ctypes.c_uint64),
-                ("wanted", ctypes.c_uint64), ("drops", ctypes.c_bool)]
+                ("wanted", ctypes.c_uint64), ("drops", ctypes.c_bool),
+                ("deadline", ctypes.c_int64)]
 
 
 class _Subscriber(ctypes.Structure):

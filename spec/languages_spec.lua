@@ -502,6 +502,31 @@ assert seen > 0 and reader.lost == seen]=])
     end
   end)
 
+  it("C waits for who is stopped in a guard no longer than its time-out", function()
+    in_region()
+    keep(assert(shm.queue.create(region, 0)))
+    keep(assert(shm.topic.create(region, 1 << 19)))
+    local holder <close> = lock.parked(function() end)
+    for _, at in ipairs {64, 448, (1 << 19) + 64} do
+      region:store32(at, holder.pid)
+    end
+    for _, command in ipairs {"push @0 x", "pop @0", "publish @524288 x"} do
+      local soonest = math.huge
+      for _ = 1, 5 do -- where the machine has much to do, once
+        local began = process.monotonic()
+        local said, code = run(("env PEER_TIMEOUT=0.1 %s %s %s"):format(programs.peer, name,
+                                                                        command))
+        soonest = math.min(soonest, process.monotonic() - began)
+        assert.equal(1, code)
+        assert.matches("busy", said)
+        if soonest < 0.9 then
+          break
+        end
+      end
+      assert.is_true(soonest < 0.9, command)
+    end
+  end)
+
   it("C goes on where Lua was killed in the guard of a queue, or of an arena", function()
     local arena = keep(assert(shm.arena(name, {size = SIZE})))
     local queue = keep(assert(arena:queue("jobs", {capacity = 64})))
