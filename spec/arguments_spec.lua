@@ -220,8 +220,8 @@ local FUNCTIONS = {
     add = {{"any_integer", 1, "n"}}, get = {}, set = {{"integer", 1, "value"}},
     wait = {{"integer", 1, "least"}, {"timeout", 0}}}),
   ["shm.map"] = with_pollable {
-    get = {KEY}, lookup = {KEY}, version = {KEY}, delete = {KEY}, abandon = {KEY}, pairs = {},
-    stat = {}, changes = {},
+    get = {KEY}, lookup = {KEY, {"timeout", 0}}, version = {KEY}, delete = {KEY}, abandon = {KEY},
+    pairs = {}, stat = {}, changes = {},
     set = {KEY, VALUE, TTL}, add = {KEY, VALUE, TTL}, replace = {KEY, VALUE, TTL},
     incr = {KEY, {"number", 1, "n"}, {"any_integer", 0, "init"}, TTL},
     cas = {KEY, {"nil_or_value", 1, "value"}, {"nil_or_value", 1, "value"}, TTL},

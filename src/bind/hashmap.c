@@ -67,18 +67,17 @@ int bind_map_fail(lua_State *L, bind_map *self, int error, const char *what)
                            self->map.arena->mapping->label);
 }
 
-/* Copies a value, and leaves in the buffer where it is, which may be on top of the stack.
- */
-int bind_map_fetch(lua_State *L, bind_map *self, const ds_key *key, ds_buffer *buffer,
-                   ds_map_found *found)
+/* Copies a value, and leaves in the buffer where it is: on top of the stack, maybe. */
+static int fetch(lua_State *L, bind_map *self, const ds_key *key, int64_t deadline,
+                 ds_buffer *buffer, ds_map_found *found)
 {
-    int error = ds_map_get(&self->map, key, OS_CLOCK_FOREVER, buffer, found);
+    int error = ds_map_get(&self->map, key, deadline, buffer, found);
     while (error == -ENOBUFS) {
         buffer->room = buffer->size;
         buffer->bytes = lua_newuserdatauv(L, buffer->room, 0);
         if (!self->base.handle.mapping)
             bind_handle_bad(L, 1, "a finalizer closed the map");
-        error = ds_map_get(&self->map, key, OS_CLOCK_FOREVER, buffer, found);
+        error = ds_map_get(&self->map, key, deadline, buffer, found);
     }
     return error;
 }
@@ -86,14 +85,14 @@ int bind_map_fetch(lua_State *L, bind_map *self, const ds_key *key, ds_buffer *b
 /* Pushes the value of the key at 2, or nil and version 0. Returns 0, or how many results
  * the failure has. */
 static inline int push_value(lua_State *L, bind_map *self, const char *what,
-                             uint64_t *version)
+                             int64_t deadline, uint64_t *version)
 {
     int64_t number;
     uint8_t bytes[BIND_MAP_STACK];
     ds_buffer buffer = {.bytes = bytes, .room = sizeof bytes};
     ds_map_found found;
     ds_key key = bind_map_key(L, 2, &self->map, &number);
-    int error = bind_map_fetch(L, self, &key, &buffer, &found);
+    int error = fetch(L, self, &key, deadline, &buffer, &found);
     bind_map_check(L, self);
     *version = error ? 0 : found.version;
     if (error == -ENOENT) {
@@ -117,7 +116,8 @@ A key's value. No lock is taken, and nobody waits for who reads.
 static int map_get(lua_State *L)
 {
     uint64_t version;
-    int failed = push_value(L, bind_map_exactly(L, 2), "map.get", &version);
+    int failed =
+        push_value(L, bind_map_exactly(L, 2), "map.get", OS_CLOCK_FOREVER, &version);
     return failed ? failed : 1;
 }
 
@@ -125,13 +125,17 @@ static int map_get(lua_State *L)
 A key's value and its version, which each change of the key makes another.
 @function map:lookup
 @tparam string|int|boolean key
+@number[opt] timeout in seconds, for who was stopped in the middle of changing it; or a second
 @return its value, or nil when the key is absent
 @treturn int its version, 0 when the key is absent
 */
 static int map_lookup(lua_State *L)
 {
     uint64_t version;
-    int failed = push_value(L, bind_map_exactly(L, 2), "map.lookup", &version);
+    bool timed = lua_gettop(L) > 2;
+    bind_map *self = bind_map_exactly(L, timed ? 3 : 2);
+    int64_t deadline = timed ? bind_deadline(L, 3) : OS_CLOCK_FOREVER;
+    int failed = push_value(L, self, "map.lookup", deadline, &version);
     if (failed)
         return failed;
     lua_pushinteger(L, (lua_Integer)version);
@@ -203,9 +207,8 @@ static int map_stat(lua_State *L)
 typedef struct watched {
     ds_map *map;
     const ds_key *key;
-    uint64_t version; /* the one that is known */
+    uint64_t version, *now; /* the one that is known, and what was found */
     int64_t deadline;
-    uint64_t *now; /* what was found */
     int *error;
 } watched;
 
@@ -243,8 +246,8 @@ static int map_wait(lua_State *L)
     watched of = {.map = &self->map,
                   .key = &key,
                   .version = (uint64_t)bind_range(L, 3, "version", 0, LUA_MAXINTEGER),
-                  .deadline = deadline,
                   .now = &now,
+                  .deadline = deadline,
                   .error = &failed};
     sync_handle handle;
     sync_handle_watch(&handle, self->base.handle.mapping,

@@ -18,8 +18,6 @@ bind_map *bind_map_self(lua_State *L);
 void bind_map_check(lua_State *L, const bind_map *self);
 ds_key bind_map_key(lua_State *L, int arg, const ds_map *map, int64_t *number);
 int bind_map_fail(lua_State *L, bind_map *self, int error, const char *what);
-int bind_map_fetch(lua_State *L, bind_map *self, const ds_key *key, ds_buffer *buffer,
-                   ds_map_found *found);
 uint64_t bind_map_expiry(lua_State *L, int arg);
 int bind_map_encode(lua_State *L, bind_map *self, int arg, bind_bytes *bytes,
                     ds_map_change *change);

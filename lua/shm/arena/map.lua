@@ -1,7 +1,9 @@
 --- What maps do with functions of Lua: none of them runs while others wait.
 -- The methods come to those of shm.map, which are C: src/bind/hashmap.c and its neighbours.
 -- @module shm.arena.map
-local methods = require("shm.core").map
+local core = require "shm.core"
+
+local methods, monotonic = core.map, core.process.monotonic
 
 local lookup, set_if, apply = methods.lookup, methods.set_if, methods.apply
 local claim, fulfil, abandon = methods.claim, methods.fulfil, methods.abandon
@@ -73,22 +75,26 @@ end
 -- @tparam string|int|boolean key
 -- @tparam function f gets the key; returns the value, or nil for none
 -- @number[opt] ttl in seconds, absent for ever
--- @number[opt] timeout in seconds for waiting, absent for ever
+-- @number[opt] timeout in seconds for waiting, absent for ever; what f takes does not count
 -- @return the value
 -- @treturn[2] nil
 -- @treturn[2] string message
--- @treturn[2] int ETIMEDOUT, EINTR after a signal, EDEADLK (f asks for the same key), ENOSPC
+-- @treturn[2] int ETIMEDOUT, EINTR after a signal, EDEADLK (f asks for the same key), ENOSPC,
+-- EBUSY (one that changes the map was stopped, for as long as the time-out is, or a second)
 -- @raise what f raises; the key stays absent then
 function methods.get_or(map, key, f, ttl, timeout)
   check(f, "get_or")
+  local deadline, left
   while true do
-    local value, version, code = lookup(map, key)
+    local value, version, code = lookup(map, key, left or timeout)
     if code then
       return value, version, code
     elseif value ~= nil then
       return value
     end
-    local claimed, message, errno = claim(map, key, timeout)
+    deadline = deadline or timeout and monotonic() + timeout
+    left = deadline and math.max(0, deadline - monotonic())
+    local claimed, message, errno = claim(map, key, left)
     if claimed then
       return compute(map, key, f, ttl)
     elseif claimed == nil then

@@ -11,10 +11,11 @@ local map_object = {}
 ---@return integer? errno
 function map_object:get(key) end
 ---@param key shm.map.key
+---@param timeout? number
 ---@return any value, or nil
 ---@return integer|string version 0 when the key is absent; or the message
 ---@return integer? errno
-function map_object:lookup(key) end
+function map_object:lookup(key, timeout) end
 ---@param key shm.map.key
 ---@return integer|nil version 0 when the key is absent
 ---@return string? message
