@@ -146,6 +146,7 @@ soak: build
 	@env $(call lua_env,$(TREE)) SOAK_SECONDS='$(SOAK_SECONDS)' $(LUA) spec/soak.lua
 	@env $(call lua_env,$(TREE)) $(LUA) spec/model_map.lua
 	@exec env $(call lua_env,$(TREE)) $(LUA) spec/model_furniture.lua
+	@exec env $(call lua_env,$(TREE)) $(LUA) spec/replica_storm.lua
 
 # What is compared with is C, too, and built as the module is.
 .PHONY: bench

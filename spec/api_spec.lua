@@ -142,10 +142,11 @@ local MODULES = {
   ["shm.posix"] = posix,
   ["shm.peer.module"] = require "shm.peer", ["shm.chat"] = require "shm.chat",
   ["shm.chaos"] = require "shm.chaos", ["shm.value"] = require "shm.value",
+  ["shm.replica.module"] = require "shm.replica",
 }
 local LUA_SOURCES = {
   ["shm.peer.module"] = "lua/shm/peer.lua", ["shm.chat"] = "lua/shm/chat.lua",
-  ["shm.chaos"] = "lua/shm/chaos.lua",
+  ["shm.chaos"] = "lua/shm/chaos.lua", ["shm.replica.module"] = "lua/shm/replica.lua",
   ["shm"] = "lua/shm/init.lua",
 }
 local ring = assert(shm.anonymous(8192))
@@ -236,12 +237,32 @@ describe("the interface", function()
     end
   end)
 
+  it("of a node is typed and documented", function()
+    local name = "shm-spec-" .. support.key()
+    local node <close> = assert(require("shm.replica").open(name, {id = "a"}))
+    assert(require("shm.replica").unlink(name))
+    local names = functions(debug.getmetatable(node).__index)
+    assert.same(names, classes["shm.replica"].functions)
+    local documented = {getfd = true, pollfd = true} -- the same as fileno
+    for _, room in ipairs {"node", "reading", "stepping", "writing"} do
+      for method in pairs(documented_in_lua(("lua/shm/replica/%s.lua"):format(room))) do
+        documented[method] = true
+      end
+    end
+    for method in pairs(names) do
+      assert(documented[method], method)
+    end
+    for field in pairs(classes["shm.replica"].fields) do
+      assert.is_true(node[field] ~= nil, field)
+    end
+  end)
+
   it("sets no globals and writes nothing", function()
     local script = [[
       local before = {}
       for name in pairs(_G) do before[name] = true end
       for _, name in ipairs {"shm", "shm.sysv", "shm.posix", "shm.process", "shm.peer",
-                              "shm.chat", "shm.chaos", "shm.value"} do
+                              "shm.chat", "shm.chaos", "shm.value", "shm.replica"} do
         require(name)
       end
       for name in pairs(_G) do

@@ -6,6 +6,7 @@ local core = require "shm.core"
 local peer = require "shm.peer"
 local posix = require "shm.posix"
 local process = require "shm.process"
+local replica = require "shm.replica"
 local shm = require "shm"
 local support = require "spec.support"
 local sysv = require "shm.sysv"
@@ -101,6 +102,10 @@ local WRONG = {
   anything_with_fd = {"NIL", true, "1", {}, print, 1.5, -1, 1 << 31, closed},
   chaos = {true, 1, "x", {mode = "x"}, {mode = 1}, {rounds = 0}, {limit = -1}, {timeout = -1},
            {timeout = NAN}, {prepare = 1}, {colour = "red"}},
+  replica_options = {"NIL", true, 1, "x", {}, {id = 1}, {id = ""}, {id = "a/b"},
+                     {id = ("x"):rep(65)},
+                     {id = "a", size = 0}, {id = "a", log = 100}, {id = "a", patience = -1},
+                     {id = "a", mode = 512}, {id = "a", readonly = 1}, {id = "a", role = "b"}},
   opts = {true, 1, "x", {colour = "red"}, {1}, {project = 0}, {project = "1"}, {port = -1}},
 }
 
@@ -272,6 +277,12 @@ local FUNCTIONS = {
     send = {{"text", "x", "data"}, {"timeout", 0}}, recv = {{"at_least_one", 1, "n"},
                                                            {"timeout", 0}},
   },
+  ["shm.replica"] = with_pollable {
+    set = {KEY, {"map_value", 1, "value"}}, delete = {KEY}, get = {KEY}, pairs = {}, role = {},
+    incr = {KEY, {"number", 1, "n"}, {"number", 0, "init"}}, term = {}, seq = {}, lag = {},
+    transaction = {{"func", print, "f"}}, nodes = {}, step = {{"timeout", 0}},
+    read = {KEY, {"timeout", 0, "staleness"}, {"timeout", 0}}, run = {{"timeout", 0}},
+    wait_for = {{"count", 0, "seq"}, {"timeout", 0}}, takeover = {{"timeout", 0}}},
   ["shm.peer"] = {
     accept = {{"timeout", 0}}, send = {{"message", "x", "data"}, {"timeout", 0}},
     receive = {{"timeout", 0}}, close = {},
@@ -380,6 +391,8 @@ local MODULES = {
     connect = {{"where", 1, "key"}, {"opts", {}, "peer%.connect"}},
   },
   ["shm.chat"] = {serve = {{"opts", {}, "chat%.serve"}}},
+  ["shm.replica.module"] = {
+    open = {{"name", "x"}, {"replica_options", {id = "a"}, ""}}, unlink = {{"name", "x"}}},
   ["shm.chaos"] = {
     kill_everywhere = {{"func", print, "operation"}, {"func", print, "verify"},
                        {"chaos", {}, "chaos%.kill_everywhere"}},
@@ -394,6 +407,7 @@ local MODULES = {
 local LOADED = {["shm"] = shm, ["shm.posix"] = posix, ["shm.sysv"] = sysv,
                 ["shm.process"] = process, ["shm.peer"] = peer,
                 ["shm.chat"] = chat, ["shm.chaos"] = chaos, ["shm.value"] = shm.value,
+                ["shm.replica.module"] = replica,
                 ["shm.core.chaos"] = core.chaos}
 local OBJECTS = {"mutex", "rwlock", "semaphore", "event", "condition", "barrier", "counter"}
 for _, kind in ipairs(OBJECTS) do
@@ -424,6 +438,9 @@ local function open_all()
     ["shm.process.channel"] = (assert(process.socketpair())),
     ["shm.peer"] = assert(peer.serve(support.key())),
   }
+  local group = "shm-spec-" .. support.key()
+  all["shm.replica"] = assert(replica.open(group, {id = "a"}))
+  replica.unlink(group)
   local places <close> = assert(shm.anonymous(8192))
   for i, kind in ipairs(OBJECTS) do
     local parties = kind == "barrier" and {2} or {}

@@ -34,7 +34,8 @@ describe("README", function()
     for word in text:gmatch "`([%w_]+)`" do
       said[word] = true
     end
-    for _, name in ipairs {"sysv", "posix", "process", "peer", "chat", "chaos", "value"} do
+    for _, name in ipairs {"sysv", "posix", "process", "peer", "replica", "chat", "chaos",
+                          "value"} do
       for exported, value in pairs(require("shm." .. name)) do
         assert(type(value) ~= "function" or said[exported], name .. "." .. exported)
       end
@@ -46,7 +47,8 @@ describe("README", function()
 
   it("names only functions that there are", function()
     local modules = {}
-    for _, name in ipairs {"sysv", "posix", "process", "peer", "chat", "chaos", "value"} do
+    for _, name in ipairs {"sysv", "posix", "process", "peer", "replica", "chat", "chaos",
+                          "value"} do
       local list = text:match("| `shm%." .. name .. "` | ([^|;\n]+)") -- up to the methods
       for word in list:gmatch "`([%w_]+)`" do
         modules[name] = require("shm." .. name)

@@ -1,0 +1,126 @@
+--- What a node does as the primary: it changes the map.
+-- @module shm.replica.writing
+local changes = require "shm.replica.change"
+local handle = require "shm.replica.handle"
+local process = require "shm.process"
+
+local ENOENT, EROFS, ESTALE = 2, 30, 116
+local check, fail, primary, Node = handle.check, handle.fail, handle.primary, handle.Node
+
+-- One change, of the primary alone.
+local function write(node, action, list, keys, values, deleted)
+  local copy = node.copy
+  if not node.leading then
+    return fail(node, action, ("%s is a replica, %s"):format(node.id, primary(node)), EROFS)
+  end
+  local bytes, message, errno = changes.encode(list, action, 3)
+  local seq
+  if bytes then
+    seq, message, errno = copy:append(copy.term, process.monotonic(), bytes, keys, values, deleted)
+  end
+  if seq then
+    return seq
+  elseif errno == ESTALE then
+    message = ("%s is fenced since term %d, %s"):format(node.id, copy.term, primary(node))
+  end
+  return fail(node, action, message, errno)
+end
+
+--- Gives a key a value.
+-- @function node:set
+-- @tparam string|int|boolean key
+-- @param value boolean, integer, float, string or a table of these
+-- @treturn int the number of the change, for `wait_for`
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] int ESTALE (fenced: another node has taken over; nothing was changed), EROFS (this
+-- node is a replica), EMSGSIZE (more than half of the log), ENOSPC, E2BIG, EBUSY, EBADMSG
+function Node:set(key, value)
+  check(self, "set", true)
+  key = changes.key(key, "set", 2)
+  if value == nil then
+    error("replica.set: value: there is none; see delete", 2)
+  end
+  return write(self, "set", {1, key, value}, {key}, {value}, {})
+end
+
+--- Takes a key away.
+-- @function node:delete
+-- @tparam string|int|boolean key
+-- @treturn int|boolean the number of the change, or false when the key was absent
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] int as for `set`
+function Node:delete(key)
+  check(self, "delete", true)
+  key = changes.key(key, "delete", 2)
+  if self.leading and self.copy.map:version(key) == 0 then
+    return false
+  end
+  return write(self, "delete", {0, key}, {key}, {}, {true})
+end
+
+--- Adds to a key's number.
+-- @function node:incr
+-- @tparam string|int|boolean key
+-- @number[opt=1] n how much
+-- @number[opt] init what an absent key begins with
+-- @treturn number the sum
+-- @treturn int the number of the change
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] int ENOENT (there is no such key, and no init), as for `set`
+function Node:incr(key, n, init)
+  check(self, "incr", true)
+  key = changes.key(key, "incr", 2)
+  if not (n == nil or type(n) == "number") or not (init == nil or type(init) == "number") then
+    error("replica.incr: n, init: numbers expected", 2)
+  end
+  local old, message, errno = self.copy.map:get(key)
+  if errno then
+    return fail(self, "incr", message, errno)
+  end
+  old = old == nil and init or old
+  if old == nil then
+    return fail(self, "incr", "there is no such key", ENOENT)
+  elseif type(old) ~= "number" then
+    error("replica.incr: the key's value is a " .. type(old), 2)
+  end
+  local sum, seq = old + (n or 1)
+  seq, message, errno = write(self, "incr", {1, key, sum}, {key}, {sum}, {})
+  if not seq then
+    return nil, message, errno
+  end
+  return sum, seq
+end
+
+--- Changes several keys in one step: every copy has all of them or none. The function gets a
+-- view with `get(key)`, `set(key, value)`, `delete(key)` and `incr(key, n, init)`; what it
+-- changes counts once it has returned. If it throws, nothing is changed.
+-- @function node:transaction
+-- @tparam function f
+-- @param ... what f gets behind the view
+-- @return what f returns
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] int as for `set`
+-- @raise what f raises
+function Node:transaction(f, ...)
+  check(self, "transaction", true)
+  if type(f) ~= "function" then
+    error(("replica.transaction: f: function expected, got %s"):format(type(f)), 2)
+  end
+  local view = changes.view(self.copy.map)
+  local results = table.pack(f(view, ...))
+  local list = changes.list(view)
+  if list or not self.leading then
+    local seq, message, errno = write(self, "transaction", list, view.keys, view.values,
+                                      view.deleted)
+    if not seq then
+      return nil, message, errno
+    end
+  end
+  return table.unpack(results, 1, results.n)
+end
+
+return Node
