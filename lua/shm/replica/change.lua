@@ -32,7 +32,8 @@ end
 function M.encode(list, action, level)
   local ok, bytes, message, errno = pcall(value.encode, list)
   if not ok then
-    error(("replica.%s: %s"):format(action, bytes), level + 1)
+    local why = bytes:match "%((.*)%)$" or bytes
+    error(("replica.%s: %s"):format(action, why:gsub("^value%[%d+%]", "value")), level + 1)
   end
   return bytes, message, errno
 end

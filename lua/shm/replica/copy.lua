@@ -145,14 +145,18 @@ function Copy:append(term, time, bytes, keys, values, deleted)
   elseif seq > logs.LAST_SEQ then
     return nil, "there were too many changes", EOVERFLOW
   end
-  local log = self.log
+  -- Looked at first, as the log's next place is this change's only while it is the next one.
+  local log, before = self.log, logs.word(self.term, self.seq)
+  if log.region:load(HEAD) ~= before then
+    return nil, "the term was raised", ESTALE
+  end
   local done, message, errno = log:prepare(seq, term, time, bytes)
   if not done then
     return nil, message, errno
   end
   keys[n + 1], values[n + 1] = MARK, seq
-  done, message, errno = self.map:apply(keys, {}, values, deleted, log.region, HEAD,
-                                        logs.word(self.term, seq - 1), logs.word(self.term, seq))
+  done, message, errno = self.map:apply(keys, {}, values, deleted, log.region, HEAD, before,
+                                        logs.word(self.term, seq))
   if not done then
     return nil, message, errno
   end

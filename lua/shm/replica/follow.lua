@@ -290,7 +290,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] int errno
-function M.advance(node, deadline)
+function M.advance(node)
   local before = node.word
   local going, message, errno = M.adopt(node)
   if going == nil then
@@ -298,11 +298,11 @@ function M.advance(node, deadline)
   elseif not going then
     return 0, true
   elseif is_gone(node) then
-    local done, why, code = M.take_over(node, deadline)
-    if done == nil then
+    local done, why, code = M.take_over(node, math.huge)
+    if done == nil and code ~= EBUSY then
       return nil, why, code
     end
-    return 0, true
+    return 0, done ~= nil
   elseif node.leading then
     return 0, true
   end

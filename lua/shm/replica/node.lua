@@ -55,9 +55,9 @@ function M.open(name, given)
   self.copy = copy
   if not readonly then
     group:logged()
-    local n, why, code = follow.advance(self, process.monotonic() + 1)
+    local n, why, code = follow.advance(self)
     while n and not self.leader do
-      n, why, code = follow.advance(self, process.monotonic() + 1)
+      n, why, code = follow.advance(self)
     end
     if not n then
       self:close()

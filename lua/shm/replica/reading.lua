@@ -109,7 +109,7 @@ local function await(node, action, deadline, ready)
     if result ~= nil or errno then
       return result, message, errno
     end
-    if node.readonly or node.leading then
+    if node.readonly or node:role() == "primary" then
       result, message, errno = stepping.sleep(bell, rung, deadline)
     else
       result, message, errno = stepping.step(node, action, deadline)

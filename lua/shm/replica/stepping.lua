@@ -29,7 +29,7 @@ function M.step(node, action, deadline)
   while true do
     local bell = follow.bell(node)
     local rung = bell:get()
-    local n, busy, errno = follow.advance(node, deadline)
+    local n, busy, errno = follow.advance(node)
     if not n then
       return fail(node, action, busy, errno)
     elseif n > 0 or node.leading then
@@ -45,7 +45,8 @@ end
 
 --- Follows: makes the changes that the primary has made, and waits for some if there are none;
 -- takes over if the primary is dead, or was stopped for `patience`. The process sleeps
--- meanwhile; it is woken by a change, and finds a dead primary within 20 ms.
+-- meanwhile; it is woken by a change, and finds a dead primary within 20 ms. Once it takes over it
+-- does not give up when the time is over: it makes the changes that the others have, at most.
 -- @function node:step
 -- @number[opt] timeout in seconds, absent for ever
 -- @treturn int how many changes were made here; 0 when this node is the primary

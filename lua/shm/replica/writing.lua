@@ -41,7 +41,8 @@ function Node:set(key, value)
   if value == nil then
     error("replica.set: value: there is none; see delete", 2)
   end
-  return write(self, "set", {1, key, value}, {key}, {value}, {})
+  local seq, message, errno = write(self, "set", {1, key, value}, {key}, {value}, {})
+  return seq, message, errno -- no tail call: an error is the caller's
 end
 
 --- Takes a key away.
