@@ -270,7 +270,7 @@ describe("a replica", function()
     assert.is_true(b:takeover(LONG))
     assert.is_true(b:takeover(0))
     assert.same({"replica", "primary", "replica"}, {a:role(), b:role(), c:role()})
-    local message = "a is fenced since term 1, b is the primary in term 2"
+    local message = "a is fenced, b is the primary in term 2"
     refused(ESTALE, "^replica%.set '.*': " .. message, a:set("x", "no"))
     refused(ESTALE, message, a:delete "x")
     refused(ESTALE, message, a:incr("n", 1, 0))
@@ -283,7 +283,7 @@ describe("a replica", function()
     local expected = {x = "by a", z = "by b"}
     assert.same({expected, expected, expected}, {contents(a), contents(b), contents(c)})
     assert.is_true(a:takeover(LONG)) -- and back
-    refused(ESTALE, "b is fenced since term 2, a is the primary in term 3", b:set("x", "no"))
+    refused(ESTALE, "b is fenced, a is the primary in term 3", b:set("x", "no"))
     a:set("x", "again")
     follow(b)
     assert.equal("again", b:get "x")
@@ -306,7 +306,7 @@ describe("a replica", function()
     local n = b:get "n"
     local seq = b:set("by", "b")
     child:kill "CONT"
-    assert.matches("^116 replica%.incr .*: a is fenced since term 1, b is the primary in term 2",
+    assert.matches("^116 replica%.incr .*: a is fenced, b is the primary in term 2",
                    ours:recv(200, LONG))
     assert.equal(n, b:get "n")
     ours:send(tostring(seq))
@@ -446,10 +446,10 @@ describe("a replica", function()
   end)
 
   it("refuses what does not fit, and has nothing of it", function()
-    local a = open("a", {size = 1 << 16, log = 1 << 17})
-    local b = open("b", {size = 1 << 16, log = 1 << 17})
+    local a = open("a", {size = 1 << 16, log = 1 << 18})
+    local b = open("b", {size = 1 << 16, log = 1 << 18})
     refused(ENOSPC, "^replica%.set", a:set("x", ("x"):rep(60000)))
-    refused(EMSGSIZE, "^replica%.set .*65", a:set("x", ("x"):rep(1 << 16)))
+    refused(EMSGSIZE, "^replica%.set .*takes 87357", a:set("x", ("x"):rep(90000)))
     refused(E2BIG, "^replica%.transaction .*1000 keys", a:transaction(function(view)
       for i = 1, 1000 do
         view:set(i, i)
@@ -464,7 +464,7 @@ describe("a replica", function()
     a:set("x", 1)
     follow(b)
     assert.same({x = 1}, contents(b))
-    local c = open("c", {size = 1 << 15, log = 4096})
+    local c = open("c", {size = 1 << 15, log = 1 << 13})
     for i = 1, 20 do
       assert(a:set(i, ("x"):rep(1500)))
     end
@@ -473,6 +473,18 @@ describe("a replica", function()
       n, message, errno = c:step(0)
     until not n
     refused(ENOSPC, "^replica%.step", n, message, errno)
+  end)
+
+  it("has the last change in its log though the next one is being written over others", function()
+    local a = open("a", {log = 1 << 13})
+    local log = a.copy.log
+    for i = 1, 300 do
+      assert(a:set("x", ("x"):rep(i * 37 % 2600)))
+      assert(log:prepare(i + 1, 1, 0, ("y"):rep(math.random(1, 2700)))) -- and killed
+      assert.is_string(log:entry(i))
+      assert.same({i, 1}, {log:last()})
+    end
+    refused(EMSGSIZE, "2706", a:set("x", ("x"):rep(2706)))
   end)
 
   it("says so while it is being filled", function()

@@ -52,7 +52,7 @@ end
 --
 -- Options: `id`, the node's name, up to 64 bytes; `size`, `max`, `journal`, `mode`, as for
 -- `shm.arena`, of its copy; `log`, bytes for the last changes (1 MiB): who has missed more
--- copies the whole map; a single change has at most half of it; `patience`, in seconds, after
+-- copies the whole map; a single change has at most a third of it; `patience`, in seconds, after
 -- which a primary that was stopped (SIGSTOP, a debugger) is taken over from, absent for never;
 -- `readonly`, true to look at the copy of a node that another process follows with.
 -- @string name of the group, and of its memory

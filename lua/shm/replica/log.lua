@@ -156,12 +156,13 @@ function Log:raise(term)
   return nil, ("replica '%s': its log changes all the time"):format(self.name), EAGAIN
 end
 
---- Writes a change to where the next one goes, without counting it.
+--- Writes a change to where the next one goes, without counting it. A third of the ring is the
+-- most: with what is left over at the ring's end, the last one that was counted stays.
 function Log:prepare(seq, term, time, bytes)
   local size = (HEADER + #bytes + 7) // 8 * 8
-  if size > self.ring // 2 then
+  if size > self.ring // 3 then
     return nil, ("a change of %d bytes, where the log takes %d"):format(#bytes,
-      self.ring // 2 - HEADER), EMSGSIZE
+      self.ring // 3 - HEADER), EMSGSIZE
   end
   local region, place = self.region, self.place
   local at = place % self.ring

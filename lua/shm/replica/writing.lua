@@ -21,7 +21,7 @@ local function write(node, action, list, keys, values, deleted)
   if seq then
     return seq
   elseif errno == ESTALE then
-    message = ("%s is fenced since term %d, %s"):format(node.id, copy.term, primary(node))
+    message = ("%s is fenced, %s"):format(node.id, primary(node))
   end
   return fail(node, action, message, errno)
 end
@@ -34,7 +34,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] int ESTALE (fenced: another node has taken over; nothing was changed), EROFS (this
--- node is a replica), EMSGSIZE (more than half of the log), ENOSPC, E2BIG, EBUSY, EBADMSG
+-- node is a replica), EMSGSIZE (more than a third of the log), ENOSPC, E2BIG, EBUSY, EBADMSG
 function Node:set(key, value)
   check(self, "set", true)
   key = changes.key(key, "set", 2)
