@@ -179,7 +179,7 @@ check-source: check-deps
 	@$(LUAROCKS) lint $(ROCKSPEC)
 
 check-model: check-deps
-	@echo 'the protocols of src/sync and of buckets, as models that spin searches'
+	@echo 'the protocols of src/sync, of buckets and of replicas, as models that spin searches'
 	@sh spec/model/check.sh build/model
 
 check-sanitizers: check-deps

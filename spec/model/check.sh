@@ -91,5 +91,13 @@ check breaks bucket COUNT_FIRST
 check breaks bucket NO_RECHECK
 check breaks bucket SAVE_LATE
 
+check holds replica
+check holds replica N=2 TAKEOVERS=5
+check breaks replica NO_RAISE
+check breaks replica READ_FIRST
+check breaks replica COUNT_ANYWAY
+check breaks replica TERM_BY_STORE
+check breaks replica KEEP_OWN
+
 echo "$passed passed, $failed failed"
 [ $failed = 0 ]
