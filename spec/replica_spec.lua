@@ -264,6 +264,31 @@ describe("a replica", function()
     assert.same({1, 2}, {w:load(8), (eye:term())})
   end)
 
+  it("is given a term that others ask for at the same moment, one of them", function()
+    local a = open "a"
+    local w <close> = assert(shm.anonymous(1024))
+    local together <close> = assert(shm.barrier.create(w, 64, 3))
+    local rounds = support.rounds(100)
+    for _ = 1, 3 do
+      children[#children + 1] = assert(process.fork(function()
+        for round = 1, rounds do
+          local _, _, word = a.group:term()
+          assert(together:wait(LONG))
+          if a.group:elect(word, 1) then
+            w:add(0, 1)
+          end
+          assert(together:wait(LONG))
+          assert(w:load(0) == round)
+        end
+      end))
+    end
+    for i, child in ipairs(children) do
+      ended(child)
+      children[i]:close()
+    end
+    children = {}
+  end)
+
   it("fences the primary that it takes over from", function()
     local a, b, c = open "a", open "b", open "c"
     a:set("x", "by a")
