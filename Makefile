@@ -147,6 +147,7 @@ soak: build
 	@env $(call lua_env,$(TREE)) $(LUA) spec/model_map.lua
 	@exec env $(call lua_env,$(TREE)) $(LUA) spec/model_furniture.lua
 	@exec env $(call lua_env,$(TREE)) $(LUA) spec/replica_storm.lua
+	@exec env $(call lua_env,$(TREE)) $(LUA) spec/durable_soak.lua 1000
 
 # What is compared with is C, too, and built as the module is.
 .PHONY: bench

@@ -15,11 +15,20 @@ function M.reboot(id)
   disk.boot = function() return boot end
 end
 
+--- What a file has is old in some pages, and nothing at all in others.
+function M.scribble(path)
+  local file <close> = io.open(path, "r+b")
+  for _ = 1, file and 5 or 0 do
+    file:seek("set", math.random(0, file:seek "end"))
+    file:write(("\0"):rep(math.random(5000)), "scribble")
+  end
+end
+
 --- Names and files that no other run uses, for a state in memory and one with a file; and how
--- to remove what there is.
-function M.places()
+-- to remove what there is. Where there is no disk to wait for, there can be more rounds.
+function M.places(diskless)
   local name = "shm-spec-" .. support.key()
-  local directory = os.tmpname()
+  local directory = diskless and "/dev/shm/shm-spec-" .. support.key() or os.tmpname()
   os.remove(directory)
   assert(os.execute("mkdir " .. directory))
   return {

@@ -94,12 +94,7 @@ local function holder(self)
   return pid > 0 and pid < 1 << 31 and process.alive(pid) ~= false and pid or nil
 end
 
-local function refused(self, patience)
-  local pid = holder(self)
-  while not pid and process.monotonic() < patience do
-    process.sleep(0.001)
-    pid = holder(self)
-  end
+local function refused(pid)
   local who = pid == process.pid() and "this process serves it already"
     or pid == 0 and "a process in another pid namespace serves it"
     or pid and ("pid %d serves it"):format(pid) or "another process serves it"
@@ -155,12 +150,17 @@ end
 -- @treturn[2] ?int after EADDRINUSE the pid of who serves it
 function M:lock(timeout)
   local deadline = process.monotonic() + timeout
+  local patience = deadline + PATIENCE
   while true do
     local done, message, errno = try_lock(self, deadline)
     if done then
       return read_board(self)
     elseif errno == ETIMEDOUT then
-      return refused(self, math.max(deadline, process.monotonic() + PATIENCE))
+      local pid = holder(self)
+      if pid or process.monotonic() > patience then
+        return refused(pid)
+      end
+      process.sleep(0.001) -- it has not said so yet, or is gone by now
     elseif done == nil then
       return nil, message, errno
     end
