@@ -9,6 +9,7 @@ local book = require "shm.durable.book"
 local checkpoint = require "shm.durable.checkpoint"
 local core = require "shm.core"
 local disk = require "shm.durable.disk"
+require "shm.arena" -- adds to the methods of arenas and maps
 
 local M = {}
 
@@ -224,26 +225,33 @@ local function build(place, how, source, options)
   return nil, message, errno
 end
 
-local function found(place, live, options)
+local function found(place, options)
   local trusted, how = place:trusted()
-  if live and place:silent() then
-    live:close()
-    return nil, ("'%s' is there, and '%s' is not: remove the former to go back to the last sync")
-      :format(place.live, place.lock_path), EEXIST
-  elseif live and trusted then
-    local part, message, errno = resume(place, live, options)
-    if not part then
+  local live, message, errno
+  if trusted then
+    live, message, errno = place:attach()
+    if live then
+      local part
+      part, message, errno = resume(place, live, options)
+      if part then
+        how = part.book:get "orderly" == 1 and "resumed" or "recovered"
+      end
+      return part, part and how or message, errno
+    elseif errno ~= ENOENT then
       return nil, message, errno
     end
-    return part, part.book:get "orderly" == 1 and "resumed" or "recovered"
-  elseif live then
-    live:close()
-    how = how or "restored"
+  elseif place:is_there() then
+    if place:silent() then
+      return nil, ("'%s' is there, and '%s' is not: remove the former to go back to the last sync")
+        :format(place.live, place.lock_path), EEXIST
+    end
+    live, how = true, how or "restored"
   end
   if not place.file then
     return build(place, "new", nil, options)
   end
-  local source, message, errno = checkpoint.read(place.file)
+  local source
+  source, message, errno = checkpoint.read(place.file)
   if source then
     local _ <close> = source.region
     return build(place, how or source.orderly and "resumed" or "restored", source, options)
@@ -267,11 +275,7 @@ end
 -- @raise what init and migrate raise
 function M.open(place, options)
   place:sweep()
-  local live, message, errno = place:attach()
-  if not live and errno ~= ENOENT then
-    return nil, message, errno
-  end
-  local part, how, code = found(place, live, options)
+  local part, how, code = found(place, options)
   if part then
     part.book:set("orderly", 0)
     part.book:set("servers", part.book:get "servers" + 1)

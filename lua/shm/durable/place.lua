@@ -273,6 +273,12 @@ function M:attach()
   return region, message, errno
 end
 
+--- Whether there is a live file, whatever is in it.
+function M:is_there()
+  local fd <close> = posix.open(self.live, posix.O_RDONLY)
+  return fd ~= nil
+end
+
 --- A new live part, which has another name until `settle`.
 -- @int size
 -- @int max
