@@ -94,6 +94,7 @@ help:
 	@echo 'make demo     install what is missing, build, and show the chat and the pid exchange'
 	@echo 'make test     install what is missing, build, and run every spec'
 	@echo 'make soak     kill and restart who takes turns, for SOAK_SECONDS ($(SOAK_SECONDS)), and who uses furniture'
+	@echo 'make soak     kill and restart who takes turns, for SOAK_SECONDS ($(SOAK_SECONDS)), and who serves states'
 	@echo 'make bench    measure, each work beside what it is compared with; BENCH="words" picks'
 	@echo 'make chat     run the chat server on HOST ($(HOST)) and PORT ($(PORT))'
 	@echo 'make build    build here; then: eval "$$(make -s env)" and lua5.4 finds the module'

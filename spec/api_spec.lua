@@ -147,6 +147,11 @@ local MODULES = {
 local LUA_SOURCES = {
   ["shm.peer.module"] = "lua/shm/peer.lua", ["shm.chat"] = "lua/shm/chat.lua",
   ["shm.chaos"] = "lua/shm/chaos.lua", ["shm.replica.module"] = "lua/shm/replica.lua",
+  ["shm.durable.module"] = require "shm.durable",
+}
+local LUA_SOURCES = {
+  ["shm.peer.module"] = "lua/shm/peer.lua", ["shm.chat"] = "lua/shm/chat.lua",
+  ["shm.chaos"] = "lua/shm/chaos.lua", ["shm.durable.module"] = "lua/shm/durable.lua",
   ["shm"] = "lua/shm/init.lua",
 }
 local ring = assert(shm.anonymous(8192))
@@ -255,6 +260,19 @@ describe("the interface", function()
     for field in pairs(classes["shm.replica"].fields) do
       assert.is_true(node[field] ~= nil, field)
     end
+  it("of a durable state is typed and documented", function()
+    local name = "shm-spec-" .. support.key()
+    local state <close> = assert(require("shm.durable").open(name))
+    local names = functions(debug.getmetatable(state).__index)
+    assert.same(names, classes["shm.durable"].functions)
+    local documented = documented_in_lua "lua/shm/durable/state.lua"
+    for method in pairs(names) do
+      assert(documented[method], method .. " is not documented")
+    end
+    for field in pairs(classes["shm.durable"].fields) do
+      assert.is_true(state[field] ~= nil or field == "file", field)
+    end
+    assert(state:stop())
   end)
 
   it("sets no globals and writes nothing", function()
@@ -263,6 +281,7 @@ describe("the interface", function()
       for name in pairs(_G) do before[name] = true end
       for _, name in ipairs {"shm", "shm.sysv", "shm.posix", "shm.process", "shm.peer",
                               "shm.chat", "shm.chaos", "shm.value", "shm.replica"} do
+                              "shm.chat", "shm.chaos", "shm.durable", "shm.value"} do
         require(name)
       end
       for name in pairs(_G) do

@@ -3,6 +3,7 @@
 local chaos = require "shm.chaos"
 local chat = require "shm.chat"
 local core = require "shm.core"
+local durable = require "shm.durable"
 local peer = require "shm.peer"
 local posix = require "shm.posix"
 local process = require "shm.process"
@@ -106,6 +107,10 @@ local WRONG = {
                      {id = ("x"):rep(65)},
                      {id = "a", size = 0}, {id = "a", log = 100}, {id = "a", patience = -1},
                      {id = "a", mode = 512}, {id = "a", readonly = 1}, {id = "a", role = "b"}},
+  durable_options = {true, 1, "x", {colour = "red"}, {size = 1}, {max = 1.5}, {file = ""},
+                     {timeout = NAN}, {version = 0}, {init = 1}, {migrate = 1}, {keep = 1}},
+  attach_options = {true, 1, "x", {file = 1}, {file = ""}, {size = 1 << 20}},
+  keep = {1, "x", {}},
   opts = {true, 1, "x", {colour = "red"}, {1}, {project = 0}, {project = "1"}, {port = -1}},
 }
 
@@ -283,6 +288,11 @@ local FUNCTIONS = {
     transaction = {{"func", print, "f"}}, nodes = {}, step = {{"timeout", 0}},
     read = {KEY, {"timeout", 0, "staleness"}, {"timeout", 0}}, run = {{"timeout", 0}},
     wait_for = {{"count", 0, "seq"}, {"timeout", 0}}, takeover = {{"timeout", 0}}},
+  ["shm.durable"] = {
+    sync = {{"timeout", nil}}, stop = {{"keep", true}, {"timeout", 0}}, close = {},
+    record = {{"string", "x", "name"},
+              {"record", shm.record {{"x", "i32"}}, "record", {"NIL", 1, "x", {}, io.stdout}}},
+  },
   ["shm.peer"] = {
     accept = {{"timeout", 0}}, send = {{"message", "x", "data"}, {"timeout", 0}},
     receive = {{"timeout", 0}}, close = {},
@@ -390,6 +400,12 @@ local MODULES = {
     serve = {{"where", 1, "key"}, {"opts", {}, "peer%.serve"}},
     connect = {{"where", 1, "key"}, {"opts", {}, "peer%.connect"}},
   },
+  ["shm.durable"] = {
+    open = {{"name", "x"}, {"durable_options", {}, ""}},
+    attach = {{"name", "x"}, {"attach_options", {}, ""}},
+    serve = {{"name", "x"}, {"durable_options", {}, "", {true, 1, {colour = 1}, {keep = 1}}},
+             {"func", print, "f"}},
+  },
   ["shm.chat"] = {serve = {{"opts", {}, "chat%.serve"}}},
   ["shm.replica.module"] = {
     open = {{"name", "x"}, {"replica_options", {id = "a"}, ""}}, unlink = {{"name", "x"}}},
@@ -408,6 +424,7 @@ local LOADED = {["shm"] = shm, ["shm.posix"] = posix, ["shm.sysv"] = sysv,
                 ["shm.process"] = process, ["shm.peer"] = peer,
                 ["shm.chat"] = chat, ["shm.chaos"] = chaos, ["shm.value"] = shm.value,
                 ["shm.replica.module"] = replica,
+                ["shm.durable"] = durable,
                 ["shm.core.chaos"] = core.chaos}
 local OBJECTS = {"mutex", "rwlock", "semaphore", "event", "condition", "barrier", "counter"}
 for _, kind in ipairs(OBJECTS) do
@@ -428,6 +445,7 @@ local function open_all()
   local name = "/shm-spec-" .. support.key()
   local mq = assert(posix.mq_open(name, posix.O_RDWR | posix.O_CREAT))
   posix.mq_unlink(name)
+  local state = "shm-spec-" .. support.key()
   local all = {
     ["shm.sysv.queue"] = queue, ["shm.posix.descriptor"] = assert(posix.memfd_create "spec"),
     ["shm.posix.semaphore"] = posix.sem_init(assert(shm.anonymous(SIZE)), 0),
@@ -437,10 +455,12 @@ local function open_all()
     ["shm.process.signals"] = assert(process.signals "USR1"),
     ["shm.process.channel"] = (assert(process.socketpair())),
     ["shm.peer"] = assert(peer.serve(support.key())),
+    ["shm.durable"] = assert(durable.open(state)),
   }
   local group = "shm-spec-" .. support.key()
   all["shm.replica"] = assert(replica.open(group, {id = "a"}))
   replica.unlink(group)
+  assert(shm.unlink(state))
   local places <close> = assert(shm.anonymous(8192))
   for i, kind in ipairs(OBJECTS) do
     local parties = kind == "barrier" and {2} or {}

@@ -162,6 +162,7 @@ describe("a durable state's files", function()
   end)
 
   after_each(function()
+    os.execute("rm -rf " .. places.directory .. "-after")
     d.remove(places)
   end)
 

@@ -1,6 +1,9 @@
 -- What README shows is so.
 local support = require "spec.support"
 
+local MODULES <const> = {"sysv", "posix", "process", "peer", "replica", "chat", "chaos", "durable",
+                         "value"}
+
 describe("README", function()
   local text = support.read_file "README.md"
 
@@ -34,8 +37,7 @@ describe("README", function()
     for word in text:gmatch "`([%w_]+)`" do
       said[word] = true
     end
-    for _, name in ipairs {"sysv", "posix", "process", "peer", "replica", "chat", "chaos",
-                          "value"} do
+    for _, name in ipairs(MODULES) do
       for exported, value in pairs(require("shm." .. name)) do
         assert(type(value) ~= "function" or said[exported], name .. "." .. exported)
       end
@@ -47,8 +49,7 @@ describe("README", function()
 
   it("names only functions that there are", function()
     local modules = {}
-    for _, name in ipairs {"sysv", "posix", "process", "peer", "replica", "chat", "chaos",
-                          "value"} do
+    for _, name in ipairs(MODULES) do
       local list = text:match("| `shm%." .. name .. "` | ([^|;\n]+)") -- up to the methods
       for word in list:gmatch "`([%w_]+)`" do
         modules[name] = require("shm." .. name)

@@ -22,7 +22,7 @@ local core = require "shm.core"
 local options = require "shm.options"
 local place = require "shm.durable.place"
 local process = require "shm.process"
-local State = require "shm.durable.state"
+local state = require "shm.durable.state"
 
 local M = {}
 
@@ -47,7 +47,7 @@ end
 local function check_name(name, action)
   if type(name) ~= "string" then
     error(("durable.%s: name: string expected, got %s"):format(action, type(name)), 3)
-  elseif name == "" or name:find "[/\0]" or #name > LONGEST_NAME then
+  elseif name:find "[/\0]" or name:find "^%.*$" or #name > LONGEST_NAME then
     error(("durable.%s: name: 1 to %d bytes without a slash expected"):format(action,
                                                                             LONGEST_NAME), 3)
   end
@@ -76,7 +76,7 @@ local function open(name, given, action)
   if done then
     ok, part, how, code = pcall(birth.open, where, given)
     if ok and part then
-      return State.new(where, part, how, given.version), how
+      return state.new(where, part, how, given.version), how
     end
     where:sweep()
     where:unlock(where:is_void())
@@ -169,15 +169,15 @@ function M.serve(name, given, f)
   if not signals then
     return nil, message, errno
   end
-  local state <close>, how, code, pid = open(name, given, "serve")
-  if not state then
+  local served <close>, how, code, pid = open(name, given, "serve")
+  if not served then
     return nil, how, code, pid
   end
-  f(state, signals)
-  if not state.place then
+  f(served, signals)
+  if not served.place then
     return true -- it has stopped the state itself
   end
-  return state:stop(given.keep)
+  return served:stop(given.keep)
 end
 
 return M

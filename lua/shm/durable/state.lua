@@ -8,6 +8,8 @@ local checkpoint = require "shm.durable.checkpoint"
 local layout = require "shm.record.layout"
 local process = require "shm.process"
 
+local M = {}
+
 local State = {__name = "shm.durable"}
 State.__index = State
 
@@ -18,7 +20,12 @@ local STOPPED <const> = "it was stopped, or is served elsewhere by now"
 local function check(self, action)
   if getmetatable(self) ~= State then
     error(("durable.%s: state expected, got %s"):format(action, type(self)), 3)
-  elseif not self.place then
+  end
+end
+
+local function check_open(self, action)
+  check(self, action)
+  if not self.place then
     error(("durable.%s: the state is closed"):format(action), 3)
   end
 end
@@ -46,7 +53,7 @@ end
 -- @string how
 -- @int version
 -- @treturn shm.durable
-function State.new(place, part, how, version)
+function M.new(place, part, how, version)
   return setmetatable({name = place.name, file = place.file, map = part.map, arena = part.arena,
                        began = how, version = version, place = place, book = part.book,
                        owner = process.pid()}, State)
@@ -90,7 +97,7 @@ end
 -- child, after the server has stopped): the file is as it was by then
 -- @raise when the state has no file, and within a transaction of `region:transaction`
 function State:sync(timeout)
-  check(self, "sync")
+  check_open(self, "sync")
   local deadline = deadline_of("sync", timeout)
   if not self.file then
     error("durable.sync: the state has no file", 2)
@@ -134,7 +141,7 @@ end
 -- @treturn[2] string message
 -- @treturn[2] int as for `sync`; the state is open, and goes on. EPERM in a child
 function State:stop(keep, timeout)
-  check(self, "stop")
+  check_open(self, "stop")
   if keep ~= nil and type(keep) ~= "boolean" then
     error(("durable.stop: keep: boolean expected, got %s"):format(type(keep)), 2)
   end
@@ -154,9 +161,8 @@ end
 -- written to the file. In a child, only the child's handle goes.
 -- @treturn boolean true
 function State:close()
-  if getmetatable(self) ~= State then
-    error(("durable.close: state expected, got %s"):format(type(self)), 2)
-  elseif self.place then
+  check(self, "close")
+  if self.place then
     local serves = self.owner == process.pid()
     if serves then
       self.book:set("orderly", 1)
@@ -177,7 +183,7 @@ end
 -- @treturn[2] string message
 -- @treturn[2] int EPROTO (its fields are others), and what `arena:bytes` says
 function State:record(name, record)
-  check(self, "record")
+  check_open(self, "record")
   local it = layout.of(record)
   if type(name) ~= "string" then
     error(("durable.record: name: string expected, got %s"):format(type(name)), 2)
@@ -207,6 +213,7 @@ end
 
 -- By an error the scope is left as by a death: the next server is told so.
 function State:__close(problem)
+  check(self, "close")
   if problem == nil then
     return State.close(self)
   elseif self.place then
@@ -216,6 +223,7 @@ end
 
 -- The handles are finalized with it, in no order.
 function State:__gc()
+  check(self, "close")
   if self.place then
     self.place:unlock()
     self.place = nil
@@ -223,7 +231,8 @@ function State:__gc()
 end
 
 function State:__tostring()
+  check(self, "tostring")
   return ("shm.durable (%s)"):format(self.place and self.name or "closed")
 end
 
-return State
+return M
