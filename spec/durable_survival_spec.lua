@@ -8,7 +8,7 @@ local soak = require "spec.durable_soak"
 local support = require "spec.support"
 
 local LONG = d.LONG
-local STEPS = support.rounds(60) -- kills in each of these lives
+local STEPS = support.rounds(50) -- kills in each of these lives
 
 describe("a durable state whose server is killed", function()
   local places, before
@@ -40,10 +40,10 @@ describe("a durable state whose server is killed", function()
     local ours <close>, theirs = assert(process.socketpair "seqpacket")
     d.child(function()
       local n = 0
-      debug.sethook(function() n = n + 1 end, "", 10)
+      debug.sethook(function() n = n + 1 end, "", 1)
       f()
       debug.sethook()
-      theirs:send(tostring(n * 10))
+      theirs:send(tostring(n))
     end)
     theirs:close()
     return math.tointeger(ours:recv(20, LONG))

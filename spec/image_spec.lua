@@ -40,7 +40,7 @@ describe("an image of an arena", function()
 
   it("is an arena with all that was in it, and none of those who had it", function()
     local q <close> = assert(a:queue("q", {capacity = 1000}))
-    local c <close> = assert(a:counter("c", 7))
+    assert(a:counter("c", 7)):close()
     local r <close> = assert(a:bytes("r", 100, 5))
     assert(q:push {1, "two"})
     r:write(0, "bytes")

@@ -4,8 +4,8 @@
  * To take one is to copy all of the arena inside its guard: heap, directory, register and
  * maps are whole in it, between two steps of whoever changes them. What has a guard of
  * its own, and bytes, are as they are copied: whole if nobody changes them meanwhile.
- * Others wait for the guard, a third of a second for each gigabyte; who reads waits for
- * nobody.
+ * Others wait for the guard, up to half a second for each gigabyte, and are told who
+ * holds it once that takes a second; who reads waits for nobody.
  *
  * To adopt one is to make it this machine's and pid namespace's, and this boot's: it may
  * be of another one's. Nobody else may know it yet. Those whom it says to be attached are
