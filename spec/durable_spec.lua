@@ -1,6 +1,7 @@
 -- shm.durable: states that outlive their servers, and give their memory back.
 local d = require "spec.durable_support"
 local durable = require "shm.durable"
+local layout = require "shm.durable.place"
 local process = require "shm.process"
 local shm = require "shm"
 local support = require "spec.support"
@@ -415,6 +416,44 @@ describe("a durable state", function()
       with(place, nil, function(again)
         assert.equal(2, again.map:get "n")
         again:stop()
+      end)
+      ours:close()
+      theirs:close()
+    end)
+
+    it("goes on, and is synced, where its server was killed while it stopped", function()
+      d.killed(function()
+        local state = assert(open(place))
+        state.map:set("n", 1)
+        function layout.remove() process.kill(process.pid(), "KILL") end
+        state:stop()
+      end)
+      with(place, nil, function(state, how)
+        assert.equal("resumed", how)
+        state.map:set("n", 2)
+        assert(state:sync())
+        assert(state:stop())
+      end)
+    end)
+
+    it("is not synced by a child of its last server once it is elsewhere", function()
+      local ours, theirs = assert(process.socketpair "seqpacket")
+      d.killed(function()
+        local state = assert(open(place))
+        state.map:set("n", 1)
+        assert(process.fork(function()
+          theirs:recv(10, LONG)
+          theirs:send((select(2, pcall(d.refused, ESTALE, "served elsewhere", state:sync()))
+                       or "refused"))
+        end))
+      end)
+      with(place, {version = 2, migrate = function(it) it.map:set("n", 2) end}, function(state)
+        assert(state:sync())
+        local good = support.read_file(place.file)
+        ours:send "go"
+        assert.equal("refused", ours:recv(1000, LONG))
+        assert.equal(good, support.read_file(place.file))
+        state:stop()
       end)
       ours:close()
       theirs:close()

@@ -101,7 +101,6 @@ local function rebuild(place, source, options)
     M.close_all(part)
     return nil, message, errno
   end
-  part.book:set("retired", 0)
   if from < options.version then
     prepare(part, options.migrate, from)
     part.book:set("version", options.version)
@@ -121,6 +120,7 @@ local function make(place, options)
   prepare(part, options.init)
   if place.file then -- so that there is one as soon as there is a live part
     part.book:set("generation", 1)
+    local _ <close> = assert(place:lock_sync())
     local done
     done, message, errno = checkpoint.write(place.file, part.arena, {
       generation = 1, version = options.version, orderly = true,
@@ -133,10 +133,19 @@ local function make(place, options)
   return part
 end
 
+-- From then on no checkpoint is made of the part that it replaces, by whoever has that.
+local function rename(place)
+  local lock <close>, message, errno = place:lock_sync()
+  if not lock then
+    return nil, message, errno
+  end
+  return place:settle()
+end
+
 -- The part is opened anew by its name: until then it was called otherwise.
 local function settle(place, part, options)
   M.close_all(part)
-  local done, message, errno = place:settle()
+  local done, message, errno = rename(place)
   if done and place.file then
     done, message, errno = disk.sync_directory(place.live)
   end
@@ -148,16 +157,6 @@ local function settle(place, part, options)
     return nil, message, errno
   end
   return open(region, options)
-end
-
--- No checkpoint is made of that part from now on, by whoever has it.
-local function retire(place, part)
-  local lock <close>, message, errno = place:lock_sync()
-  if not lock then
-    return nil, message, errno
-  end
-  part.book:set("retired", 1)
-  return true
 end
 
 -- There is a live part that can be trusted.
@@ -184,13 +183,6 @@ local function resume(place, region, options)
     if source then
       local _ <close> = source.region
       fresh, message, errno = rebuild(place, source, options)
-    end
-    if fresh then
-      done, message, errno = retire(place, part)
-      if not done then
-        M.close_all(fresh)
-        fresh = nil
-      end
     end
     M.close_all(part)
   elseif errno == EXDEV then

@@ -1,17 +1,16 @@
 --- What a state knows of itself: a few words in its arena.
 --
--- Layout, of 64-bit words: the schema's version; whether the last server stopped in order;
--- whether this live part was given up for another one, or for none; how many checkpoints there
--- were; how many servers. Each is changed by itself: `retired` and `generation` by who has the
--- place's lock for syncing, the others by who serves. Whoever dies leaves each as it was before
--- or is after; a server that died leaves 0 in `orderly`.
+-- Layout, of 64-bit words: the schema's version; whether the last server stopped in order; how
+-- many checkpoints there were, of which who has the place's lock for syncing counts one; how many
+-- servers. Each is changed by itself, and else by who serves. Whoever dies leaves each as it was
+-- before or is after; a server that died leaves 0 in `orderly`.
 -- @module shm.durable.book
 local M = {}
 M.__index = M
 
 local NAME <const> = "shm.durable"
 local SIZE <const>, LAYOUT <const> = 64, 0x6472626c31 & 0x7fffffff
-local WORDS <const> = {version = 0, orderly = 8, retired = 16, generation = 24, servers = 32}
+local WORDS <const> = {version = 0, orderly = 8, generation = 16, servers = 24}
 local EEXIST <const>, ENOENT <const> = 17, 2
 
 local function open(arena, size)

@@ -279,6 +279,12 @@ function M:is_there()
   return fd ~= nil
 end
 
+--- Whether the live part is the one that a region shows, or another has taken its place, or none.
+function M:shows(region)
+  local fd <close> = posix.open(self.live, posix.O_RDONLY)
+  return fd ~= nil and posix.fstat(fd).ino == assert(posix.fstat(region)).ino
+end
+
 --- A new live part, which has another name until `settle`.
 -- @int size
 -- @int max

@@ -62,7 +62,7 @@ end
 -- With the lock for it.
 local function write(self, orderly, deadline)
   local book = self.book
-  if book:get "retired" == 1 then
+  if not self.place:shows(book.region) then
     return nil, STOPPED, ESTALE
   end
   local generation = book:get "generation" + 1
@@ -125,7 +125,6 @@ local function give_back(self, keep, deadline)
   if done then
     self.book:set("orderly", 1)
     if not keep then
-      self.book:set("retired", 1)
       done, message, errno = self.place:remove()
     end
   end
