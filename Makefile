@@ -149,6 +149,8 @@ soak: build
 	@exec env $(call lua_env,$(TREE)) $(LUA) spec/model_furniture.lua
 	@exec env $(call lua_env,$(TREE)) $(LUA) spec/replica_storm.lua
 	@exec env $(call lua_env,$(TREE)) $(LUA) spec/durable_soak.lua 1000
+	@env $(call lua_env,$(TREE)) $(LUA) spec/soak_peer.lua
+	@exec env $(call lua_env,$(TREE)) $(LUA) spec/model_map.lua
 
 # What is compared with is C, too, and built as the module is.
 .PHONY: bench

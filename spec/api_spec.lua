@@ -65,6 +65,7 @@ local function documented_in_lua(path)
   local names, comment = {}, false
   for line in io.lines(path) do
     local name = line:match "^function [%w_]+[.:]([%w_]+)%(" or line:match "^M%.([%w_]+) ="
+      or line:match "^%u%l+%.([%w_]+) = %u%l+%."
     if name and comment then
       names[name] = true
     end
@@ -273,6 +274,27 @@ describe("the interface", function()
       assert.is_true(state[field] ~= nil or field == "file", field)
     end
     assert(state:stop())
+  it("of a talk and of who listens is typed and documented", function()
+    local key = support.key()
+    local server <close> = assert(require("shm.peer").listen(key))
+    local child = assert(process.fork(function()
+      assert(require("shm.peer").dial(key, {timeout = 10 * support.patience}))
+    end))
+    local talk <close> = assert(server:accept(10 * support.patience))
+    for name, object in pairs {talk = talk, listener = server} do
+      local class = classes["shm.peer." .. name]
+      local names = functions(debug.getmetatable(object).__index)
+      assert.same(names, class.functions)
+      local documented = documented_in_lua("lua/shm/peer/" .. name .. ".lua")
+      for method in pairs(names) do
+        assert(documented[method], method .. " is not documented")
+      end
+      for field in pairs(class.fields) do
+        assert.is_not_nil(object[field], field)
+      end
+    end
+    child:wait(10 * support.patience)
+    child:close()
   end)
 
   it("sets no globals and writes nothing", function()

@@ -297,6 +297,7 @@ local FUNCTIONS = {
     accept = {{"timeout", 0}}, send = {{"message", "x", "data"}, {"timeout", 0}},
     receive = {{"timeout", 0}}, close = {},
   },
+  ["shm.peer.listener"] = with_pollable {accept = {{"timeout", 0}}, wait = {{"timeout", 0}}},
 }
 
 local MODULES = {
@@ -399,6 +400,8 @@ local MODULES = {
   ["shm.peer"] = {
     serve = {{"where", 1, "key"}, {"opts", {}, "peer%.serve"}},
     connect = {{"where", 1, "key"}, {"opts", {}, "peer%.connect"}},
+    listen = {{"where", 1, "key"}, {"opts", {}, "peer%.listen"}},
+    dial = {{"where", 1, "key"}, {"opts", {}, "peer%.dial"}},
   },
   ["shm.durable"] = {
     open = {{"name", "x"}, {"durable_options", {}, ""}},
@@ -456,6 +459,7 @@ local function open_all()
     ["shm.process.channel"] = (assert(process.socketpair())),
     ["shm.peer"] = assert(peer.serve(support.key())),
     ["shm.durable"] = assert(durable.open(state)),
+    ["shm.peer.listener"] = assert(peer.listen(support.key())),
   }
   local group = "shm-spec-" .. support.key()
   all["shm.replica"] = assert(replica.open(group, {id = "a"}))

@@ -17,8 +17,16 @@
 --
 -- One link carries one message at a time, in either direction. As soon as both sides are
 -- attached the segment is marked for removal: whatever ends them, the kernel cleans up.
+--
+-- A talk is the link grown up: two segments, one for each direction, messages of any length and
+-- several in a row, many clients with one server, and a choice of what wakes. `listen` and
+-- `dial` begin one; shm.peer.door says how they meet, shm.peer.talk what lies in the segments,
+-- shm.peer.bell how one wakes the other. The two ways do not see each other's servers.
 -- @module shm.peer
+local bell = require "shm.peer.bell"
+local dial = require "shm.peer.dial"
 local link = require "shm.peer.link"
+local listener = require "shm.peer.listener"
 local options = require "shm.options"
 local process = require "shm.process"
 local segment = require "shm.peer.segment"
@@ -37,23 +45,29 @@ local SERVE_OPTIONS = {
   project = {integer = true, default = 0x66, least = 1, most = 255},
   mode = {integer = true, default = tonumber("600", 8), least = 0, most = 511},
 }
+local LISTEN_OPTIONS = {
+  project = SERVE_OPTIONS.project,
+  mode = SERVE_OPTIONS.mode,
+  wake = {type = "string", default = "futex"},
+  size = {integer = true, default = 65536, least = dial.LEAST, most = dial.MOST},
+}
 local CONNECT_OPTIONS = {
   project = SERVE_OPTIONS.project,
   timeout = {type = "number", default = 1, least = 0},
 }
 
 -- The key, and how to call it in messages; or nil, message, errno.
-local function key_of(where, project, name)
+local function key_of(where, project, name, level)
   if math.type(where) == "integer" then
     if where == sysv.IPC_PRIVATE then
-      error(name .. ": key: IPC_PRIVATE is nobody else's", 3)
+      error(name .. ": key: IPC_PRIVATE is nobody else's", level)
     elseif where < -(1 << 31) or where >= 1 << 32 then
-      error(("%s: key: %d has more than 32 bits"):format(name, where), 3)
+      error(("%s: key: %d has more than 32 bits"):format(name, where), level)
     end
     return where, ("key 0x%08x"):format(where & 0xffffffff)
   end
   if type(where) ~= "string" then
-    error(name .. ": key or path expected, got " .. type(where), 3)
+    error(name .. ": key or path expected, got " .. type(where), level)
   end
   local key, message, errno = sysv.ftok(where, project)
   if not key then
@@ -76,7 +90,7 @@ end
 -- @see shmget(2)
 function M.serve(where, opts)
   opts = options.read(opts, SERVE_OPTIONS, "peer.serve")
-  local key, place, errno = key_of(where, opts.project, "peer.serve")
+  local key, place, errno = key_of(where, opts.project, "peer.serve", 3)
   if not key then
     return nil, place, errno
   end
@@ -146,6 +160,30 @@ local function join(key)
   return mine, message, errno, region, server
 end
 
+-- Tries to find somebody at a place until that works, the time is up, or it will never work.
+local function keep_trying(name, where, opts, attempt, passes)
+  local deadline = process.monotonic() + opts.timeout
+  while true do
+    local key, place, errno = key_of(where, opts.project, name, 3)
+    local message = place
+    if key then
+      local found
+      found, message, errno = attempt(key, deadline)
+      if found then
+        return found
+      end
+      message = ("%s %s: %s"):format(name, place, message)
+    end
+    if not passes(errno) or process.monotonic() >= deadline then
+      return nil, message, errno
+    end
+    local slept, why, number = process.sleep(0.005)
+    if not slept then
+      return nil, why, number
+    end
+  end
+end
+
 --- Connects to a server.
 -- @tparam int|string where the server's key or path
 -- @tparam[opt] table opts `project` (as the server's; 0x66), `timeout` (seconds to wait for a
@@ -158,30 +196,62 @@ end
 -- @see shmget(2)
 function M.connect(where, opts)
   opts = options.read(opts, CONNECT_OPTIONS, "peer.connect")
-  local deadline = process.monotonic() + opts.timeout
-  while true do
-    local key, place, errno = key_of(where, opts.project, "peer.connect")
-    local message = place
-    if key then
-      local mine, region, server
-      mine, message, errno, region, server = join(key)
-      if mine then
-        return mine
-      end
+  return keep_trying("peer.connect", where, opts, function(key)
+    local mine, message, errno, region, server = join(key)
+    if not mine then
       for _, handle in pairs {region = region, server = server} do
         handle:close()
       end
-      message = ("peer.connect %s: %s"):format(place, message)
     end
-    local later = errno == ENOENT or errno == ESRCH or errno == EADDRINUSE
-    if not later or process.monotonic() >= deadline then
-      return nil, message, errno
-    end
-    local slept, why, number = process.sleep(0.005)
-    if not slept then
-      return nil, why, number
-    end
+    return mine, message, errno
+  end, function(errno)
+    return errno == ENOENT or errno == ESRCH or errno == EADDRINUSE
+  end)
+end
+
+--- Listens for any number of clients, and returns without waiting for one. With each there is
+-- a two-way talk: two segments, messages of any length, several in a row from either side.
+-- @tparam int|string where a key, or the path of an existing file to make one of
+-- @tparam[opt] table opts `project` (1 to 255, for a path; 0x66), `mode` (permissions; 0600),
+-- `wake` (how both sides are woken: `"futex"`, `"semaphore"` or `"signal"`; the first), `size`
+-- (bytes of each segment of a talk; 65536)
+-- @treturn shm.peer.listener
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] int EADDRINUSE when a living server is there, EEXIST when it is another
+-- program's segment, EACCES, ENOENT (the path), ENOSPC …
+-- @see shmget(2)
+function M.listen(where, opts)
+  opts = options.read(opts, LISTEN_OPTIONS, "peer.listen")
+  if not bell.number(opts.wake) then
+    error(("peer.listen: wake: '%s' is none of %s"):format(opts.wake,
+                                                          table.concat(bell.WAKES, ", ")), 2)
   end
+  local key, place, errno = key_of(where, opts.project, "peer.listen", 3)
+  if not key then
+    return nil, place, errno
+  end
+  local server, message
+  server, message, errno = listener.open(key, opts)
+  if not server then
+    return nil, ("peer.listen %s: %s"):format(place, message), errno
+  end
+  return server
+end
+
+--- Gets into a talk with who listens, and waits until that has accepted it.
+-- @tparam int|string where the key or path at which somebody listens
+-- @tparam[opt] table opts `project` (as the server's; 0x66), `timeout` (seconds to wait for a
+-- server to be there and to accept; 1)
+-- @treturn shm.peer.talk
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] int ENOENT when nobody listens there, ETIMEDOUT when its server does not accept,
+-- EAGAIN when too many others wait for that, EBUSY when it is stopped, EINTR after a signal …
+-- @see shmget(2)
+function M.dial(where, opts)
+  opts = options.read(opts, CONNECT_OPTIONS, "peer.dial")
+  return keep_trying("peer.dial", where, opts, dial.attempt, dial.passes)
 end
 
 return M

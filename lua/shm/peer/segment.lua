@@ -18,6 +18,9 @@ M.CLOSED = {server = 144, client = 148} -- 1 once that side has closed the link
 M.TEXTBOOK_SIZE, M.SIZE = 128, 192
 M.MAGIC_VALUE = 0x316b6c70 -- "plk1"
 
+--- Bytes of the segment of who listens: see shm.peer.door.
+M.DOOR_SIZE = 1536
+
 local NEWBORN = 2    -- seconds that a server has from shmget to shmat
 local ENOENT, ESRCH, EEXIST, EINVAL, EIDRM, EADDRINUSE = 2, 3, 17, 22, 43, 98
 
@@ -87,6 +90,15 @@ function M.takes(pid, signo)
   return false
 end
 
+--- Whether a process has been stopped, as SIGSTOP does. Where we may not know it has not.
+-- @int pid the process
+-- @treturn boolean
+function M.stopped(pid)
+  local file <close> = io.open("/proc/" .. pid .. "/stat")
+  local text = file and file:read "a" or "" -- nothing if it ended after the open
+  return text:match "%) (%a) [^)]*$" == "T"
+end
+
 -- The pid that a segment shows, if we may look.
 local function pid_in(id)
   local region <close> = sysv.shmat(id, nil, sysv.SHM_RDONLY)
@@ -103,7 +115,7 @@ local function abandoned(id)
     end
     return nil, message, errno
   end
-  if stat.segsz ~= M.SIZE and stat.segsz ~= M.TEXTBOOK_SIZE then
+  if stat.segsz ~= M.SIZE and stat.segsz ~= M.TEXTBOOK_SIZE and stat.segsz ~= M.DOOR_SIZE then
     return refuse(EEXIST, "another program's segment of %d bytes is there"
                   .. " (ipcrm -m %d removes it)", stat.segsz, id.id)
   end
@@ -132,14 +144,16 @@ end
 --- Makes a new segment at a key, in the place of one that a dead server has left.
 -- @int key the key
 -- @int mode permissions
+-- @int[opt] size bytes, absent for those of a link
 -- @treturn shm.sysv.segment the segment
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] int EADDRINUSE when a living server is there, EEXIST when it is another
 -- program's segment, EACCES …
-function M.create(key, mode)
+function M.create(key, mode, size)
+  local flags = sysv.IPC_CREAT | sysv.IPC_EXCL | mode
   while true do
-    local id, message, errno = sysv.shmget(key, M.SIZE, sysv.IPC_CREAT | sysv.IPC_EXCL | mode)
+    local id, message, errno = sysv.shmget(key, size or M.SIZE, flags)
     if id or errno ~= EEXIST then
       return id, message, errno
     end
