@@ -215,7 +215,7 @@ for _, wake in ipairs(soak.WAKES) do
       kill(client)
       local pattern = ": pid " .. client.pid .. " has ended$"
       assert.equal("last words", talk:receive(TIMEOUT))
-      refused(ECONNRESET, "^peer%.receive" .. pattern, soon(function() return talk:receive() end))
+      refused(ECONNRESET, "^peer%.receive" .. pattern, soon(function() return talk:receive(TIMEOUT) end))
       refused(ECONNRESET, "^peer%.send" .. pattern, talk:send "x")
       assert.equal("ended", talk:state())
       close(talk, server)
@@ -230,7 +230,7 @@ for _, wake in ipairs(soak.WAKES) do
         process.kill(other.pid, "KILL")
       end)
       refused(ECONNRESET, "^peer%.receive: pid " .. other.pid .. " has ended$",
-              soon(function() return dialled:receive() end))
+              soon(function() return dialled:receive(TIMEOUT) end))
       ended(killer)
       ended(other, "signal", "KILL")
       refused(ENOENT, "nobody listens there", peer.dial(key, {timeout = 0}))
@@ -244,10 +244,10 @@ for _, wake in ipairs(soak.WAKES) do
         process.kill(client.pid, "KILL")
       end)
       refused(ECONNRESET, "^peer%.send: pid " .. client.pid .. " has ended$",
-              soon(function() return talk:send(("x"):rep(1 << 20)) end))
+              soon(function() return talk:send(("x"):rep(1 << 20), TIMEOUT) end))
       ended(killer)
       ended(client, "signal", "KILL")
-      assert.same({talk, "ended"}, {soon(function() return server:wait() end)})
+      assert.same({talk, "ended"}, {soon(function() return server:wait(TIMEOUT) end)})
       talk:close()
       refused(ETIMEDOUT, "^peer%.wait: ", server:wait(0))
       close(server)
@@ -269,9 +269,9 @@ for _, wake in ipairs(soak.WAKES) do
       local pattern = "pid " .. client.pid .. " is stopped$"
       refused(ETIMEDOUT, "^peer%.receive: Connection timed out: " .. pattern, talk:receive(0.01))
       refused(ETIMEDOUT, "^peer%.receive: Connection timed out: " .. pattern, talk:receive(0))
-      refused(EBUSY, "^peer%.receive: " .. pattern, soon(function() return talk:receive() end))
+      refused(EBUSY, "^peer%.receive: " .. pattern, soon(function() return talk:receive(TIMEOUT) end))
       refused(EBUSY, "^peer%.send: " .. pattern,
-              soon(function() return talk:send(("x"):rep(1 << 20)) end))
+              soon(function() return talk:send(("x"):rep(1 << 20), TIMEOUT) end))
       client:kill "CONT"
       assert.equal("two", talk:receive(TIMEOUT))
       assert.equal("open", talk:state())
@@ -476,7 +476,24 @@ describe("who listens", function()
     present(process.pid(), 1 << 30, 1 << 30)
     present(process.pid(), mine.id, mine.id) -- but there is no queue in it
     kill(client)
-    close(server)
+    -- Two that have all that they must have, but for who made them.
+    local talk, owner, other = idle()
+    local ids = {}
+    for i, region in ipairs {talk.inward, talk.outward} do
+      ids[i] = tonumber(tostring(region):match "%d+")
+    end
+    local step <close> = assert(shm.anonymous(64))
+    client = child(function()
+      local up, down = assert(sysv.shmat(ids[1])), assert(sysv.shmat(ids[2]))
+      step:store32(0, #up > 0 and #down > 0 and 1 or 2)
+      step:wake(0)
+      process.sleep(60)
+    end)
+    assert(step:wait(0, 0, TIMEOUT))
+    present(client.pid, ids[1], ids[2])
+    kill(client)
+    kill(owner)
+    close(talk, server, other)
   end)
 
   it("stands in an event loop, with all its talks", function()
