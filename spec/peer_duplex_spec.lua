@@ -215,7 +215,8 @@ for _, wake in ipairs(soak.WAKES) do
       kill(client)
       local pattern = ": pid " .. client.pid .. " has ended$"
       assert.equal("last words", talk:receive(TIMEOUT))
-      refused(ECONNRESET, "^peer%.receive" .. pattern, soon(function() return talk:receive(TIMEOUT) end))
+      refused(ECONNRESET, "^peer%.receive" .. pattern,
+              soon(function() return talk:receive(TIMEOUT) end))
       refused(ECONNRESET, "^peer%.send" .. pattern, talk:send "x")
       assert.equal("ended", talk:state())
       close(talk, server)
@@ -269,7 +270,8 @@ for _, wake in ipairs(soak.WAKES) do
       local pattern = "pid " .. client.pid .. " is stopped$"
       refused(ETIMEDOUT, "^peer%.receive: Connection timed out: " .. pattern, talk:receive(0.01))
       refused(ETIMEDOUT, "^peer%.receive: Connection timed out: " .. pattern, talk:receive(0))
-      refused(EBUSY, "^peer%.receive: " .. pattern, soon(function() return talk:receive(TIMEOUT) end))
+      refused(EBUSY, "^peer%.receive: " .. pattern,
+              soon(function() return talk:receive(TIMEOUT) end))
       refused(EBUSY, "^peer%.send: " .. pattern,
               soon(function() return talk:send(("x"):rep(1 << 20), TIMEOUT) end))
       client:kill "CONT"

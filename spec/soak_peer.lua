@@ -32,6 +32,15 @@ local function message_of(i, from)
   return ("%s %d "):format(from, i) .. string.char(65 + i % 26):rep(size)
 end
 
+-- Whoever takes part, by pid.
+local everybody = {[process.pid()] = true}
+
+local function fork(f, ...)
+  local handle = assert(process.fork(f, ...))
+  everybody[handle.pid] = true
+  return handle
+end
+
 -- In the child: it ends when the talk does.
 local function answer(key, n)
   local talk <close> = assert(peer.dial(key, {timeout = LONG}))
@@ -49,7 +58,7 @@ function M.hand_over(wake, n)
   local key = support.key()
   local server <close> = assert(peer.listen(key, {wake = wake}))
   server.bell.slice = NEVER
-  local child <close> = assert(process.fork(answer, key, n))
+  local child <close> = fork(answer, key, n)
   local talk <close> = assert(server:accept(LONG))
   local began = process.monotonic()
   for i = 1, n do
@@ -63,11 +72,11 @@ function M.hand_over(wake, n)
   return took
 end
 
--- What a process has made and left: segments, semaphores and queues.
-local function left_by(pid)
+-- How many segments those have made and left; there is nothing else that they make.
+local function left_by(pids)
   local n = 0
   for _, info in ipairs(sysv.list().segments) do
-    n = n + (info.cpid == pid and 1 or 0)
+    n = n + (pids[info.cpid] and 1 or 0)
   end
   return n
 end
@@ -105,7 +114,7 @@ local function executioner(note)
   local seconds = math.random(2) == 1 and 0.002 * math.random() or 0.03 * math.random()
   local stop = math.random(10) == 1
   note:store32(VICTIM, 0)
-  return assert(process.fork(function()
+  return fork(function()
     assert(note:wait(VICTIM, 0, LONG))
     local pid = note:load32(VICTIM)
     process.sleep(seconds)
@@ -117,7 +126,7 @@ local function executioner(note)
     end
     note:set_f64(KILLED, process.monotonic())
     process.kill(pid, "KILL")
-  end))
+  end)
 end
 
 local function condemn(note, victim)
@@ -132,10 +141,10 @@ function SIDES.client(wake, note, tally)
   local key = support.key()
   local server <close> = assert(peer.listen(key, {wake = wake, size = LEAST}))
   local killer <close> = executioner(note)
-  local victim <close> = assert(process.fork(function()
+  local victim <close> = fork(function()
     local talk = assert(peer.dial(key, {timeout = LONG}))
     chatter(talk, "client", "server")
-  end))
+  end)
   condemn(note, victim)
   local talk, message, errno
   repeat
@@ -154,13 +163,13 @@ function SIDES.client(wake, note, tally)
   assert(killer:wait(LONG))
   assert(select(2, victim:wait(LONG)) == "KILL")
   server:wait(0) -- looks at what is left
-  assert(left_by(victim.pid) == 0, "the client has left something")
+  assert(left_by {[victim.pid] = true} == 0, "the client has left something")
   -- It goes on: another client comes in.
-  local other <close> = assert(process.fork(function()
+  local other <close> = fork(function()
     local mine <close> = assert(peer.dial(key, {timeout = LONG}))
     assert(mine:send("still there?", LONG))
     assert(mine:receive(LONG) == "yes")
-  end))
+  end)
   local second <close> = assert(server:accept(LONG))
   assert(second:receive(LONG) == "still there?")
   assert(second:send("yes", LONG))
@@ -172,11 +181,11 @@ end
 function SIDES.server(wake, note, tally)
   local key = support.key()
   local killer <close> = executioner(note)
-  local victim <close> = assert(process.fork(function()
+  local victim <close> = fork(function()
     local server = assert(peer.listen(key, {wake = wake, size = LEAST}))
     local talk = assert(server:accept(LONG))
     chatter(talk, "server", "client")
-  end))
+  end)
   condemn(note, victim)
   local talk, message, errno
   repeat
@@ -196,14 +205,14 @@ function SIDES.server(wake, note, tally)
   assert(select(2, victim:wait(LONG)) == "KILL")
   talk, message, errno = peer.dial(key, {timeout = 0}) -- looks at what is left
   assert(not talk and errno == ENOENT, message)
-  assert(left_by(victim.pid) == 0, "the server has left something")
+  assert(left_by {[victim.pid] = true} == 0, "the server has left something")
   -- It goes on: with a server that takes the dead one's place.
-  local heir <close> = assert(process.fork(function()
+  local heir <close> = fork(function()
     local server <close> = assert(peer.listen(key, {wake = wake}))
     local mine <close> = assert(server:accept(LONG))
     assert(mine:send("here again", LONG))
     assert(not mine:receive(LONG))
-  end))
+  end)
   local second = assert(peer.dial(key, {timeout = LONG}))
   assert(second.peer == heir.pid and second:receive(LONG) == "here again")
   second:close()
@@ -244,7 +253,7 @@ if main then
   local hand_overs = math.tointeger(arg[1] or 100000)
   local rounds = math.tointeger(arg[2] or 1000)
   math.randomseed(process.pid())
-  local before = #support.ipcs "-m -s -q"
+  local before = #support.ipcs "-s -q"
   for _, wake in ipairs(M.WAKES) do
     local took = M.hand_over(wake, hand_overs)
     print(("%-9s  %d hand-overs each way, none lost, %.0f round trips a second")
@@ -253,7 +262,10 @@ if main then
   for _, side in ipairs {"client", "server"} do
     print(M.line(side, M.kill(side, rounds)))
   end
-  assert(#support.ipcs "-m -s -q" == before and support.children() == 0, "something is left")
+  assert(left_by(everybody) == 0, "a segment is left")
+  assert(#support.ipcs "-s -q" == before, "a semaphore or a queue is left")
+  assert(support.children() == 0, "a process is left")
+  print "no segment, no semaphore, no queue and no process is left"
 end
 
 return M
