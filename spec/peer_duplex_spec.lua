@@ -432,13 +432,16 @@ describe("who listens", function()
   it("removes what was left by who was killed as it dialled", function()
     local key = support.key()
     local server = assert(peer.listen(key))
-    local dead = child(function()
-      local region = door.find(key)
-      assert(door.claim(region))
-      assert(sysv.shmget(sysv.IPC_PRIVATE, region:load(door.LENGTH), sysv.IPC_CREAT))
-      assert(sysv.shmget(sysv.IPC_PRIVATE, 4096, sysv.IPC_CREAT):remove()) -- not ours
-    end)
-    ended(dead)
+    local function die()
+      local one = child(function()
+        local region = door.find(key)
+        assert(door.claim(region))
+        assert(sysv.shmget(sysv.IPC_PRIVATE, region:load(door.LENGTH), sysv.IPC_CREAT))
+      end)
+      ended(one)
+      return one
+    end
+    local dead = die()
     local function left()
       for _, info in ipairs(sysv.list().segments) do
         if info.cpid == dead.pid then
@@ -450,7 +453,10 @@ describe("who listens", function()
     refused(ETIMEDOUT, "wait", server:wait(0))
     assert.is_nil(left())
     assert.equal(0, server.region:load(door.slot(0)))
+    dead = die()
+    assert.is_truthy(left())
     close(server)
+    assert.is_nil(left())
   end)
 
   it("attaches nothing that the client did not make", function()
@@ -496,6 +502,68 @@ describe("who listens", function()
     kill(client)
     kill(owner)
     close(talk, server, other)
+  end)
+
+  it("hears of a death while another keeps it busy", function()
+    local talk, client, server, key = idle()
+    local busy = child(function()
+      local mine = assert(peer.dial(key, {timeout = TIMEOUT}))
+      while mine:send("and another thing", TIMEOUT) do end
+    end)
+    local other = assert(server:accept(TIMEOUT))
+    local function turn()
+      local with, what = server:wait(TIMEOUT)
+      assert(what == "message" and with == other or what == "ended" and with == talk, what)
+      return what == "ended" or not assert(with:receive(0))
+    end
+    for _ = 1, 100 do
+      assert.is_false(turn())
+    end
+    kill(client)
+    soon(function()
+      repeat until turn()
+    end)
+    close(talk, other, server)
+    ended(busy)
+  end)
+
+  it("is not kept from others by one whose segments are scribbled over", function()
+    local server = assert(peer.listen(support.key()))
+    local length = server.length
+    local client = child(function()
+      math.randomseed(1)
+      for _ = 1, support.rounds(100) do
+        local region = server.region
+        local ids = {}
+        local regions = {}
+        for i = 1, 2 do
+          regions[i], ids[i] = door.make(length, 384)
+          assert(shm.queue.create(regions[i], 512, {capacity = 1024})):close()
+          assert(shm.event.create(regions[i], 128)):close()
+          for _ = 1, math.random(8) do
+            regions[i]:set_u8(math.random(0, 1023), math.random(0, 255))
+          end
+        end
+        local at = assert(door.claim(region))
+        region:set_i32(at + door.UP, ids[1])
+        region:set_i32(at + door.DOWN, ids[2])
+        region:store(at, door.word(door.READY, process.pid()))
+        region:add32(door.ARRIVALS, 1)
+        support.eventually(function() return region:load(at) == 0 end, TIMEOUT)
+      end
+    end)
+    repeat
+      local talk, message, errno = server:wait(0.001)
+      if talk then
+        talk:receive(0)
+        talk:send("x", 0)
+        talk:close()
+      else
+        assert.equal(ETIMEDOUT, errno, message)
+      end
+    until not client:alive()
+    ended(client)
+    close(server)
   end)
 
   it("stands in an event loop, with all its talks", function()

@@ -26,8 +26,7 @@ local function close_all(parts)
 end
 
 -- The two segments and what is in them. Nothing stays behind where it fails.
-local function furnish(parts, mode)
-  local length = parts.door:load(door.LENGTH)
+local function furnish(parts, length, mode)
   local up, down, message, errno
   parts.outward, up, errno = door.make(length, mode)
   if not parts.outward then
@@ -55,7 +54,7 @@ local function furnish(parts, mode)
 end
 
 -- Puts what there is into a slot: its offset and word, or nil, message, errno.
-local function present(parts, mode)
+local function present(parts, length, mode)
   -- What ends a process waits until nothing of it would stay behind.
   local shield <close>, words, code = process.signals("TERM", "INT", "HUP")
   if not shield then
@@ -66,7 +65,7 @@ local function present(parts, mode)
     return nil, ("pid %d has too many at its door"):format(parts.handle.pid), EAGAIN
   end
   local claimed = door.word(door.CLAIMED, process.pid())
-  local up, down, errno = furnish(parts, mode)
+  local up, down, errno = furnish(parts, length, mode)
   if not up or errno then
     parts.door:cas(at, claimed, door.FREE)
     return nil, down, errno
@@ -131,7 +130,7 @@ function M.attempt(key, deadline)
     close_all(parts)
     return nil, message, errno
   end
-  at, ready, errno = present(parts, mode)
+  at, ready, errno = present(parts, length, mode)
   if not at then
     close_all(parts)
     return nil, ready, errno

@@ -21,9 +21,9 @@
 -- takes it back before it is taken; only the server frees what a dead one has left.
 --
 -- Between shmget and the mark, some 10 us, a killed process leaves a segment that nobody has
--- attached: the door at the key, or one of a talk's with a size of its own. Who comes next, and
--- whoever outlives it in the same room, removes that. If both sides are killed within that
--- time it stays until somebody listens or dials at the key.
+-- attached. The door is then at the key, where who listens or dials next removes it. One of a
+-- talk's is removed by the server, which knows its size and its maker when it looks around, ten
+-- times a second where it waits, or closes. Only a server that is killed before that leaves it.
 -- @module shm.peer.door
 local bell = require "shm.peer.bell"
 local process = require "shm.process"
@@ -113,21 +113,26 @@ function M.sweep(pid, size)
   end
 end
 
---- Removes what those have left who were killed while they dialled.
+--- Removes what those have left who were killed while they dialled, and frees their slots. For
+-- the server alone.
 -- @tparam shm.region region the door
--- @treturn table the words of their slots, by offset
-function M.sweep_slots(region)
-  local left = {}
+-- @int id the segment
+-- @int length of a talk's segments
+function M.sweep_slots(region, id, length)
   for i = 0, M.COUNT - 1 do
     local at = M.slot(i)
     local word = region:load(at)
-    local pid = word & 0x7fffffff
-    if word >> 32 == M.CLAIMED and pid > 0 and process.alive(pid) == false then
-      M.sweep(pid, region:load(M.LENGTH))
-      left[at] = word
+    if word >> 32 == M.CLAIMED then
+      local pid = word & 0x7fffffff
+      local handle, _, errno = segment.holder(pid, id)
+      if handle then
+        handle:close()
+      elseif errno == ESRCH then
+        M.sweep(pid, length)
+        region:cas(at, word, M.FREE)
+      end
     end
   end
-  return left
 end
 
 --- Removes the door of one that was killed as it opened it.

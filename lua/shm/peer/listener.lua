@@ -16,7 +16,8 @@ local waiting = require "shm.peer.waiting"
 
 local M = {}
 
-local ENOENT, ESRCH, EPROTO, ETIMEDOUT = 2, 3, 71, 110
+local LOOK = 0.1 -- seconds between looks at what no bell tells of, also while there is much to do
+local ENOMEM, ENFILE, EMFILE, ETIMEDOUT = 12, 23, 24, 110
 local fail = waiting.fail
 
 local Listener = {__name = "shm.peer.listener"}
@@ -48,7 +49,7 @@ function M.open(key, opts)
   end
   return setmetatable({
     region = region, bell = own, id = id, wake = opts.wake, length = door.length(opts.size),
-    owner = process.pid(), talks = {}, turn = 0, arrivals = 0,
+    owner = process.pid(), talks = {}, turn = 0, arrivals = 0, looked = process.monotonic(),
   }, Listener)
 end
 
@@ -122,9 +123,8 @@ local function admit(listener)
        and region:cas(at, word, door.word(door.TAKEN, pid)) then
       local up, down = region:get_i32(at + door.UP), region:get_i32(at + door.DOWN)
       local parts, message, errno = attach(listener, pid, up, down)
-      local theirs = not parts and (errno == ESRCH or errno == ENOENT or errno == EPROTO)
-      if not parts and not theirs then
-        region:store(at, word) -- it stays ready for when there are descriptors or memory
+      if errno == EMFILE or errno == ENFILE or errno == ENOMEM then
+        region:store(at, word) -- it stays ready for when there is more; all else is its own
         return nil, message, errno
       end
       region:store(at, door.FREE)
@@ -148,10 +148,8 @@ local function look_around(listener)
   for _, talk in ipairs(listener.talks) do
     found = talks.look_after(talk) or found
   end
-  local left = door.sweep_slots(listener.region)
-  for at, word in pairs(left) do
-    listener.region:cas(at, word, door.FREE)
-  end
+  door.sweep_slots(listener.region, listener.id, listener.length)
+  listener.looked = process.monotonic()
   return found
 end
 
@@ -159,7 +157,11 @@ local function await(listener, action, timeout, look)
   if timeout ~= nil and not (type(timeout) == "number" and timeout >= 0) then
     error(("peer.%s: timeout: seconds expected, got %s"):format(action, tostring(timeout)), 3)
   end
-  local deadline = process.monotonic() + (timeout or math.huge)
+  local now = process.monotonic()
+  local deadline = now + (timeout or math.huge)
+  if now > listener.looked + LOOK then
+    look_around(listener)
+  end
   local talk, second, errno = listener.bell:await(look, deadline, function()
     return look_around(listener)
   end)
@@ -254,7 +256,10 @@ function Listener:close()
   if not self.closed then
     self.closed = true
     if self.owner == process.pid() then -- a child has a copy of it
-      pcall(self.region.store32, self.region, door.CLOSED, 1)
+      pcall(function() -- a collector may have closed some of it already
+        self.region:store32(door.CLOSED, 1)
+        door.sweep_slots(self.region, self.id, self.length)
+      end)
     end
     let_go(self)
   end

@@ -297,7 +297,9 @@ end
 M.look_after = look_after
 
 --- The descriptor that is readable when there may be something: then `receive(0)`, until it
--- finds nothing. A server has one for all its talks: ask the listener.
+-- finds nothing. A server has one for all its talks: ask the listener. Where signals wake, look
+-- at all talks that this process has dialled when any of their descriptors is readable: one
+-- signal stands for all of them.
 -- @treturn int the descriptor
 -- @treturn[2] nil
 -- @treturn[2] string message
