@@ -1,7 +1,8 @@
 -- shm.peer's talks in large numbers: lua5.4 spec/soak_peer.lua [hand-overs [rounds]]
 --
--- For each way of waking 100,000 hand-overs, each of which would be waited for for ever if its
--- wake-up were lost: who sleeps is kept from looking by itself. Then 1,000 rounds in which the
+-- For each way of waking 100,000 hand-overs there and back, and as many messages in a row, each
+-- of which would be waited for for ever if its wake-up were lost: who sleeps is kept from looking
+-- by itself. Then 1,000 rounds in which the
 -- client is killed with -9, and 1,000 in which the server is, at any moment between its first
 -- call and the middle of messages both ways, some stopped and continued before that. The other
 -- side must get whole messages in order, and then go on or have an error with the dead one's
@@ -49,11 +50,14 @@ local function answer(key, n)
     assert(assert(talk:receive(LONG)) == "ping " .. i)
     assert(talk:send("pong " .. i, LONG))
   end
+  for i = 1, n do -- in a row, of which some thirty fit: it sleeps for room
+    assert(talk:send(message_of(7 * i + 1, "row"), LONG))
+  end
   assert(talk:receive(LONG) == "end")
 end
 
---- Hands a message over n times each way, woken by nothing but the bell.
--- @return seconds that it took
+--- Hands a message over n times each way, then n in a row, woken by nothing but the bell.
+-- @return seconds that the first took
 function M.hand_over(wake, n)
   local key = support.key()
   local server <close> = assert(peer.listen(key, {wake = wake}))
@@ -66,6 +70,9 @@ function M.hand_over(wake, n)
     assert(assert(talk:receive(LONG)) == "pong " .. i)
   end
   local took = process.monotonic() - began
+  for i = 1, n do
+    assert(assert(talk:receive(LONG)) == message_of(7 * i + 1, "row"))
+  end
   assert(talk:send("end", LONG))
   local how, code = child:wait(LONG)
   assert(how == "exit" and code == 0, code)
@@ -256,7 +263,7 @@ if main then
   local before = #support.ipcs "-s -q"
   for _, wake in ipairs(M.WAKES) do
     local took = M.hand_over(wake, hand_overs)
-    print(("%-9s  %d hand-overs each way, none lost, %.0f round trips a second")
+    print(("%-9s  %d hand-overs each way and as many in a row, none lost, %.0f round trips a second")
           :format(wake, hand_overs, hand_overs / took))
   end
   for _, side in ipairs {"client", "server"} do
