@@ -55,8 +55,8 @@ BENCH_DEPS := $(BUILD_DEPS) \
 
 # Bounds a run that hangs, and lets Ctrl-C through. Where it is allowed, System V objects are
 # the run's own: the specs count them.
-BOUND    := timeout --foreground --kill-after=10 900 \
-            $(shell unshare --ipc true 2>/dev/null && echo unshare --ipc)
+PRIVATE  := $(shell unshare --ipc true 2>/dev/null && echo unshare --ipc)
+BOUND    := timeout --foreground --kill-after=10 900 $(PRIVATE)
 
 # $(call need,DEPS) installs what the machine lacks of DEPS, or says what to install. No
 # service is started for being installed.
@@ -95,6 +95,7 @@ help:
 	@echo 'make test     install what is missing, build, and run every spec'
 	@echo 'make soak     kill and restart who takes turns, for SOAK_SECONDS ($(SOAK_SECONDS)), and who uses furniture'
 	@echo 'make soak     kill and restart who takes turns, for SOAK_SECONDS ($(SOAK_SECONDS)), and who serves states'
+	@echo 'make soak     kill and restart who takes turns, for SOAK_SECONDS ($(SOAK_SECONDS)), who talks, who maps'
 	@echo 'make bench    measure, each work beside what it is compared with; BENCH="words" picks'
 	@echo 'make chat     run the chat server on HOST ($(HOST)) and PORT ($(PORT))'
 	@echo 'make build    build here; then: eval "$$(make -s env)" and lua5.4 finds the module'
@@ -150,6 +151,7 @@ soak: build
 	@exec env $(call lua_env,$(TREE)) $(LUA) spec/replica_storm.lua
 	@exec env $(call lua_env,$(TREE)) $(LUA) spec/durable_soak.lua 1000
 	@env $(call lua_env,$(TREE)) $(LUA) spec/soak_peer.lua
+	@env $(call lua_env,$(TREE)) $(PRIVATE) $(LUA) spec/soak_peer.lua
 	@exec env $(call lua_env,$(TREE)) $(LUA) spec/model_map.lua
 
 # What is compared with is C, too, and built as the module is.

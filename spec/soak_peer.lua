@@ -15,7 +15,7 @@ local shm = require "shm"
 local support = require "spec.support"
 local sysv = require "shm.sysv"
 
-local main = not package.loaded.busted
+local main = (arg and arg[0] or ""):match "soak_peer%.lua$"
 
 local M = {}
 
@@ -263,7 +263,7 @@ if main then
   local before = #support.ipcs "-s -q"
   for _, wake in ipairs(M.WAKES) do
     local took = M.hand_over(wake, hand_overs)
-    print(("%-9s  %d hand-overs each way and as many in a row, none lost, %.0f round trips a second")
+    print(("%-9s %d hand-overs each way, as many in a row, none lost; %.0f round trips a second")
           :format(wake, hand_overs, hand_overs / took))
   end
   for _, side in ipairs {"client", "server"} do
