@@ -17,7 +17,7 @@ local waiting = require "shm.peer.waiting"
 local M = {}
 
 local LOOK = 0.1 -- seconds between looks at what no bell tells of, also while there is much to do
-local ENOMEM, ENFILE, EMFILE, ETIMEDOUT = 12, 23, 24, 110
+local ENOMEM, ENFILE, EMFILE, EPROTO, ETIMEDOUT = 12, 23, 24, 71, 110
 local fail = waiting.fail
 
 local Listener = {__name = "shm.peer.listener"}
@@ -84,7 +84,9 @@ local function attach(listener, pid, up, down)
   if parts.inward then
     parts.outward, message, errno = door.attach(down, listener.length, pid)
   end
-  if parts.outward then
+  if parts.outward and parts.outward:load32(talks.MAGIC) ~= talks.MAGIC_VALUE then
+    message, errno = "segment " .. down .. " is not a talk's", EPROTO
+  elseif parts.outward then
     parts.inbox, message, errno = shm.queue.attach(parts.inward, talks.QUEUE)
   end
   if parts.inbox then
