@@ -5,12 +5,13 @@ here=$(cd "$(dirname "$0")" && pwd)
 build=${1:-build/model}
 passed=0 failed=0
 
-# check holds|breaks MODEL [SWITCH...]
+# check holds|breaks|collides MODEL [SWITCH...]     collides: by an assertion, not by waiting
 check() {
     verdict=$1 model=$2
     shift 2
     name=$(echo "$model $*" | tr ' =' '--')
     defines= compile=-DSAFETY run=
+    [ "$verdict" = collides ] && run=-E
     for switch; do
         defines="$defines -D$switch"
         case $switch in DEATH=*) compile=-DNFAIR=3 run='-a -f' ;; esac
@@ -30,7 +31,7 @@ check() {
     grep -q -e 'not completed' -e 'depth too small' -e '^error: ' -e 'out of memory' \
         -e 'memory limit' "$build/$name/log" && full=
     case $verdict:$errors:$full:$found in
-    holds:0:yes: | breaks:[1-9]*:*:[a-z]*)
+    holds:0:yes: | breaks:[1-9]*:*:[a-z]* | collides:[1-9]*:*:assertion*)
         passed=$((passed + 1)) said=ok ;;
     *)
         failed=$((failed + 1)) said=FAILED ;;
@@ -98,6 +99,45 @@ check breaks replica READ_FIRST
 check breaks replica COUNT_ANYWAY
 check breaks replica TERM_BY_STORE
 check breaks replica KEEP_OWN
+
+check holds peterson
+check holds peterson GIVE_UP=2
+check collides peterson NO_FENCE
+check collides peterson TURN_FIRST
+
+check holds dekker
+check holds dekker GIVE_UP=2
+check collides dekker NO_FENCE
+check collides dekker NO_FIRST_FENCE
+check collides dekker NO_LATER_FENCE
+check breaks dekker TURN_ONLY GIVE_UP=2
+
+check holds filter
+check holds filter GIVE_UP=2
+check collides filter NO_FENCE
+check collides filter VICTIM_FIRST
+check collides filter ABOVE_ONLY
+check collides filter LEVELS=1
+check collides filter N=4 LEVELS=2
+
+check holds szymanski
+check holds szymanski N=4 SC
+check collides szymanski NO_FENCE
+check collides szymanski NO_DOOR_FENCE
+check collides szymanski NO_ROOM_FENCE
+check collides szymanski NO_ROOM
+check collides szymanski HASTY
+check collides szymanski DESCENDING
+check collides szymanski GIVE_UP=2
+check breaks szymanski GIVE_UP=1
+
+check holds bakery
+check holds bakery N=2 ROUNDS=4
+check holds bakery N=2 ROUNDS=4 GIVE_UP=2
+check collides bakery NO_FENCE
+check collides bakery NO_FIRST_FENCE
+check collides bakery NO_SECOND_FENCE
+check collides bakery NO_CHOOSING
 
 echo "$passed passed, $failed failed"
 [ $failed = 0 ]
