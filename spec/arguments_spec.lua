@@ -329,7 +329,7 @@ local MODULES = {
     map = {{"path", ".", "", {"NIL", true, {}, "a\0b", 1.5, -1}}, {"mapped", {}, ""}},
     arena = {{"where_to", "x", "", {"NIL", true, 1, {}, "a\0b", "a/b", io.stdout}},
              {"arena_options", {}, ""}},
-    wait_any = {{"objects", {}}, {"timeout", 0}},
+    wait_any = {{"objects", {}}, {"timeout", 0}}, fence = {},
     record = {{"fields", {}, "record", {"NIL", 1, "x", {}, {1}, {{"a"}}, {{"a", "x"}}}}},
   },
   ["shm.mutex"] = object_module {"mutex_options", {}, ""},
@@ -389,7 +389,7 @@ local MODULES = {
     mq_close = {{"other_handle", nil, ""}},
   },
   ["shm.process"] = {
-    pid = {}, monotonic = {}, fork = {{"func", nil, "f"}}, open = {{"pid", 1}},
+    pid = {}, monotonic = {}, yield = {}, fork = {{"func", nil, "f"}}, open = {{"pid", 1}},
     alive = {{"pid", 1}}, kill = {{"pid_or_group", 1, "pid"}, {"signal", 0}},
     sleep = {{"seconds", 0}}, exit = {{"code", 0}},
     signals = {{"signal", "USR1"}}, signal = {{"signal", "USR1"}, {"action", "ignore"}},

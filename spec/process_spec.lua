@@ -250,6 +250,24 @@ describe("sleep", function()
   end)
 end)
 
+describe("yield", function()
+  it("lets another process run on the same cpu", function()
+    local script = [[
+      local process, shm = require "shm.process", require "shm"
+      local region = shm.anonymous(8)
+      local child = process.fork(function() region:store(0, 1) end)
+      local left = 1000000
+      while region:load(0) == 0 and left > 0 do
+        assert(select("#", process.yield()) == 0)
+        left = left - 1
+      end
+      print(region:load(0), child:wait(60))]]
+    local said = support.shell("taskset -c $(taskset -cp $$ | grep -o '[0-9]*$') lua5.4 -e '"
+                               .. script .. "' 2>&1")
+    assert.equal("1\texit\t0\n", said)
+  end)
+end)
+
 describe("signals", function()
   it("are kept from before anyone waits, one of each kind, with their sender", function()
     local signals <close> = assert(process.signals("USR1", "SIGUSR2", 1))

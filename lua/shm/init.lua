@@ -64,6 +64,9 @@ M.queue = sync.queue
 -- `wait_any(objects, timeout)`.
 M.wait_any = sync.wait_any
 
+--- Orders plain accesses to shared memory, also a write before a read: `fence()`.
+M.fence = core.fence
+
 --- System V objects under the kernel's names.
 M.sysv = require "shm.sysv"
 

@@ -99,6 +99,8 @@ function shm.arena(where, options) end
 ---@return integer? pid the dead holder's, or errno
 function shm.wait_any(objects, timeout) end
 
+function shm.fence() end
+
 ---@param fields table a list of {name, type[, n][, align = n]}; name, packed, align
 ---@return shm.record
 function shm.record(fields) end

@@ -346,6 +346,7 @@ void bind_sysv_open(lua_State *L);
 void bind_process_open(lua_State *L);
 void bind_posix_open(lua_State *L);
 void bind_object_open(lua_State *L);
+void bind_word_open(lua_State *L);
 void bind_scalar_open(lua_State *L);
 void bind_sync_open(lua_State *L);
 void bind_mutex_add(lua_State *L);

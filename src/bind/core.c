@@ -18,6 +18,8 @@ int luaopen_shm_core(lua_State *L)
     lua_setfield(L, -2, "posix");
     bind_object_open(L);
     lua_setfield(L, -2, "object");
+    bind_word_open(L);
+    lua_setfield(L, -2, "fence");
     bind_scalar_open(L);
     lua_setfield(L, -2, "scalars");
     bind_sync_open(L);

@@ -59,6 +59,19 @@ static int process_sleep(lua_State *L)
 }
 
 /***
+Lets others run that wait for this cpu, if there are any, and goes on: for who waits for
+one of them and does not want to sleep.
+@function yield
+@see sched_yield(2)
+*/
+static int process_yield(lua_State *L)
+{
+    bind_arity(L, 0);
+    os_wait_yield();
+    return 0;
+}
+
+/***
 The time on a clock that nobody sets: for time-outs and durations.
 @function monotonic
 @treturn number seconds since some point in the past
@@ -136,6 +149,7 @@ void bind_process_open(lua_State *L)
         {"pid", process_pid},
         {"kill", process_kill},
         {"sleep", process_sleep},
+        {"yield", process_yield},
         {"exit", process_exit},
         {"close_range", process_close_range},
         {"setsockopt", process_setsockopt},

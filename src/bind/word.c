@@ -342,6 +342,25 @@ static int word_wake(lua_State *L)
     return 1;
 }
 
+/***
+Orders what this process does to shared memory: all reads and writes before the fence come
+before all after it, as every other process sees them. Between a plain `set_` and a plain
+`get_` of another word, which a processor may exchange, nothing less does that; `load`,
+`store` and their kin need no fence.
+@function fence
+*/
+static int word_fence(lua_State *L)
+{
+    bind_arity(L, 0);
+    mem_atomic_fence();
+    return 0;
+}
+
+void bind_word_open(lua_State *L)
+{
+    lua_pushcfunction(L, word_fence);
+}
+
 void bind_word_register(lua_State *L)
 {
     static const luaL_Reg methods[] = {

@@ -97,6 +97,13 @@ static inline bool mem_atomic_cas64(uint64_t *word, uint64_t *old, uint64_t valu
                                        __ATOMIC_SEQ_CST);
 }
 
+/* Everything before comes before everything after, also a store before a load, which
+ * nothing weaker orders: for who uses plain words to take turns by. */
+static inline void mem_atomic_fence(void)
+{
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
 /* Program order as a signal handler in this thread sees it: it costs no instruction. */
 static inline void mem_atomic_order_signal(void)
 {

@@ -124,6 +124,8 @@ function process.sleep(seconds) end
 ---@return number seconds
 function process.monotonic() end
 
+function process.yield() end
+
 ---@param ... string|integer
 ---@return shm.process.signals|nil
 ---@return string? message
