@@ -152,6 +152,7 @@ soak: build
 	@exec env $(call lua_env,$(TREE)) $(LUA) spec/durable_soak.lua 1000
 	@env $(call lua_env,$(TREE)) $(LUA) spec/soak_peer.lua
 	@env $(call lua_env,$(TREE)) $(PRIVATE) $(LUA) spec/soak_peer.lua
+	@env $(call lua_env,$(TREE)) $(LUA) spec/exclusion_soak.lua
 	@exec env $(call lua_env,$(TREE)) $(LUA) spec/model_map.lua
 
 # What is compared with is C, too, and built as the module is.

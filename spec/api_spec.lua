@@ -1,5 +1,6 @@
 -- What is exported, what lua/shm/types.d.lua and types/ declare, and what is documented are the
 -- same.
+local exclusion = require "shm.exclusion"
 local posix = require "shm.posix"
 local process = require "shm.process"
 local support = require "spec.support"
@@ -153,6 +154,11 @@ local LUA_SOURCES = {
 local LUA_SOURCES = {
   ["shm.peer.module"] = "lua/shm/peer.lua", ["shm.chat"] = "lua/shm/chat.lua",
   ["shm.chaos"] = "lua/shm/chaos.lua", ["shm.durable.module"] = "lua/shm/durable.lua",
+  ["shm.exclusion.module"] = exclusion,
+}
+local LUA_SOURCES = {
+  ["shm.peer.module"] = "lua/shm/peer.lua", ["shm.chat"] = "lua/shm/chat.lua",
+  ["shm.chaos"] = "lua/shm/chaos.lua", ["shm.exclusion.module"] = "lua/shm/exclusion.lua",
   ["shm"] = "lua/shm/init.lua",
 }
 local ring = assert(shm.anonymous(8192))
@@ -295,6 +301,13 @@ describe("the interface", function()
     end
     child:wait(10 * support.patience)
     child:close()
+  it("of an exclusion lock is typed and documented", function()
+    local names = functions(debug.getmetatable(exclusion.peterson(places, 0)).__index)
+    assert.same(names, classes["shm.exclusion"].functions)
+    local documented = documented_in_lua "lua/shm/exclusion.lua"
+    for method in pairs(names) do
+      assert(documented[method], method .. " is not documented")
+    end
   end)
 
   it("sets no globals and writes nothing", function()
@@ -304,6 +317,7 @@ describe("the interface", function()
       for _, name in ipairs {"shm", "shm.sysv", "shm.posix", "shm.process", "shm.peer",
                               "shm.chat", "shm.chaos", "shm.value", "shm.replica"} do
                               "shm.chat", "shm.chaos", "shm.durable", "shm.value"} do
+                              "shm.chat", "shm.chaos", "shm.value", "shm.exclusion"} do
         require(name)
       end
       for name in pairs(_G) do

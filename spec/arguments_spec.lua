@@ -4,6 +4,7 @@ local chaos = require "shm.chaos"
 local chat = require "shm.chat"
 local core = require "shm.core"
 local durable = require "shm.durable"
+local exclusion = require "shm.exclusion"
 local peer = require "shm.peer"
 local posix = require "shm.posix"
 local process = require "shm.process"
@@ -101,6 +102,8 @@ local WRONG = {
   protection = but(NO_INTEGER, -1, 8),
   priority = {true, "1", {}, 1.5, -1, 32768},
   anything_with_fd = {"NIL", true, "1", {}, print, 1.5, -1, 1 << 31, closed},
+  me = but(NO_INTEGER, 0, -1, 3), processes = but(NO_INTEGER, 1, 65),
+  order = {true, 1, "x", {order = 1}, {order = "x"}, {fence = true}},
   chaos = {true, 1, "x", {mode = "x"}, {mode = 1}, {rounds = 0}, {limit = -1}, {timeout = -1},
            {timeout = NAN}, {prepare = 1}, {colour = "red"}},
   replica_options = {"NIL", true, 1, "x", {}, {id = 1}, {id = ""}, {id = "a/b"},
@@ -187,6 +190,7 @@ local function object_module(...)
   return {create = most, open = most, attach = {most[1], most[2]}, size = {...}}
 end
 
+local ORDER = {"order", {}, "exclusion%."}
 local KEY, VALUE, TTL = {"map_key", "absent", "key"}, {"map_value", 1, "value"}, {"ttl", nil}
 local LIST = {"map_list", {}, "tables"}
 -- Those of an arena that find or make an object.
@@ -271,6 +275,8 @@ local FUNCTIONS = {
     send = {{"string", "x", "data"}, {"priority", 0}, {"timeout", 0}}, receive = {{"timeout", 0}},
     getattr = {}, setattr = {{"code", 0, "flags", {"NIL", true, "1", {}, 1.5, -1}}}, notify = {},
   },
+  ["shm.exclusion"] = {enter = {{"me", 1}, {"timeout", 0}}, leave = {{"me", 1}, {"timeout", 0}},
+                       seat = {{"me", 1}}, close = {}},
   ["shm.posix.notification"] = with_pollable {wait = {{"timeout", 0}}},
   ["shm.process.handle"] = with_pollable {
     alive = {}, kill = {{"signal", "TERM"}}, wait = {{"timeout", 0}},
@@ -420,6 +426,14 @@ local MODULES = {
     encode = {{"anything", 1, "value", {print, io.stdout, coroutine.create(print), {{print}}}}},
     decode = {{"string", "\0", "bytes"}},
   },
+  ["shm.exclusion"] = {
+    size = {{"processes", 2, "n"}},
+    dekker = {{"region", nil}, {"word", 0, "offset"}, ORDER},
+    peterson = {{"region", nil}, {"word", 0, "offset"}, ORDER},
+    filter = {{"region", nil}, {"word", 0, "offset"}, {"processes", 2, "n"}, ORDER},
+    szymanski = {{"region", nil}, {"word", 0, "offset"}, {"processes", 2, "n"}, ORDER},
+    bakery = {{"region", nil}, {"word", 0, "offset"}, {"processes", 2, "n"}, ORDER},
+  },
   ["shm.core.chaos"] = {arm = {{"region", nil, "tally"}, {"at_least_one", 1, "n"}}, disarm = {},
                         kill_after = {{"seconds", 1}}},
 }
@@ -429,6 +443,7 @@ local LOADED = {["shm"] = shm, ["shm.posix"] = posix, ["shm.sysv"] = sysv,
                 ["shm.replica.module"] = replica,
                 ["shm.durable"] = durable,
                 ["shm.core.chaos"] = core.chaos}
+                ["shm.exclusion"] = exclusion, ["shm.core.chaos"] = core.chaos}
 local OBJECTS = {"mutex", "rwlock", "semaphore", "event", "condition", "barrier", "counter"}
 for _, kind in ipairs(OBJECTS) do
   LOADED["shm." .. kind] = shm[kind]
@@ -460,6 +475,7 @@ local function open_all()
     ["shm.peer"] = assert(peer.serve(support.key())),
     ["shm.durable"] = assert(durable.open(state)),
     ["shm.peer.listener"] = assert(peer.listen(support.key())),
+    ["shm.exclusion"] = exclusion.bakery(assert(shm.anonymous(4096)), 0, 2),
   }
   local group = "shm-spec-" .. support.key()
   all["shm.replica"] = assert(replica.open(group, {id = "a"}))
@@ -559,7 +575,8 @@ describe("arguments", function()
         for _, wrong in ipairs {"x", 1, {}, io.stdout, true} do
           if type(f) == "function" and name ~= "__eq" then
             local ok = pcall(f, wrong, "pid")
-            assert(not ok or type_name == "shm.peer", type_name .. name) -- a table, no memory
+            local in_lua = type_name == "shm.peer" or type_name == "shm.exclusion" -- no memory
+            assert(not ok or in_lua, type_name .. name)
           end
         end
       end
