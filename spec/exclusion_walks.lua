@@ -4,10 +4,11 @@
 -- at all there is to see of a copy; this at some of the original.
 local M = {}
 
+local BURST <const> = 4    -- steps of one process on end, on average
 local STEPS <const> = 3000 -- in which a walk ends, unless nobody can go on
 
 -- The words as one process sees them. `fence(line)` says whether the one in that line is there;
--- `tired()` whether a wait ends early.
+-- `walk.patience` how many waits of all end early.
 local function words_of(memory, buffer, walk)
   local yield = coroutine.yield
   return {
@@ -37,7 +38,8 @@ local function words_of(memory, buffer, walk)
     end,
     await = function(condition)
       while not condition() do
-        if walk.tired() then
+        if walk.patience > 0 and math.random(2) == 1 then
+          walk.patience = walk.patience - 1
           return nil, "tired", 110
         end
       end
@@ -66,7 +68,7 @@ local function take(walk, algorithm, n)
   for _, name in ipairs(algorithm.words(n)) do
     memory[name] = 0
   end
-  walk.inside, walk.collided = 0, false
+  walk.inside, walk.collided, walk.patience = 0, false, walk.give_up
   for me = 1, n do
     local buffer = {}
     local enter, leave, withdraw = algorithm.bind(words_of(memory, buffer, walk), me, n)
@@ -75,8 +77,11 @@ local function take(walk, algorithm, n)
       return "over"
     end)}
   end
+  local i = 1
   for _ = 1, STEPS do
-    local i = math.random(#processes)
+    if i > #processes or math.random(BURST) == 1 then
+      i = math.random(#processes)
+    end
     local one = processes[i]
     if #one.buffer > 0 and (one.over or math.random(4) == 1) then
       local store = table.remove(one.buffer, 1)
@@ -100,13 +105,13 @@ end
 -- @int n processes
 -- @int walks how many at most
 -- @tparam[opt] table options `fence(line)`: whether the fence in this line of the source is
--- there, as all are if absent; `tired()`: whether a wait ends early, as none does if absent
+-- there, as all are if absent; `give_up`: how many waits end because their time is up
 -- @treturn string|nil "collided" when two were inside, "stuck" when a walk never ended
 -- @treturn {int,...} the lines of the source that have a fence
 function M.take(algorithm, n, walks, options)
   options = options or {}
   local walk = {rounds = 3, fences = {}, fence = options.fence or function() return true end,
-                tired = options.tired or function() return false end}
+                give_up = options.give_up or 0}
   local wrong
   for _ = 1, walks do
     wrong = take(walk, algorithm, n) or wrong
