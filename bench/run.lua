@@ -105,7 +105,7 @@ end
 
 print(("%-26s %9s  %-38s %9s %7s  %s"):format("work", "ns", "against", "ns", "ratio", "goal"))
 io.stdout:setvbuf "line"
-for _, file in ipairs {"region", "turns", "queue", "topic", "map", "attach"} do
+for _, file in ipairs {"region", "turns", "queue", "topic", "map", "attach", "rpc"} do
   for _, it in ipairs(require("bench." .. file)) do
     if wanted(it.name) then
       print(report(it))
