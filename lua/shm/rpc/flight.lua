@@ -3,8 +3,7 @@
 --
 -- By a call's slot: the request as it was pushed (`pending`), for pushing it again; how many
 -- servers had left by then (`noted`; false when it is not in the queue); how often it may begin
--- anew (`retries`); when its server was last looked for (`tended`); and an answer that came
--- while another was waited for (`answers`).
+-- anew (`retries`); and an answer that came while another was waited for (`answers`).
 -- @module shm.rpc.flight
 local process = require "shm.process"
 local registers = require "shm.rpc.register"
@@ -43,8 +42,8 @@ function M.new(register, place, number, region, box)
     pid = process.pid(), key = words.client_key(place, number),
     store = region.store, push = register.requests:pusher(), pop = box:popper(),
     departures = register.departures,
-    sequences = {}, pending = {}, noted = {}, retries = {}, tended = {}, answers = {},
-    free = {}, n_free = SLOTS, swept = 0,
+    sequences = {}, pending = {}, noted = {}, retries = {}, answers = {},
+    free = {}, n_free = SLOTS, tended = 0,
   }
   for slot = 0, SLOTS - 1 do
     state.sequences[slot], state.free[SLOTS - slot] = 0, slot
@@ -55,7 +54,7 @@ end
 --- The slot is nobody's, and what still comes for its call is thrown away.
 function M.release(state, slot)
   state.pending[slot], state.answers[slot] = nil, nil
-  state.tended[slot], state.retries[slot] = nil, nil
+  state.retries[slot] = nil
   state.n_free = state.n_free + 1
   state.free[state.n_free] = slot
 end
@@ -180,14 +179,9 @@ local function bereave(state, slot, pid)
   end
 end
 
--- Whether the call is still on its way: its server lives, or it is in the queue.
-local function look_after(state, slot, now)
-  local register = state.register
-  if now - state.swept >= SLICE / 2 then
-    state.swept = now
-    register:sweep "server"
-  end
-  local word = state.region:load(slot * 8)
+-- Whether a call is still on its way: its server lives, or it is in the queue.
+local function look_after(state, slot)
+  local register, word = state.register, state.region:load(slot * 8)
   if word & STATE == QUEUED then
     -- A server may have died with it in its hands. If it has not, there are two in the queue
     -- now, of which the word lets one be begun.
@@ -203,15 +197,14 @@ local function look_after(state, slot, now)
   end
 end
 
-local function tend(state, slot, now, waited)
-  local last = state.tended[slot]
-  if not last then
-    last = now - waited
-    state.tended[slot] = last
-  end
-  if now - last >= SLICE then
-    state.tended[slot] = now
-    look_after(state, slot, now)
+-- Now and then: what has become of all calls in flight.
+local function tend(state, now)
+  state.tended = now
+  state.register:sweep "server"
+  for slot in pairs(state.pending) do
+    if not state.answers[slot] then
+      look_after(state, slot)
+    end
   end
 end
 
@@ -252,8 +245,8 @@ function M.await(state, slot, timeout, deadline)
     end
     local now = monotonic()
     deadline = deadline or now + timeout - (errno and slice or 0)
-    if errno then
-      tend(state, slot, now, slice)
+    if now - state.tended >= SLICE then
+      tend(state, now)
     end
     if answers[slot] then
       return answers[slot]
