@@ -154,6 +154,7 @@ soak: build
 	@env $(call lua_env,$(TREE)) $(PRIVATE) $(LUA) spec/soak_peer.lua
 	@env $(call lua_env,$(TREE)) $(LUA) spec/exclusion_soak.lua
 	@exec env $(call lua_env,$(TREE)) $(LUA) spec/model_map.lua
+	@exec env $(call lua_env,$(TREE)) $(LUA) spec/rpc_soak.lua
 
 # What is compared with is C, too, and built as the module is.
 .PHONY: bench

@@ -159,6 +159,11 @@ local LUA_SOURCES = {
 local LUA_SOURCES = {
   ["shm.peer.module"] = "lua/shm/peer.lua", ["shm.chat"] = "lua/shm/chat.lua",
   ["shm.chaos"] = "lua/shm/chaos.lua", ["shm.exclusion.module"] = "lua/shm/exclusion.lua",
+  ["shm.rpc"] = require "shm.rpc",
+}
+local LUA_SOURCES = {
+  ["shm.peer.module"] = "lua/shm/peer.lua", ["shm.chat"] = "lua/shm/chat.lua",
+  ["shm.chaos"] = "lua/shm/chaos.lua", ["shm.rpc"] = "lua/shm/rpc.lua",
   ["shm"] = "lua/shm/init.lua",
 }
 local ring = assert(shm.anonymous(8192))
@@ -307,6 +312,34 @@ describe("the interface", function()
     local documented = documented_in_lua "lua/shm/exclusion.lua"
     for method in pairs(names) do
       assert(documented[method], method .. " is not documented")
+  it("of servers, clients, calls and requests is typed and documented", function()
+    local rpc = require "shm.rpc"
+    local memory <close> = assert(shm.anonymous(1 << 18))
+    local its <close> = assert(shm.arena(memory))
+    local seen
+    local server <close> = assert(rpc.server(its, "api", {
+      look = function(request) seen = request end,
+    }, {capacity = 256}))
+    local client <close> = assert(rpc.client(its, "api", {answers = 1024}))
+    local call <close> = assert(client:start "look")
+    assert(server:step(0))
+    for kind, object in pairs {server = server, client = client, call = call} do
+      local mt = debug.getmetatable(object)
+      local names = functions(mt.__index)
+      assert.same(names, classes["shm.rpc." .. kind].functions)
+      local documented = documented_in_lua("lua/shm/rpc/" .. kind .. ".lua")
+      for method in pairs(names) do
+        assert(documented[method], method .. " is not documented")
+      end
+      assert.equal("shm.rpc." .. kind, mt.__name)
+      assert.is_function(mt.__gc)
+      assert.is_function(mt.__close)
+      assert.matches("^shm%.rpc%." .. kind .. " %(", tostring(object))
+    end
+    assert.same({cancelled = true}, classes["shm.rpc.request"].functions)
+    assert.is_function(seen.cancelled)
+    for field in pairs(classes["shm.rpc.request"].fields) do
+      assert(support.read_file("lua/shm/rpc.lua"):find("`" .. field .. "`", 1, true), field)
     end
   end)
 
@@ -318,6 +351,7 @@ describe("the interface", function()
                               "shm.chat", "shm.chaos", "shm.value", "shm.replica"} do
                               "shm.chat", "shm.chaos", "shm.durable", "shm.value"} do
                               "shm.chat", "shm.chaos", "shm.value", "shm.exclusion"} do
+                              "shm.chat", "shm.chaos", "shm.value", "shm.rpc"} do
         require(name)
       end
       for name in pairs(_G) do

@@ -9,6 +9,7 @@ local peer = require "shm.peer"
 local posix = require "shm.posix"
 local process = require "shm.process"
 local replica = require "shm.replica"
+local rpc = require "shm.rpc"
 local shm = require "shm"
 local support = require "spec.support"
 local sysv = require "shm.sysv"
@@ -114,6 +115,8 @@ local WRONG = {
                      {timeout = NAN}, {version = 0}, {init = 1}, {migrate = 1}, {keep = 1}},
   attach_options = {true, 1, "x", {file = 1}, {file = ""}, {size = 1 << 20}},
   keep = {1, "x", {}},
+  rpc_opts = {true, 1, "x", {colour = "red"}, {1}, {capacity = 63}, {capacity = "1"},
+              {overflow = "drop"}, {overflow = 1}, {retry = -1}, {answers = 1}, {timeout = "1"}},
   opts = {true, 1, "x", {colour = "red"}, {1}, {project = 0}, {project = "1"}, {port = -1}},
 }
 
@@ -422,6 +425,13 @@ local MODULES = {
     kill_everywhere = {{"func", print, "operation"}, {"func", print, "verify"},
                        {"chaos", {}, "chaos%.kill_everywhere"}},
   },
+  ["shm.rpc"] = {
+    server = {{"arena", nil}, {"object_name", "x", "name"},
+              {"methods", {}, "methods", {"NIL", true, 1, "x", io.stdout}},
+              {"rpc_opts", {}, "rpc%.server"}},
+    client = {{"arena", nil}, {"object_name", "x", "name"}, {"rpc_opts", {}, "rpc%.client"}},
+    remove = {{"arena", nil}, {"object_name", "x", "name"}},
+  },
   ["shm.value"] = {
     encode = {{"anything", 1, "value", {print, io.stdout, coroutine.create(print), {{print}}}}},
     decode = {{"string", "\0", "bytes"}},
@@ -442,6 +452,7 @@ local LOADED = {["shm"] = shm, ["shm.posix"] = posix, ["shm.sysv"] = sysv,
                 ["shm.chat"] = chat, ["shm.chaos"] = chaos, ["shm.value"] = shm.value,
                 ["shm.replica.module"] = replica,
                 ["shm.durable"] = durable,
+                ["shm.rpc"] = rpc,
                 ["shm.core.chaos"] = core.chaos}
                 ["shm.exclusion"] = exclusion, ["shm.core.chaos"] = core.chaos}
 local OBJECTS = {"mutex", "rwlock", "semaphore", "event", "condition", "barrier", "counter"}
@@ -502,7 +513,7 @@ end
 
 -- What stands for an open handle in the table.
 local OPEN = {region = R, semaphore = "shm.posix.semaphore", queue = "shm.posix.queue",
-              lock = "shm.mutex", mutex = "shm.mutex"}
+              lock = "shm.mutex", mutex = "shm.mutex", arena = "shm.arena"}
 
 -- Calls f with sound arguments but for one.
 local function call_with(f, self, arguments, position, wrong)

@@ -19,10 +19,11 @@ describe("README", function()
       blocks = blocks + 1
       local expected = {
         "^hello from %d+\texit\t0\n$", "^7\n$", "^b\t20\t10\t8\n$",
+        "^11\t7\t3\n$",
       }
       assert.matches(expected[blocks], output)
     end
-    assert.equal(3, blocks)
+    assert.equal(4, blocks)
   end)
 
   it("names targets that there are", function()

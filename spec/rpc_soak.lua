@@ -303,6 +303,11 @@ if main then
     os.exit(1, true)
   end
   print(M.line(all))
+  if not all.interrupted and not arg[1] then
+    local everywhere = require "spec.rpc_everywhere"
+    print(("killed before %d stores of a server, %d of a client, %d of who buries them")
+      :format(everywhere.server(), everywhere.client(), everywhere.burial()))
+  end
   os.exit(all.interrupted and 130 or 0, true)
 end
 

@@ -1,7 +1,9 @@
 -- Requests and responses while everybody lives: what arrives, what is refused, who waits.
+local cqueues = require "cqueues"
 local process = require "shm.process"
 local rpc = require "shm.rpc"
 local rpcs = require "spec.rpc_support"
+local socket = require "socket"
 local support = require "spec.support"
 
 local LONG, refused = rpcs.LONG, rpcs.refused
@@ -539,6 +541,103 @@ describe("rpc", function()
         end
       end
     end
+  end)
+
+  it("stands in cqueues: a server, and calls beside each other, that yield", function()
+    local loop = cqueues.new()
+    local log, server = {}, nil
+    server = assert(rpc.server(arena, "calc", {
+      slow = function(request)
+        cqueues.sleep(0.05)
+        return request.method
+      end,
+      add = add,
+      stop = function()
+        cqueues.cancel(server:fileno()) -- as of all that is closed
+        server:close()
+        server = nil
+      end,
+    }))
+    local client <close> = assert(rpc.client(arena, "calc"))
+    assert.is_nil(client:timeout())
+    loop:wrap(function()
+      while server do
+        if not server:step(0) then
+          cqueues.poll(server)
+        elseif server then -- what yields does not keep others waiting
+          loop:wrap(function() return server and server:step(0) end)
+        end
+      end
+    end)
+    local function ask(...)
+      local call = assert(client:start(...))
+      local results
+      repeat
+        results = table.pack(call:wait(0))
+        if results[3] == ETIMEDOUT then
+          assert.is_true(client:timeout() <= 1)
+          cqueues.poll(call)
+        end
+      until results[3] ~= ETIMEDOUT
+      log[#log + 1] = results[1]
+    end
+    local asking = 0
+    for _, it in ipairs {{"slow"}, {"add", 1, 2}, {"add", 3, 4}} do
+      asking = asking + 1
+      loop:wrap(function()
+        ask(table.unpack(it))
+        asking = asking - 1
+        if asking == 0 then
+          client:cast "stop"
+        end
+      end)
+    end
+    assert(loop:loop(LONG))
+    assert.equal(0, asking)
+    table.sort(log, function(a, b) return tostring(a) < tostring(b) end)
+    assert.same({3, 7, "slow"}, log)
+    cqueues.cancel(client:fileno())
+  end)
+
+  it("says in poll when an answer has come, and when somebody died", function()
+    local client <close> = assert(rpc.client(arena, "calc"))
+    local server <close> = assert(rpc.server(arena, "calc", {add = add}))
+    assert.equal("r", client:events())
+    assert.equal("r", server:events())
+    local first, second = assert(client:start("add", 1, 1)), assert(client:start("add", 2, 2))
+    assert.equal(client:fileno(), second:fileno())
+    assert.equal(client:getfd(), second:pollfd())
+    local function readable(object, seconds)
+      return #socket.select({object}, nil, seconds) == 1
+    end
+    assert.is_true(readable(server, LONG))
+    assert.is_true(first:timeout() > 0 and client:timeout() == first:timeout())
+    assert.is_true(server:step(0) and server:step(0))
+    refused(ETIMEDOUT, "", server:step(0))
+    assert.is_false(readable(server, 0))
+    assert.is_true(readable(client, LONG))
+    assert.equal(4, second:wait(0))
+    assert.equal(0, first:timeout()) -- its answer came with the other's
+    assert.equal(0, client:timeout())
+    assert.equal(2, first:wait(0))
+    assert.is_nil(client:timeout())
+    assert.is_nil(first:fileno())
+    assert.equal(0, first:timeout())
+    local died = assert(client:start("add", 1, 1))
+    rpcs.killed(function()
+      local other = assert(rpc.server(arena, "calc", {
+        add = function() process.kill(process.pid(), "KILL") end,
+      }))
+      other:step()
+    end)
+    local message
+    support.eventually(function()
+      readable(died, died:timeout()) -- at first it may be, of what came before
+      local _, said, errno = died:wait(0)
+      message = said
+      return errno ~= ETIMEDOUT
+    end)
+    assert.matches("its server died, pid %d+$", message)
   end)
 
   it("takes no harm from what is no request, and no answer", function()

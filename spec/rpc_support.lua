@@ -33,13 +33,25 @@ function M.finish(child)
   assert.is_true(child.ended())
 end
 
---- Nothing of the service is left in the arena, and no memory that was used before is missing.
-function M.nothing_left(arena, name, used)
+--- Runs f in a child, which then dies by kill -9; its pid.
+function M.killed(f)
+  local child = assert(process.fork(function()
+    f()
+    process.kill(process.pid(), "KILL")
+  end))
+  assert.same({"signal", "KILL"}, {child:wait(M.LONG)})
+  child:close()
+  return child.pid
+end
+
+--- Nothing of the service is left in the arena but other names, and no memory that was used
+-- before is missing.
+function M.nothing_left(arena, name, used, names)
   assert(rpc.remove(arena, name))
   collectgarbage()
   collectgarbage()
   assert(arena:attached()) -- the dead have nothing then
-  assert.same({}, (assert(arena:names())))
+  assert.same(names or {}, (assert(arena:names())))
   assert.equal(used, arena:stat().used)
   assert.is_true(arena:check())
 end

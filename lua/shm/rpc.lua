@@ -94,7 +94,7 @@ end
 --- Serves. What is asked for is done by `server:serve`, or by `server:step` in event loops.
 --
 -- A method gets the request and the call's arguments, and returns the results. The request has
--- the `method`, the `client`'s pid (nil for a cast), the `server`, and `request:cancelled()`,
+-- the `method`, the pid of the `client` (nil for a cast), the `server`, and `request:cancelled()`,
 -- which says whether nobody waits for the answer any more. What a method throws is the caller's
 -- `nil, message, EREMOTEIO`.
 -- @tparam shm.arena arena
