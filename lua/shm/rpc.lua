@@ -33,7 +33,7 @@
 -- every 0.2 s, servers every second. If it dies in that, the next one does it again.
 -- Of a client: before its request is in the queue, nobody hears of it. After that it is done, or
 -- dropped, and answered to nobody. Servers look every second, and whoever opens the service:
--- they clear its words and drop its object, whose memory is free once servers let go of it.
+-- they drop its object, and count that, by which servers see whose memory to let go of.
 --
 -- So a call is done at most once, and one that ended with EOWNERDEAD perhaps: the server may
 -- have done all of it but the answer. With `retry` such a call begins anew under another

@@ -33,7 +33,6 @@ local SERVERS <const>, CLIENTS <const> = 32, 96
 local SIZE <const> = FIRST + (SERVERS + CLIENTS) * PLACE
 local NUMBER_BITS <const> = M.NUMBER_BITS
 local NUMBER <const> = (1 << NUMBER_BITS) - 1
-local WORDS <const> = 2048 -- bytes, of a client's object
 local EUSERS <const>, ENOENT <const>, EBUSY <const> = 87, 2, 16
 
 -- The places of a kind: the first, and how many.
@@ -106,17 +105,6 @@ local function who_at(place)
   return FIRST + place * PLACE + WHO
 end
 
--- Nobody waits for its calls any more, which servers see that have begun them.
-local function drop_client(register, named)
-  local arena = register.arena
-  local its <close> = arena:bytes(named, nil, M.LAYOUT)
-  if its then
-    its:fill(0, WORDS)
-  end
-  local dropped, _, errno = arena:drop(named)
-  return dropped or errno == ENOENT
-end
-
 -- With the place's mutex held. Of a client whose object can not be dropped now, as the arena
 -- is closed or its guard is held, the place stays its own, for others to bury.
 local function bury(register, place)
@@ -128,8 +116,8 @@ local function bury(register, place)
     region:add(DEPARTURES, 1)
   else
     local named = M.client_name(register.name, place, who & NUMBER)
-    local ok, done = pcall(drop_client, register, named)
-    if not ok or not done then
+    local ok, dropped, _, errno = pcall(register.arena.drop, register.arena, named)
+    if not ok or not dropped and errno ~= ENOENT then
       return
     end
   end

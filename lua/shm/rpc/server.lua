@@ -56,17 +56,23 @@ function M.new(register, methods)
   return setmetatable(server, Server)
 end
 
+-- Clients whose memory is open here, and is nobody's any more.
+local function forget_who_left(server)
+  if server.leaves() ~= server.left then
+    attention.forget(server)
+  end
+end
+
 -- Waits for a request for so long, or until answers should be tried again, and has it done.
 local function take(server, timeout)
   local outbox = server.outbox
   if #outbox > 0 then
+    forget_who_left(server)
     outbox:flush()
     timeout = #outbox > 0 and timeout > HURRY and HURRY or timeout
   end
   local message, why, errno = server.pop(timeout)
-  if server.leaves() ~= server.left then
-    attention.forget(server)
-  end
+  forget_who_left(server)
   if errno then
     return nil, why, errno
   end
