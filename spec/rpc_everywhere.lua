@@ -92,6 +92,9 @@ function M.server(rounds, mode)
     assert.is_true(it.done:get() <= 1)
     it.goes_on(client, server)
   end, function()
+    if client then -- also of a run that was not to be, where stores can not be found
+      client:close()
+    end
     client = it.client()
     call = assert(client:start("add", 1, 2))
   end, rounds, mode)
@@ -114,6 +117,9 @@ function M.client(rounds, mode)
     end
     it.goes_on(it.client(), server)
   end, function()
+    if server then
+      server:close()
+    end
     server = it.server()
   end, rounds, mode)
 end

@@ -214,11 +214,11 @@ describe("rpc", function()
 
   -- Before each of their stores: that takes a minute, and spec/rpc_soak.lua does it.
   it("outlives a client that is killed at any time", function()
-    report(everywhere.client(support.rounds(100), "random"))
+    report(everywhere.client(support.rounds(50), "random"))
   end)
 
   it("outlives who is killed while it buries the dead", function()
-    report(everywhere.burial(support.rounds(100), "random"))
+    report(everywhere.burial(support.rounds(50), "random"))
     io.write(("\nkilled at %d moments of services\n"):format(kills))
   end)
 
