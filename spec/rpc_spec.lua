@@ -390,6 +390,28 @@ describe("rpc", function()
     end)
   end)
 
+  it("is another service in another arena, and by another name", function()
+    local second = rpcs.arena()
+    local servers, clients = {}, {}
+    for i, it in ipairs {{arena, "calc"}, {second, "calc"}, {arena, "other"}} do
+      servers[i] = assert(rpc.server(it[1], it[2], {which = function() return i end}))
+      clients[i] = assert(rpc.client(it[1], it[2], {timeout = LONG}))
+    end
+    for i = 1, 3 do
+      local call = assert(clients[i]:start "which")
+      assert.is_true(servers[i]:step(0))
+      assert.equal(i, call:wait(0))
+    end
+    servers[1]:close()
+    clients[1]:close()
+    assert.same({process.pid()}, clients[2]:servers())
+    second:close() -- before what was opened in it, and now its names stay
+    for i = 2, 3 do
+      servers[i]:close()
+      clients[i]:close()
+    end
+  end)
+
   it("has places for 32 servers and 96 clients", function()
     local big = rpcs.arena(1 << 24)
     local all = {}

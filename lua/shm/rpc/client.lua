@@ -4,7 +4,7 @@ local calls = require "shm.rpc.call"
 local core = require "shm.core"
 local flight = require "shm.rpc.flight"
 local options = require "shm.options"
-local owner = require "shm.rpc.owner"
+local owners = require "shm.rpc.owner"
 local registers = require "shm.rpc.register"
 local words = require "shm.rpc.words"
 
@@ -75,7 +75,7 @@ function M.new(register, opts)
     return nil, message, errno
   end
   local state = flight.new(register, place, number, region, box)
-  state.owner, state.page = owner()
+  state.owner, state.page = owners.new()
   return setmetatable({state = state, limit = opts.timeout, again = opts.retry}, Client)
 end
 

@@ -38,8 +38,9 @@ local EUSERS <const>, ENOENT <const>, EBUSY <const> = 87, 2, 16
 -- The places of a kind: the first, and how many.
 local KINDS = {server = {0, SERVERS}, client = {SERVERS, CLIENTS}}
 
--- Places of this process, which are not looked at: a handle of a mutex that its thread holds by
--- another one can not be closed, and its collection would keep the memory.
+-- How many places of this process there are by that key, which are not looked at: a handle of a
+-- mutex that its thread holds by another one can not be closed, and its collection would keep the
+-- memory. Services of the same name in two arenas may share a key.
 local own = {}
 
 local Register = {}
@@ -101,6 +102,12 @@ local function key_of(register, who)
   return register.name .. "\0" .. who
 end
 
+local function count_own(register, who, n)
+  local key = key_of(register, who)
+  local count = (own[key] or 0) + n
+  own[key] = count > 0 and count or nil
+end
+
 local function who_at(place)
   return FIRST + place * PLACE + WHO
 end
@@ -160,7 +167,7 @@ function Register:take(kind)
       if self.region:load(who_at(place)) == 0 then
         local number = self.region:add(NUMBERS, 1) + 1 & NUMBER
         local who = process.pid() << NUMBER_BITS | number
-        own[key_of(self, who)] = true
+        count_own(self, who, 1)
         self.region:store(who_at(place), who)
         return place, number
       end
@@ -175,7 +182,7 @@ function Register:leave(place)
   local lock, who = self.mutexes[place], self.region:load(who_at(place))
   bury(self, place)
   lock:unlock()
-  own[key_of(self, who)] = nil
+  count_own(self, who, -1)
 end
 
 --- Counts a server that has lost a request, though it goes on.

@@ -2,7 +2,7 @@
 -- @module shm.rpc.server
 local attention = require "shm.rpc.attention"
 local outboxes = require "shm.rpc.outbox"
-local owner = require "shm.rpc.owner"
+local owners = require "shm.rpc.owner"
 local process = require "shm.process"
 local requests = require "shm.rpc.request"
 local words = require "shm.rpc.words"
@@ -52,7 +52,7 @@ function M.new(register, methods)
     left = register.leaves(), name = register.name,
   }
   server.cast = requests.cast(server)
-  server.owner, server.page = owner()
+  server.owner, server.page = owners.new()
   return setmetatable(server, Server)
 end
 
