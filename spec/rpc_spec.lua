@@ -342,6 +342,7 @@ describe("rpc", function()
     end
     refused(ETIMEDOUT, "", server:step(0))
     assert.equal(0, #server.outbox)
+    assert.equal(0, #lazy.state.box) -- of the one that was given up there is nothing
     for i = 1, 20 do
       calls[i] = assert(lazy:start "long")
       assert.is_true(server:step(0))
@@ -407,8 +408,8 @@ describe("rpc", function()
     assert.same({process.pid()}, clients[2]:servers())
     second:close() -- before what was opened in it, and now its names stay
     for i = 2, 3 do
-      servers[i]:close()
       clients[i]:close()
+      servers[i]:close()
     end
   end)
 

@@ -60,12 +60,12 @@ function M.new(register, opts)
   if not place then
     return nil, number, errno
   end
-  local size = flight.BOX + queue.size {capacity = opts.answers}
+  local size = words.BOX + queue.size {capacity = opts.answers}
   local named = registers.client_name(register.name, place, number)
   local region, box, message
   region, message, errno = register.arena:bytes(named, size, registers.LAYOUT)
   if region then
-    box, message, errno = queue.create(region, flight.BOX, {capacity = opts.answers})
+    box, message, errno = queue.create(region, words.BOX, {capacity = opts.answers})
   end
   if not box then
     register:leave(place)
@@ -99,7 +99,7 @@ function Client:call(method, ...)
   end
   local slot, message = begin(state, self.again, method, ...)
   if not slot then
-    return calls.fail(state, "call", method, flight.SLOTS .. " calls are in flight", ENOBUFS)
+    return calls.fail(state, "call", method, words.SLOTS .. " calls are in flight", ENOBUFS)
   end
   local limit = self.limit
   local answer, why, errno = push(state, "call", message, limit)
@@ -126,7 +126,7 @@ function Client:start(method, ...)
   local state = check_call(self, "start", method, select("#", ...))
   local slot, message = begin(state, self.again, method, ...)
   if not slot then
-    return calls.fail(state, "start", method, flight.SLOTS .. " calls are in flight", ENOBUFS)
+    return calls.fail(state, "start", method, words.SLOTS .. " calls are in flight", ENOBUFS)
   end
   local done, why, errno = push(state, "start", message, self.limit)
   if not done then
@@ -244,7 +244,7 @@ function Client:timeout()
   if next(state.answers) then
     return 0
   end
-  return state.n_free < flight.SLOTS and flight.SLICE or nil
+  return state.n_free < words.SLOTS and flight.SLICE or nil
 end
 
 M.RULES = RULES

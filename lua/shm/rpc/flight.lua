@@ -11,7 +11,7 @@ local words = require "shm.rpc.words"
 
 local M = {}
 
-local SLOTS <const> = 256
+local SLOTS <const> = words.SLOTS
 local SLICE <const> = 0.2  -- seconds between looks whether servers live
 local STALE <const> = 1000 -- answers that are looked through once the time is up
 local QUEUED <const>, CLAIMED <const>, STATE <const> = words.QUEUED, words.CLAIMED, words.STATE
@@ -21,8 +21,6 @@ local EMSGSIZE <const>, EPIPE <const>, EOWNERDEAD <const> = 90, 32, 130
 local NUMBER_BITS <const> = registers.NUMBER_BITS
 
 M.SLICE = SLICE
-M.SLOTS = SLOTS
-M.BOX = SLOTS * 8 -- where the queue of answers lies, behind the words
 
 local WHY <const> = {
   [EINTR] = "Interrupted system call", [ETIMEDOUT] = "Connection timed out",
@@ -133,7 +131,7 @@ function M.begin(state, retry, method, ...)
   return slot, message
 end
 
--- An answer's id and count, if it is one: what is in shared memory may be anything.
+-- An answer's id, if it is one: what is in shared memory may be anything.
 local function look_at(answer)
   if type(answer) == "table" then
     local id, n = answer[1], answer[2]

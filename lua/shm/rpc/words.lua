@@ -16,6 +16,9 @@ M.STATE = 3
 M.NEXT = 1 << 38
 M.SEQUENCE = -M.NEXT
 
+M.SLOTS = 256
+M.BOX = M.SLOTS * 8 -- where a client's queue of answers lies, behind its words
+
 M.MOST = 250 -- arguments, and results
 
 --- A server's claim, but for the sequence.

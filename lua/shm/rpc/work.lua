@@ -9,14 +9,14 @@ local words = require "shm.rpc.words"
 local M = {}
 
 local queue = core.sync.queue
-local BOX <const> = 2048
+local BOX <const> = words.BOX
 local KEY <const>, SLOT <const>, SEQUENCE <const> = words.KEY, words.SLOT, words.SEQUENCE
 local QUEUED <const>, MOST <const> = words.QUEUED, words.MOST
 local NUMBER_BITS <const> = registers.NUMBER_BITS
 local NUMBER <const> = (1 << NUMBER_BITS) - 1
 local LONGEST <const> = 500 -- bytes of an error's message
 local EBUSY <const>, ENOSYS <const>, EMSGSIZE <const> = 16, 38, 90
-local ETIMEDOUT <const>, EREMOTEIO <const> = 110, 121
+local EREMOTEIO <const> = 121
 local OVER <const> = requests.OVER
 
 local math_type, unpack = math.type, table.unpack
@@ -74,8 +74,11 @@ end
 -- Answers that a call has failed.
 local function refuse(server, client, offset, claimed, id, errno, why)
   local answer = {id, -errno, #why > LONGEST and why:sub(1, LONGEST) .. " …" or why}
-  if client.region:load(offset) == claimed and not client.push(answer, 0) then
-    server.outbox:keep(client, offset, claimed, answer)
+  if client.region:load(offset) == claimed then
+    local done, _, code = client.push(answer, 0)
+    if not done then
+      server.outbox:keep(client, offset, claimed, answer, code)
+    end
   end
 end
 
@@ -121,10 +124,10 @@ local function run(server, client, id, message, n)
   setmetatable(message, OVER)
   if not ok then
     refuse(server, client, offset, claimed, id, EREMOTEIO, text_of(done))
-  elseif not done and errno == ETIMEDOUT then
-    server.outbox:keep(client, offset, claimed, answer)
   elseif not done and errno == EMSGSIZE then
     refuse(server, client, offset, claimed, id, EMSGSIZE, "the answer is too long")
+  elseif not done then
+    server.outbox:keep(client, offset, claimed, answer, errno)
   end
   client:done()
 end
