@@ -126,6 +126,7 @@ local function give_back(self, keep, deadline)
     self.book:set("orderly", 1)
     if not keep then
       done, message, errno = self.place:remove()
+      self.book:set("orderly", done and 1 or 0)
     end
   end
   return done, message, errno
