@@ -262,6 +262,18 @@ describe("exclusion", function()
     assert.same({0, 0}, {region:get_i64(0), region:get_i64(LINE)})
   end)
 
+  it("by szymanski reads the flags in ascending order, without which two are inside", function()
+    local read = {}
+    local enter = require("shm.exclusion.szymanski").bind({
+      reader = function(name) return function() read[#read + 1] = name return 0 end end,
+      writer = function() return function() end end,
+      fence = function() end,
+      await = function(condition) return condition() end,
+    }, 3, 4)
+    assert.is_true(enter())
+    assert.equal("flag3 flag1 flag2 flag4 flag1 flag2 flag4 flag1 flag2", table.concat(read, " "))
+  end)
+
   it("by bakery serves who came first", function()
     local lock <close> = exclusion.bakery(region, 0, 3)
     assert.is_true(lock:enter(3))

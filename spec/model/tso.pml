@@ -15,7 +15,7 @@
  * GIVE_UP   so many waits, of all, end because their time is up
  * NO_FENCE  fences do nothing
  */
-#define K 3 /* how many stores a buffer holds: no algorithm has more between two fences */
+#define K 4 /* how many stores a buffer holds: no algorithm has more between two fences */
 
 #ifndef GIVE_UP
 #define GIVE_UP 0
@@ -82,6 +82,10 @@ inline read(w, into)
         if
         :: buffer[me].used > 2 && buffer[me].word[2] == w -> into = buffer[me].value[2]
         :: else
+        fi;
+        if
+        :: buffer[me].used > 3 && buffer[me].word[3] == w -> into = buffer[me].value[3]
+        :: else
         fi
     }
 }
@@ -98,8 +102,10 @@ end:
             buffer[who].value[0] = buffer[who].value[1];
             buffer[who].word[1] = buffer[who].word[2];
             buffer[who].value[1] = buffer[who].value[2];
-            buffer[who].word[2] = 0;
-            buffer[who].value[2] = 0
+            buffer[who].word[2] = buffer[who].word[3];
+            buffer[who].value[2] = buffer[who].value[3];
+            buffer[who].word[3] = 0;
+            buffer[who].value[3] = 0
         }
     od
 }
