@@ -169,7 +169,6 @@ build = {
       ["shm.chat.commands"] = "lua/shm/chat/commands.lua",
       ["shm.chat.door"] = "lua/shm/chat/door.lua",
       ["shm.chat.hub"] = "lua/shm/chat/hub.lua",
-      ["shm.chat.ring"] = "lua/shm/chat/ring.lua",
       ["shm.chat.session"] = "lua/shm/chat/session.lua",
       ["shm.chat.unread"] = "lua/shm/chat/unread.lua",
       ["shm.durable"] = "lua/shm/durable.lua",

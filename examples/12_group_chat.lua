@@ -1,5 +1,5 @@
 -- The group chat: a server, and clients over TCP that join, talk, leave and come. You will see
--- what each client reads, up to the server's end by a signal.
+-- what each client reads, what was said before among it, up to the server's end by a signal.
 local chat = require "shm.chat"
 local process = require "shm.process"
 local socket = require "cqueues.socket"
@@ -26,9 +26,9 @@ local function hear(name, client)
 end
 
 local ann = join()
-hear("ann", ann)             --> ann reads   * welcome, guest1; 1 here. /nick NAME, /who, /quit
+hear("ann", ann)             --> ann reads   * welcome, guest1; 1 here. /help
 local bob = join()
-hear("bob", bob)             --> bob reads   * welcome, guest2; 2 here. /nick NAME, /who, /quit
+hear("bob", bob)             --> bob reads   * welcome, guest2; 2 here. /help
 hear("ann", ann)             --> ann reads   * guest2 joined
 ann:write "hello, whoever you are\n"
 hear("bob", bob)             --> bob reads   guest1: hello, whoever you are
@@ -38,10 +38,14 @@ hear("bob", bob)             --> bob reads   * guest2 is now bob
 ann:close()
 hear("bob", bob)             --> bob reads   * guest1 left
 local eve = join()
-hear("eve", eve)             --> eve reads   * welcome, guest3; 2 here. /nick NAME, /who, /quit
+hear("eve", eve)             --> eve reads   * welcome, guest3; 2 here. /help
+hear("eve", eve)             --> eve reads   * said before, 1 line:
+hear("eve", eve)             --> eve reads   guest1: hello, whoever you are
 hear("bob", bob)             --> bob reads   * guest3 joined
 eve:write "/who\n"
 hear("eve", eve)             --> eve reads   * 2 here: bob, guest3
+eve:write "/msg bob just you\n"
+hear("bob", bob)             --> bob reads   guest3 to you: just you
 
 server:kill "TERM"
 hear("bob", bob)             --> bob reads   * the server is closing

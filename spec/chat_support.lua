@@ -7,7 +7,7 @@ local support = require "spec.support"
 
 local M = {}
 
-M.TIMEOUT = 30 * support.patience
+M.TIMEOUT = tonumber(os.getenv "CHAT_T" or 30) * support.patience
 
 --- Starts our server in a child. `log` collects into a file, which lines() reads back.
 function M.serve(opts)
@@ -19,7 +19,7 @@ function M.serve(opts)
     told:close()
     opts.port = 0
     function opts.ready(_, port)
-      assert(tells:send(tostring(port)))
+      assert(tells:send(tostring(port or 0)))
       tells:close()
     end
     function opts.log(line)
@@ -78,7 +78,8 @@ Client.__index = Client
 --- Connects a client. It waits for the server's welcome where it is given one.
 -- @tparam table server what serve gave
 function M.connect(server)
-  local connection = assert(socket.connect("127.0.0.1", server.port))
+  local connection = assert(server.path and socket.connect {path = server.path}
+    or socket.connect("127.0.0.1", server.port))
   connection:onerror(function(_, _, why) return why end)
   connection:setmode("bn", "bn")
   connection:settimeout(M.TIMEOUT)
@@ -122,6 +123,13 @@ end
 
 function Client:close()
   self.connection:close()
+end
+
+--- The pid of a client's child, which the server tells of once the client may be welcome already.
+function M.pid_of(server, name)
+  return support.eventually(function()
+    return tonumber(server.log():match(name .. " joined from [^\n]- served by pid (%d+)"))
+  end)
 end
 
 --- The children of a server.

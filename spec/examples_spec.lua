@@ -51,7 +51,7 @@ describe("the demo", function()
     untouched(function()
       local output = run "examples/demo.lua"
       for _, shown in ipairs {
-        "server: listening on 127%.0%.0%.1:%d+", "0x00000000 %d+ +%S+ +600 +%d+ +4 +dest",
+        "server: listening on 127%.0%.0%.1:%d+", "\n%x+%-%x+ rw%-s [^\n]+%(deleted%)\n",
         "ann: hello, everybody", "%* bob left", "%-%- another takes its place",
         "%* 3 here: ann, eve, guest4", "server: ended with\texit\t0",
         "turned a client away: too many users", "server: it says: a Lua script",

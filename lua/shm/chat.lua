@@ -1,83 +1,130 @@
---- A group chat over TCP: one process per client, and shared memory between them.
+--- A group chat over TCP and Unix-domain sockets: one process per client, and shared memory
+-- between them.
 --
 -- A client sends lines, ended by LF or CRLF and up to 1000 bytes long. Each reaches every
--- other client once, whole, and in the same order for all, as `name: text`. `/nick NAME`
--- changes the name, `/who` lists who is there, `/quit` leaves; `//` starts a line with `/`.
--- A client that reads slowly slows the talkers down; one that reads nothing is dropped. Of a
--- client on another machine no more is seen than what its kernel takes, which may be 100 KB
--- at a time: give those that read less in the grace time a longer one.
+-- other client in the same room once, whole, and in the same order for all, as `name: text`.
+-- Who joins is in the room `lobby`, and reads the last lines that were said there. `/nick NAME`
+-- changes the name, `/who` lists who is there, `/join ROOM` goes to another room, `/msg NAME
+-- TEXT` says something to one client, in whatever room; `/help` lists all this, `/quit` leaves;
+-- `//` starts a line with `/`.
+--
+-- A client that reads slowly is behind, up to its own backlog, and then is dropped; the others
+-- do not wait for it. One that talks and does not read is not heard until it does. All who talk
+-- are slowed down to what the machine can deliver, and to what most clients read.
 --
 -- It needs cqueues.
 -- @module shm.chat
-local errno = require "cqueues.errno"
-local socket = require "cqueues.socket"
 local board = require "shm.chat.board"
+local door = require "shm.chat.door"
 local hub = require "shm.chat.hub"
 local options = require "shm.options"
 local process = require "shm.process"
 
 local M = {}
 
--- What the kernel holds for a client that does not read, beside the log. A large buffer would
--- hide for long whether anything is read at all.
-local SEND_BUFFER = 32768
-
 local OPTIONS = {
   host = {type = "string", default = "127.0.0.1"},
   port = {integer = true, default = 9523, least = 0, most = 65535},
-  limit = {integer = true, default = 64, least = 1, most = 4096},
+  path = {type = "string"},
+  mode = {integer = true, default = 384, least = 0, most = 511}, -- 0600
+  tcp = {type = "boolean", default = true},
+  keep = {type = "string"},
+  limit = {integer = true, default = 64, least = 1, most = 4000},
+  memory = {integer = true, default = 1 << 20, least = 1 << 16, most = 1 << 30},
+  history = {integer = true, default = 20, least = 0, most = 1000},
   backlog = {integer = true, default = 1 << 20, least = 1 << 14, most = 1 << 30},
   grace = {type = "number", default = 5, least = 0},
   log = {type = "function", default = function() end},
   ready = {type = "function", default = function() end},
 }
 
-local function listen(host, port)
-  local listener = socket.listen {host = host, port = port}
-  listener:onerror(function(_, _, why) return why end)
-  local ok, why = listener:listen(5)
-  if not ok then
-    listener:close()
-    local advice = why == errno.EADDRINUSE and " (choose another port)" or ""
-    return nil, ("chat.serve %s:%d: %s%s"):format(host, port, errno.strerror(why), advice), why
+-- The sockets that are asked for, and in words where they listen.
+local function listen(opts)
+  local listeners, words = {}, {}
+  local function add(listener, message, code)
+    listeners[#listeners + 1] = listener
+    return listener ~= nil, message, code
   end
-  process.setsockopt(listener:pollfd(), process.SOL_SOCKET, process.SO_SNDBUF, SEND_BUFFER)
-  return listener
+  local done, message, code = true, nil, nil
+  if opts.tcp then
+    done, message, code = add(door.tcp(opts.host, opts.port))
+    local _, host, port = (listeners[1] or {localname = function() end}):localname()
+    listeners.host, listeners.port = host, port
+    words[1] = ("%s:%s"):format(host, port)
+  end
+  if done and opts.path then
+    done, message, code = add(door.unix(opts.path, opts.mode))
+    listeners.path = done and opts.path
+    words[#words + 1] = opts.path
+  end
+  listeners.words = table.concat(words, " and ")
+  return listeners, message, code
 end
 
---- Serves a chat until SIGTERM or SIGINT ends it. Call it outside of any event loop.
--- @tparam[opt] table opts `host` (127.0.0.1) and `port` (9523; 0 for any) to listen on;
--- `limit`, how many clients at a time (64); `backlog`, how many bytes the slowest may be
--- behind before the others wait (1 MiB, rounded up to whole pages); `grace`, for how many
--- seconds they wait for one that reads nothing (5); `log(line)`, called for what happens;
--- `ready(host, port)`, called once clients can connect
+local function close(listeners)
+  for _, listener in ipairs(listeners) do
+    listener:close()
+  end
+  if listeners.path then
+    os.remove(listeners.path)
+  end
+end
+
+local function run(memory, listeners, signals, opts)
+  opts.log(("listening on %s, %d bytes shared%s"):format(
+    listeners.words, memory.arena:stat().size, opts.keep and " as " .. opts.keep or ""))
+  opts.ready(listeners.host, listeners.port)
+  local port, arrivals = listeners.port or 0, {}
+  while true do
+    arrivals = hub.new(memory, listeners, signals, opts, port, arrivals):run()
+    if not arrivals then
+      return
+    end
+    memory:renew()
+    opts.log("listening again on " .. listeners.words)
+  end
+end
+
+--- Serves a chat until SIGTERM or SIGINT ends it. SIGHUP ends its clients, and serves on with
+-- what was said before. Call it outside of any event loop.
+-- @tparam[opt] table opts `host` (127.0.0.1) and `port` (9523; 0 for any) to listen on, or
+-- `tcp = false`; `path`, a Unix-domain socket to listen on, too, with the permission bits
+-- `mode` (0600); `keep`, the name of an arena to have what is said in, which stays there for the
+-- next server, however this one ends; `limit`, how many clients at a time (64); `memory`, bytes
+-- that are kept of what was said, in all rooms, and that talkers may be ahead by (1 MiB);
+-- `history`, how many lines of it who joins is shown (20); `backlog`, how many bytes a client
+-- that reads nothing may be behind before it is dropped, one that reads four times as many
+-- (1 MiB); `grace`, for how many seconds others wait for a client's process that was stopped
+-- (5); `log(line)`, called for what happens; `ready(host, port)`, called once clients can connect
 -- @treturn boolean true after a signal, with every child ended and every client closed
 -- @treturn[2] nil
 -- @treturn[2] string message
--- @treturn[2] int EADDRINUSE, EADDRNOTAVAIL, EACCES, ENOSPC … or, negative, an error of the
--- resolver
--- @see shmget(2), fork(2)
+-- @treturn[2] int EADDRINUSE, EADDRNOTAVAIL, EACCES, ENOSPC, EBUSY (another server has the
+-- arena), EINVAL (the arena was made for fewer clients) … or, negative, an error of the resolver
+-- @see fork(2), unix(7)
 function M.serve(opts)
   opts = options.read(opts, OPTIONS, "chat.serve")
+  if not opts.tcp and not opts.path then
+    error("chat.serve: path: there is nothing to listen on", 2)
+  end
   process.signal("CHLD", "default") -- ignored, it would have the kernel reap our children
-  local signals <close> = assert(process.signals("TERM", "INT"))
-  local listener, message, code = listen(opts.host, opts.port)
-  if not listener then
-    return nil, message, code
-  end
+  local signals <close> = assert(process.signals("TERM", "INT", "HUP"))
+  local listeners, message, code = listen(opts)
   local memory
-  memory, message, code = board.new(opts.limit, opts.backlog + 4095 & ~4095)
+  if not message then
+    memory, message, code = board.open(opts)
+  end
   if not memory then
-    listener:close()
+    close(listeners)
     return nil, message, code
   end
-  local _, host, port = listener:localname()
-  opts.log(("listening on %s:%d, segment %d of %d bytes"):format(host, port, memory.id.id,
-                                                                #memory.region))
-  opts.ready(host, port)
-  local done <const> = hub.new(memory, listener, signals, opts):run()
-  memory.region:close()
-  return done
+  local ok, why = pcall(run, memory, listeners, signals, opts)
+  close(listeners)
+  memory:close()
+  if not ok then
+    error(why, 0)
+  end
+  return true
 end
 
 return M

@@ -25,14 +25,23 @@ local function number(name)
 end
 
 local serve = parser:command("serve", "Run the group chat's server until Ctrl-C.")
+  :epilog "SIGHUP ends the clients, and serves on with what was said."
 serve.error = parser.error
 serve:option("--host", "Address to listen on.", "127.0.0.1")
 serve:option("--port", "Port to listen on; 0 for any.", "9523"):convert(whole "port")
-serve:option("--limit", "How many clients at a time, 1 to 4096.", "64"):convert(whole "limit")
-serve:option("--grace", "Seconds to wait for a client that reads nothing.", "5")
-  :convert(number "grace")
-serve:option("--backlog", "Bytes that the slowest client may be behind, 16384 to 1 GiB.", "1048576")
+serve:option("--unix", "Listen on this Unix-domain socket, too."):argname "PATH"
+serve:flag("--no-tcp", "Listen on no port.")
+serve:option("--keep", "Keep what is said in shared memory of this name, for the next server.")
+  :argname "NAME"
+serve:option("--limit", "How many clients at a time, 1 to 4000.", "64"):convert(whole "limit")
+serve:option("--history", "Lines that who joins is shown, 0 to 1000.", "20")
+  :convert(whole "history")
+serve:option("--memory", "Bytes to keep of what is said, 65536 to 1 GiB.", "1048576")
+  :convert(whole "memory")
+serve:option("--backlog", "Bytes that a client may be behind, 16384 to 1 GiB.", "1048576")
   :convert(whole "backlog")
+serve:option("--grace", "Seconds to wait for a client's process that was stopped.", "5")
+  :convert(number "grace")
 
 local commands = {}
 
@@ -41,13 +50,16 @@ function commands.serve(arguments)
   io.stdout:setvbuf "line"
   require("shm.process").signal("PIPE", "ignore") -- who reads the log may leave
   return chat.serve {
-    host = arguments.host, port = arguments.port, limit = arguments.limit,
-    grace = arguments.grace, backlog = arguments.backlog,
+    host = arguments.host, port = arguments.port, tcp = not arguments.no_tcp,
+    path = arguments.unix, keep = arguments.keep, limit = arguments.limit,
+    history = arguments.history, memory = arguments.memory, backlog = arguments.backlog,
+    grace = arguments.grace,
     log = function(line)
       print(os.date "%H:%M:%S " .. line)
     end,
     ready = function(host, port)
-      print(("Join with: nc %s %d   (Ctrl-C here ends the chat)"):format(host, port))
+      print(("Join with: nc %s   (Ctrl-C here ends the chat)"):format(
+        port and host .. " " .. port or "-U " .. arguments.unix))
     end,
   }
 end

@@ -1,40 +1,63 @@
---- The memory that the chat's server and its children share: one log, and a slot per client.
+--- The memory that the chat's server and its children share: an arena, with one topic for all
+-- that is said, and a slot for each client.
 --
--- The server alone writes the log, so all clients read the same lines in the same order.
--- Each child alone writes the inbox of its slot, with what its client typed. Every word has
--- one writer (the flags by which two sides wake each other aside), which is why no lock is
--- needed and why a child that is killed at any instruction leaves nothing half done: what it
--- had not published does not exist.
+-- In the arena, which has a name or is anonymous:
+--   `said`     topic: every line that anybody reads, in the one order that all read it in
+--   `rooms`    map: a room's number by its name
+--   `numbers`  counter: numbers of rooms and clients, of which none is given twice
+--   `limit`    counter: for how many clients all of this was made
+--   `server`   mutex: held by the server that uses the arena
+--   `names`    map: by the name of who is there, its client's number << 16 | its slot
+--   `slots`    bytes: words of the server's, and a slot for each client
+-- Names and slots are a server's own: the next one drops them and makes others. The rest stays
+-- in an arena with a name, and is what the next server goes on with, however this one ended.
+--
+-- A message is from (u32, a client's number, 0 for the server), to (u32, the number of a room or
+-- of a client, 0 for all), what (u16: 0 a notice, 1 what somebody said in a room, else the mark
+-- of a join), and lines with their ends. Any child publishes for its client, all subscribe, and
+-- each picks what is for it.
+--
+-- Death: a message is published or not; a name changes in one step; each word of a slot has one
+-- writer, but for the flag by which a child is woken. A child that dies has a name, a slot and a
+-- line of the topic until the server, which is told by the kernel, takes them away. Of a server
+-- that dies the mutex goes to the next one, and its children end by themselves.
 --
 -- Flags are used one way throughout: who is about to sleep sets its flag and then looks once
 -- more; who has changed something looks at the flag after that, and wakes if it was set.
 -- Both orders are those of sequentially consistent atomics, so one of the two always sees
 -- the other.
 -- @module shm.chat.board
-local ring = require "shm.chat.ring"
-local sysv = require "shm.sysv"
+local shm = require "shm"
 
 local M = {}
 
 --- The longest line, in bytes, without its end.
 M.LONGEST = 1000
 
--- Offsets of the words that there are once, each in a cache line of its own.
-local HEAD = 0          -- 64 bits: the log's writer
-local ROOM_WANTED = 64  -- the server waits for readers to go on
-local ASLEEP = 128      -- the server sleeps
-local CLOSING = 192     -- the server ends
-local SLOTS = 256
+--- What a message can be, beside the marks of joins.
+M.NOTICE, M.TALK, M.FIRST_MARK, M.LAST_MARK = 0, 1, 2, 0xffff
+
+local HEAD <const> = "<I4I4I2"
+local BODY <const> = string.packsize(HEAD) + 1
+local MOST_ROOMS <const> = 1000
+local SPARE <const> = 96   -- lines of the topic beside those of clients, for who joins
+local OTHERS <const> = 128 -- processes beside the clients': the server, children that end
+local EEXIST <const>, EINVAL <const>, EBUSY <const> = 17, 22, 16
+
+-- Offsets of words that there are once, each in a cache line of its own.
+local ASLEEP <const> = 0    -- the server sleeps
+local CLOSING <const> = 64  -- the server ends
+local COUNT <const> = 128   -- 64 bits: grows with each message, behind it
+local WAITING <const> = 192 -- somebody waits for room in the topic
+local CROWD <const> = 196   -- most clients are behind with their reading
+local SLOTS <const> = 256
 
 -- Offsets in a slot.
-local READ = 0          -- 64 bits: how far the child has read the log
-local SENT = 8          -- 64 bits: bytes that the client's socket has taken, ever
-local CHILD_ASLEEP = 16 -- the child sleeps: 1 until the log goes on, 2 or until its inbox does
-local INBOX_HEAD = 64   -- 64 bits: the inbox's writer, the child
-local INBOX_TAIL = 128  -- 64 bits: the inbox's reader, the server
-local INBOX = 192
-local INBOX_SIZE = 4096
-local SLOT_SIZE = INBOX + INBOX_SIZE
+local CHILD_ASLEEP <const> = 0 -- the child sleeps
+local ROOM <const> = 4         -- the number of the client's room, 0 before the first
+local TURNS <const> = 8        -- 64 bits: grows while the child goes on
+local BEHIND <const> = 16      -- the client reads, and is behind with that
+local SLOT_SIZE <const> = 64
 
 local Board = {}
 Board.__index = Board
@@ -42,166 +65,299 @@ Board.__index = Board
 local Slot = {}
 Slot.__index = Slot
 
---- Makes the segment and marks it for removal at once: from now on it is reached through
--- this process and its children alone, and gone with the last of them.
--- @int limit how many slots
--- @int backlog bytes of the log
--- @treturn table the board
--- @treturn[2] nil
--- @treturn[2] string message
--- @treturn[2] int ENOSPC, ENOMEM, EINVAL (larger than SHMMAX)
-function M.new(limit, backlog)
-  local size = SLOTS + limit * SLOT_SIZE + backlog
-  local id, message, errno = sysv.shmget(sysv.IPC_PRIVATE, size, sysv.IPC_CREAT)
-  if not id then
-    return nil, message, errno
+local function options_of(opts)
+  local capacity = opts.memory // 2
+  local topic = {capacity = capacity, subscribers = opts.limit + SPARE}
+  local size = shm.topic.size(topic) + (opts.limit + MOST_ROOMS) * 1024 + (1 << 20)
+  return topic, size + 4095 & ~4095
+end
+
+local function arena_of(opts, size)
+  local processes = opts.limit + OTHERS
+  if opts.keep then
+    return shm.arena(opts.keep, {size = size, max = 2 * size, processes = processes})
   end
-  local region
-  region, message, errno = sysv.shmat(id)
-  id:remove()
+  local region, message, errno = shm.anonymous(size)
   if not region then
     return nil, message, errno
   end
-  local log = {region = region, base = SLOTS + limit * SLOT_SIZE, capacity = backlog}
-  return setmetatable({region = region, id = id, log = log}, Board)
+  local arena
+  arena, message, errno = shm.arena(region, {processes = processes})
+  region:close() -- the arena has its share
+  return arena, message, errno
 end
 
---- The slot of a number from 1 to the limit.
-function Board:slot(number)
-  local base = SLOTS + (number - 1) * SLOT_SIZE
-  return setmetatable({
-    region = self.region, base = base, number = number,
-    inbox = {region = self.region, base = base + INBOX, capacity = INBOX_SIZE},
-  }, Slot)
-end
-
---- Where the log's writer stands.
-function Board:head()
-  return self.region:load(HEAD)
-end
-
---- Appends to the log. Only the server does.
--- @int slowest the position of the slowest reader
--- @string data the bytes
--- @int to the slot that it is for, 0 for all
--- @int except the slot that it is not for, 0 for none
--- @treturn boolean whether there was room
-function Board:append(slowest, data, to, except)
-  local head = ring.write(self.log, self:head(), slowest, data, to, except)
-  if head then
-    self.region:store(HEAD, head) -- pairs with the load in head, by which readers go
+-- What stays from one server to the next.
+local function furnish(self, opts, topic)
+  local arena = self.arena
+  self.server = assert(arena:mutex "server")
+  if not self.server:lock(0) then
+    return nil, ("chat.serve '%s': another server has it"):format(opts.keep), EBUSY
   end
-  return head ~= nil
+  self.locked = true
+  local limit <close> = assert(arena:counter("limit", opts.limit))
+  if limit:get() < opts.limit then
+    return nil, ("chat.serve '%s': it was made for %d clients, not for %d"):format(
+      opts.keep, limit:get(), opts.limit), EINVAL
+  end
+  self.said = assert(arena:topic("said", topic))
+  self.rooms = assert(arena:map "rooms")
+  self.numbers = assert(arena:counter("numbers"))
+  return true
 end
 
---- Whether a record of the longest kind fits.
-function Board:fits(slowest)
-  return self:head() + ring.room(2 * M.LONGEST) - slowest <= self.log.capacity
+--- Opens the memory, or makes it.
+-- @tparam table opts `keep`, the arena's name, or nil; `limit`, how many slots; `memory`, bytes
+-- that are kept of what was said
+-- @treturn table the board
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] int EBUSY (another server has it), EINVAL (it was made for fewer), ENOSPC …
+function M.open(opts)
+  local topic, size = options_of(opts)
+  local arena, message, errno = arena_of(opts, size)
+  if not arena then
+    return nil, message, errno
+  end
+  local self = setmetatable({arena = arena, limit = opts.limit}, Board)
+  local ok, done
+  ok, done, message, errno = pcall(furnish, self, opts, topic)
+  if not (ok and done) then
+    self:close()
+    return nil, ok and message or done, errno
+  end
+  self.window = opts.memory // 2 -- the topic's ring has twice as much, or more
+  self:renew()
+  return self
 end
 
---- The record of the log at a position, and the position behind it.
-function Board:record(position)
-  return ring.read(self.log, position)
+--- Names and slots for a server that begins, with nobody there.
+function Board:renew()
+  for _, name in ipairs {"names", "slots"} do
+    if self[name] then
+      self[name]:close()
+    end
+    self.arena:drop(name)
+  end
+  self.names = assert(self.arena:map "names")
+  self.slots = assert(self.arena:bytes("slots", SLOTS + self.limit * SLOT_SIZE))
 end
 
-function Board:want_room(wanted)
-  self.region:store32(ROOM_WANTED, wanted and 1 or 0)
+--- Lets go of all of it. With a name it stays.
+function Board:close()
+  if self.locked then
+    self.server:unlock()
+  end
+  for _, name in ipairs {"names", "slots", "said", "rooms", "numbers", "server", "arena"} do
+    if self[name] then
+      self[name]:close()
+    end
+  end
 end
 
---- Whether the server waits for room, and whoever has made some has to wake it.
+--- A number for a client that joins.
+function Board:number()
+  return self.numbers:add(1) + 1
+end
+
+--- The number of a room, which is made if there is none.
+-- @treturn int number, or nil when there are too many rooms
+function Board:room(name)
+  local number = self.rooms:get(name)
+  if number or #self.rooms >= MOST_ROOMS then
+    return number
+  end
+  local _, _, errno = self.rooms:add(name, self:number())
+  return (not errno or errno == EEXIST) and self.rooms:get(name) or nil
+end
+
+--- Publishes, if the slowest is not too far behind to wait for.
+-- @int from a client's number, or 0
+-- @int to the number of a room or a client, or 0
+-- @int what M.NOTICE, M.TALK or a mark
+-- @string lines with their ends
+-- @treturn boolean whether there was room
+function Board:publish(from, to, what, lines)
+  local text = HEAD:pack(from, to, what) .. lines
+  local behind = self.said:behind()
+  if not behind or behind + #text + 64 > self.window or not self.said:publish(text, 0) then
+    return false
+  end
+  self.slots:add(COUNT, 1)
+  return true
+end
+
+--- What a message says.
+-- @treturn int from
+-- @treturn int to
+-- @treturn int what
+-- @treturn int where its lines begin
+function M.parse(message)
+  local from, to, what = HEAD:unpack(message)
+  return from, to, what, BODY
+end
+
+--- How often something was published: what changes when there is news.
+function Board:count()
+  return self.slots:load(COUNT)
+end
+
+--- Whether anybody is behind by more than half of what a publisher waits for. Those who died,
+-- and so will not go on, are let go.
+function Board:lags()
+  local behind = self.said:behind(0)
+  return behind and behind > self.window // 2
+end
+
+--- Somebody waits for room in the topic, or nobody does any more.
+function Board:wait_for_room(yes)
+  self.slots:store32(WAITING, yes and 1 or 0)
+end
+
 function Board:room_is_wanted()
-  return self.region:load32(ROOM_WANTED) == 1
+  return self.slots:load32(WAITING) == 1
+end
+
+--- Most clients are behind with their reading, or not any more: talkers wait for that, where
+-- they do not wait for one.
+function Board:crowd(yes)
+  self.slots:store32(CROWD, yes and 1 or 0)
+end
+
+function Board:is_crowded()
+  return self.slots:load32(CROWD) == 1
 end
 
 function Board:close_down()
-  self.region:store32(CLOSING, 1)
+  self.slots:store32(CLOSING, 1)
 end
 
 function Board:is_closing()
-  return self.region:load32(CLOSING) == 1
+  return self.slots:load32(CLOSING) == 1
 end
 
 --- The server says whether it is about to sleep.
 function Board:asleep(yes)
-  self.region:store32(ASLEEP, yes and 1 or 0)
+  self.slots:store32(ASLEEP, yes and 1 or 0)
 end
 
---- Whether the server sleeps, and whoever has something for it has to wake it. It clears the
--- flag itself: if one child did and were stopped then, the others would let it sleep.
-function Board:sleeps()
-  return self.region:load32(ASLEEP) == 1
-end
-
---- Clears the slot for a new client, who reads from the log's present end.
-function Slot:reset(head)
-  local region, base = self.region, self.base
-  region:fill(base, INBOX)
-  region:store(base + READ, head)
-end
-
---- How far the child has read the log.
-function Slot:position()
-  return self.region:load(self.base + READ)
-end
-
-function Slot:advance(position)
-  self.region:store(self.base + READ, position)
-end
-
---- How many bytes the client's socket has taken, ever: what moves while somebody reads.
-function Slot:sent()
-  return self.region:load(self.base + SENT)
-end
-
-function Slot:add_sent(n)
-  self.region:add(self.base + SENT, n)
-end
-
---- The child says whether it is about to sleep, and whether its inbox shall wake it too.
-function Slot:asleep(yes, for_inbox)
-  self.region:store32(self.base + CHILD_ASLEEP, yes and (for_inbox and 2 or 1) or 0)
-end
-
---- Whether the child slept and wants to know of the log, or of its inbox; the server, who
--- asks, has to wake it then.
-function Slot:rouse(inbox)
-  local word = self.base + CHILD_ASLEEP
-  return self.region:load32(word) >= (inbox and 2 or 1) and self.region:swap32(word, 0) > 0
-end
-
---- Puts a line into the inbox, if there is room. Only the child does.
-function Slot:put(line)
-  local region, base = self.region, self.base
-  local head = ring.write(self.inbox, region:load(base + INBOX_HEAD),
-                          region:load(base + INBOX_TAIL), line, 0, 0)
-  if head then
-    region:store(base + INBOX_HEAD, head) -- pairs with the load in take
+--- Wakes the server if it sleeps. That clears the flag itself: if one child did and were
+-- stopped then, the others would let it sleep.
+-- @tparam shm.process.channel channel to the server
+function Board:wake_server(channel)
+  if self.slots:load32(ASLEEP) == 1 then
+    channel:send("!", 0) -- if there is no room for it, earlier ones are still unread
   end
-  return head ~= nil
 end
 
---- Whether the inbox holds nothing that the server has not taken.
-function Slot:empty()
-  local region, base = self.region, self.base
-  return region:load(base + INBOX_HEAD) == region:load(base + INBOX_TAIL)
+--- Gives a name to who has none yet. Only the server does.
+-- @treturn boolean whether it was free
+function Board:name(name, number, slot)
+  return self.names:add(name, number << 16 | slot)
 end
 
---- Takes the next line from the inbox. Only the server does.
--- @treturn string the line, or nil when there is none
--- @raise when the inbox is not one: a child has scribbled over it
-function Slot:take()
-  local region, base = self.region, self.base
-  local tail = region:load(base + INBOX_TAIL)
-  local unread = region:load(base + INBOX_HEAD) - tail
-  if unread == 0 then
-    return nil
+--- Gives another name to who has one, in one step.
+-- @treturn boolean whether it was free
+function Board:rename(old, new)
+  return self.names:transaction(function(view)
+    local who = view:get(old)
+    if view:get(new) ~= nil then
+      return false
+    end
+    view:delete(old)
+    view:set(new, who)
+    return true
+  end)
+end
+
+--- Takes the name of a dead child's client away.
+-- @string likely what it was called first, and mostly still is
+-- @treturn string the name that it had
+function Board:forget(likely, number, slot)
+  local who = number << 16 | slot
+  local name = self.names:get(likely) == who and likely or nil
+  if not name then
+    for other, its in self.names:pairs() do
+      name = its == who and other or name
+    end
   end
-  local line, _, _, behind = ring.read(self.inbox, tail)
-  if not line or #line > M.LONGEST or unread < 0 or unread > INBOX_SIZE then
-    error("the inbox of slot " .. self.number .. " is damaged")
+  if name then
+    self.names:delete(name)
   end
-  region:store(base + INBOX_TAIL, behind) -- pairs with the load in put
-  return line
+  return name
+end
+
+--- The number of the client that has a name, or nil.
+function Board:who(name)
+  local who = self.names:get(name)
+  return who and who >> 16
+end
+
+--- The names of those in a room, in the order in which they came to the server.
+function Board:list(room)
+  local list, numbers = {}, {}
+  for name, who in self.names:pairs() do
+    if self:slot(who & 0xffff):room() == room then
+      list[#list + 1] = name
+      numbers[name] = who
+    end
+  end
+  table.sort(list, function(one, other) return numbers[one] < numbers[other] end)
+  return list
+end
+
+--- The slot of a number from 1 to the limit.
+function Board:slot(number)
+  return setmetatable({
+    region = self.slots, base = SLOTS + (number - 1) * SLOT_SIZE, number = number,
+  }, Slot)
+end
+
+--- Clears the slot for a new client.
+function Slot:reset()
+  self.region:fill(self.base, SLOT_SIZE)
+end
+
+--- The number of the room that the client is in.
+function Slot:room()
+  return self.region:load32(self.base + ROOM)
+end
+
+function Slot:set_room(number)
+  self.region:store32(self.base + ROOM, number)
+end
+
+--- How often the child has gone round: what moves while it lives and is not stopped.
+function Slot:turns()
+  return self.region:load(self.base + TURNS)
+end
+
+function Slot:turn()
+  self.region:add(self.base + TURNS, 1)
+end
+
+--- The child says whether its client is behind, and reads.
+function Slot:set_behind(yes)
+  self.region:store32(self.base + BEHIND, yes and 1 or 0)
+end
+
+function Slot:is_behind()
+  return self.region:load32(self.base + BEHIND) == 1
+end
+
+--- The child says whether it is about to sleep.
+function Slot:asleep(yes)
+  self.region:store32(self.base + CHILD_ASLEEP, yes and 1 or 0)
+end
+
+--- Whether the child sleeps.
+function Slot:sleeps()
+  return self.region:load32(self.base + CHILD_ASLEEP) == 1
+end
+
+--- Whether the child slept; who asks, which only the server does, has to wake it then.
+function Slot:rouse()
+  return self:sleeps() and self.region:swap32(self.base + CHILD_ASLEEP, 0) == 1
 end
 
 return M

@@ -3,12 +3,58 @@
 local cqueues = require "cqueues"
 local errno = require "cqueues.errno"
 local process = require "shm.process"
+local socket = require "cqueues.socket"
 
 local M = {}
 
 local MOST_WAITING = 128 -- connections that wait to be admitted
 local PAUSE = 0.25       -- seconds until the next look, when one more can not be taken
 local LAST_WORD = 1      -- seconds that one who is turned away has to read why
+
+-- What the kernel holds for a client that does not read, beside its backlog. A large buffer
+-- would hide for long whether anything is read at all.
+local SEND_BUFFER = 32768
+local QUEUE = 1024       -- connections that the kernel has accepted and we have not
+
+local function listen(given, where)
+  local listener = socket.listen(given)
+  listener:onerror(function(_, _, why) return why end)
+  local ok, why = listener:listen(QUEUE)
+  if not ok then
+    listener:close()
+    local advice = why == errno.EADDRINUSE and " (choose another port)" or ""
+    return nil, ("chat.serve %s: %s%s"):format(where, errno.strerror(why), advice), why
+  end
+  process.setsockopt(listener:pollfd(), process.SOL_SOCKET, process.SO_SNDBUF, SEND_BUFFER)
+  return listener
+end
+
+--- Listens on a TCP port.
+-- @return a listening socket of cqueues; or nil, message, errno
+function M.tcp(host, port)
+  return listen({host = host, port = port, backlog = QUEUE}, ("%s:%d"):format(host, port))
+end
+
+--- Listens on a Unix-domain socket. One that a dead server has left behind is removed; where
+-- somebody listens, it is EADDRINUSE.
+-- @string path the socket's name
+-- @int mode its permission bits
+-- @return a listening socket of cqueues; or nil, message, errno
+function M.unix(path, mode)
+  local other = socket.connect {path = path, type = socket.SOCK_DGRAM} -- so as not to join
+  other:onerror(function(_, _, why) return why end)
+  local _, why = other:connect(LAST_WORD)
+  other:close()
+  if why == errno.ECONNREFUSED then
+    os.remove(path)
+  end
+  return listen({path = path, mode = mode, backlog = QUEUE}, path)
+end
+
+--- Where a client comes from, in words.
+function M.address(host, port)
+  return host and port and ("%s:%s"):format(host, port) or "this machine"
+end
 
 -- A connection whose errors are results, and whose bytes are left alone.
 local function plain(connection)
@@ -21,16 +67,17 @@ end
 
 --- Accepts connections for ever. Call it in a coroutine of the loop.
 -- @param listener a listening socket of cqueues
--- @tparam table arrivals where to put them
+-- @tparam function arrive called with each
+-- @tparam function waiting tells how many wait to be admitted
 -- @tparam function log called when one can not be accepted
-function M.watch(listener, arrivals, log)
+function M.watch(listener, arrive, waiting, log)
   while true do
-    while #arrivals >= MOST_WAITING do
+    while waiting() >= MOST_WAITING do
       cqueues.sleep(PAUSE)
     end
     local connection, why = listener:accept({nodelay = true})
     if connection then
-      arrivals[#arrivals + 1] = plain(connection)
+      arrive(plain(connection))
     else
       log("could not accept a client: " .. errno.strerror(why))
       cqueues.sleep(PAUSE)

@@ -1,11 +1,11 @@
---- The chat's server process: who is there, what is said in which order, and when to wait.
+--- The chat's server process: lets clients in, wakes their children, and says who has left.
 --
--- It alone writes the log. Lines come to it through the inboxes, are given their speaker's
--- name, and go into the log when there is room; while there is none it takes no lines, the
--- inboxes fill up, the children stop reading, and the talkers are slowed down by TCP.
+-- What is said does not pass through it: children publish it, and read it, in the topic. It
+-- wakes those that sleep, once for all that was published meanwhile; a child that publishes
+-- wakes it if it sleeps, over one channel that all have.
 -- @module shm.chat.hub
 local cqueues = require "cqueues"
-local commands = require "shm.chat.commands"
+local board_of = require "shm.chat.board"
 local door = require "shm.chat.door"
 local process = require "shm.process"
 local session = require "shm.chat.session"
@@ -13,54 +13,58 @@ local unread = require "shm.chat.unread"
 
 local M = {}
 
-local TICK = 0.25       -- seconds between looks at clients that everybody waits for
+local TICK = 0.25       -- seconds between looks at what should not last
 local CLOSING = 1       -- seconds that clients have to read the last line
-local EINTR, EPIPE, ETIMEDOUT = 4, 32, 110
+local PACE = 0.00004    -- seconds until the next round, for each child that was woken
+local EINTR, ETIMEDOUT = 4, 110
 
 local Hub = {}
 Hub.__index = Hub
 
 --- Makes the hub.
--- @tparam table board the shared memory
--- @param listener a listening socket of cqueues
--- @tparam shm.process.signals signals TERM and INT
--- @tparam table opts `limit`, `grace`, `log`
-function M.new(board, listener, signals, opts)
+-- @tparam table board the shared memory, with nobody there
+-- @tparam table listeners listening sockets of cqueues
+-- @tparam shm.process.signals signals TERM, INT and HUP
+-- @tparam table opts `limit`, `backlog`, `history`, `grace`, `log`
+-- @int port the TCP port that is listened on, or 0
+-- @tparam table arrivals connections that the server before this one has accepted
+function M.new(board, listeners, signals, opts, port, arrivals)
   local free = {}
   for number = opts.limit, 1, -1 do
     free[#free + 1] = number
   end
+  local poked, poke = assert(process.socketpair())
   return setmetatable({
-    board = board, listener = listener, signals = signals,
-    port = select(3, listener:localname()),
-    limit = opts.limit, grace = opts.grace, log = opts.log,
+    board = board, listeners = listeners, signals = signals, opts = opts, log = opts.log,
+    port = port,
+    poked = poked,   -- what children wake this process by
+    poke = poke,     -- their end of it
     loop = cqueues.new(),
-    members = {},   -- in the order in which they came
-    names = {},     -- member by name
-    free = free,    -- numbers of slots
-    arrivals = {},  -- accepted connections
-    unsaid = {},    -- what the log had no room for, in order
-    slowest = 0,    -- a lower bound of where the log's readers stand
+    members = {},    -- by slot
+    count = 0,       -- how many members
+    free = free,     -- numbers of slots
+    ended = {},      -- members whose children have ended
+    arrivals = arrivals, -- accepted connections
+    unsaid = {},     -- what the topic had no room for, in order
+    seen = -1,       -- what was published when children were woken last
+    next_round = 0,  -- when they may be woken again
     guests = 0,
   }, Hub)
 end
 
-local function slot_number(member)
-  return member and not member.removed and member.slot.number or 0
+-- Says something in a room, or to all.
+function Hub:say(text, room)
+  self.unsaid[#self.unsaid + 1] = {room, text .. "\n"}
 end
 
--- Appends to the log what it has room for. False while something is left.
+-- Publishes what there is room for. False while something is left.
 function Hub:flush()
-  local board, unsaid = self.board, self.unsaid
-  local done = 0
-  while unsaid[done + 1] and self:has_room() do
-    done = done + 1
-    local line = unsaid[done]
-    -- A member that has left may have given its slot to another by now.
-    if not (line.to and line.to.removed) then
-      board:append(self.slowest, line.text, slot_number(line.to), slot_number(line.except))
-      self.appended = true
+  local unsaid, done = self.unsaid, 0
+  for _, it in ipairs(unsaid) do
+    if not self.board:publish(0, it[1], board_of.NOTICE, it[2]) then
+      break
     end
+    done = done + 1
   end
   if done > 0 then
     table.move(unsaid, done + 1, #unsaid + done, 1)
@@ -68,97 +72,62 @@ function Hub:flush()
   return unsaid[1] == nil
 end
 
--- Whether the longest line fits, by where the readers are known to be, or else are by now.
-function Hub:has_room()
-  if self.board:fits(self.slowest) then
-    return true
+-- Wakes the children that sleep, if there is anything that they have not been woken for. What
+-- is published soon after waits for the next round: children that are woken for every line
+-- do little else than to wake.
+function Hub:wake_members()
+  local count = self.board:count()
+  if count == self.seen or process.monotonic() < self.next_round then
+    return false
   end
-  local slowest = self.board:head()
-  for _, member in ipairs(self.members) do
-    if not member.ended then
-      slowest = math.min(slowest, member.slot:position())
+  self.seen = count
+  local woken = 0
+  for _, member in pairs(self.members) do
+    if member.slot:rouse() and not member.how then
+      member.channel:send("!", 0) -- if there is no room for it, an earlier one is still unread
+      woken = woken + 1
     end
   end
-  self.slowest = slowest
-  return self.board:fits(slowest)
-end
-
--- Wakes a member's child if it sleeps and waits for the log, or for its inbox. One that has
--- ended has no handles any more, but may have died with its flag set.
-local function wake(member, for_inbox)
-  if not member.ended and member.slot:rouse(for_inbox) then
-    member.channel:send("!", 0) -- if there is no room for it, an earlier one is still unread
-  end
+  self.next_round = process.monotonic() + woken * PACE
+  return true
 end
 
 local function kill(member)
-  if not member.ended then
+  if not member.how then
     member.child:kill "KILL"
   end
 end
 
--- Says something to one member, or to all but one.
-function Hub:say(text, to, except)
-  self.unsaid[#self.unsaid + 1] = {text = text .. "\n", to = to, except = except}
-end
-
--- Takes a member's lines while they find room. True if there were any.
-function Hub:take_lines(member)
-  local taken = false
-  while self:flush() do
-    local ok, line = pcall(member.slot.take, member.slot)
-    if not ok then
-      member.damaged = true
-      self:drop(member, line)
-      break
-    elseif not line then
-      break
+-- The children of these members have ended. Of the topic they are let go once others wait.
+function Hub:remove_ended()
+  local ended = self.ended
+  if ended[1] == nil then
+    return false
+  end
+  self.ended = {}
+  for _, member in ipairs(ended) do
+    local room = member.slot:room()
+    local name = self.board:forget(member.name, member.number, member.slot.number) or member.name
+    self.members[member.slot.number] = nil
+    self.count = self.count - 1
+    self.free[#self.free + 1] = member.slot.number
+    if room ~= 0 then
+      self:say(("* %s left"):format(name), room)
     end
-    commands.hear(self, member, line)
-    taken = true
+    self.log(member.how == "exit" and member.code == session.DROPPED
+      and ("dropped %s: more than %d bytes behind"):format(name, self.opts.backlog)
+      or ("%s left (%s %s)"):format(name, member.how, member.code))
   end
-  if taken then
-    wake(member, true)
-  end
-  return taken
-end
-
-function Hub:drop(member, why)
-  if not member.dropped then
-    member.dropped = true
-    self.log(("dropped %s: %s"):format(member.name, why))
-    kill(member)
-  end
-end
-
--- The child of a member has ended: its last lines, its leave, and the slot is free again.
-function Hub:remove(member)
-  self:take_lines(member)
-  if not (member.slot:empty() or member.damaged) then
-    return false -- once there is room
-  end
-  for i, other in ipairs(self.members) do
-    if other == member then
-      table.remove(self.members, i)
-    end
-  end
-  member.removed = true
-  self.names[member.name] = nil
-  self.free[#self.free + 1] = member.slot.number
-  self:say(("* %s left"):format(member.name))
-  self.log(("%s left (%s)"):format(member.name, member.ended))
   return true
 end
 
--- In the child: keeps the client's connection and the channel, and nothing else.
-function Hub:become_child(number, client, channel, name)
+-- In the child: keeps the client's connection and its channels, and nothing else. What other
+-- handles there are it keeps referring to: their finalizers would close what has their numbers.
+function Hub:become_child(client, channel, member)
   process.signal("INT", "ignore") -- Ctrl-C is the server's, who says goodbye
+  process.signal("HUP", "ignore")
   self.signals:close()
-  for _, member in ipairs(self.members) do
-    member.channel:close()
-    member.child:close()
-  end
-  local keep = {2, client:fileno(), channel:fileno()}
+  local keep = {2, client:fileno(), channel:fileno(), self.poke:fileno()}
   table.sort(keep)
   for i, fd in ipairs(keep) do
     local last = keep[i + 1] and keep[i + 1] - 1
@@ -166,207 +135,237 @@ function Hub:become_child(number, client, channel, name)
       process.close_range(fd + 1, last)
     end
   end
-  session.run(self.board, number, client, channel, function()
-    return unread.bytes(self.port)[name]
-  end)
+  session.run {
+    board = self.board, slot = member.slot, number = member.number, name = member.name,
+    client = client, server = channel, poke = self.poke,
+    backlog = self.opts.backlog, history = self.opts.history, others = self,
+    unread = function()
+      return unread.bytes(self.port)[member.socket]
+    end,
+  }
 end
 
--- Waits, in the loop, for a member's wake-ups and for its child's end.
-local function watch(member)
-  local channel, child = member.channel, member.child
-  local hung_up, how, code, error_number
+-- Waits, in the loop, for a member's child to end.
+function Hub:watch(member)
+  local child = member.child
+  local how, code, errno
   repeat
-    if hung_up then
-      cqueues.poll(child)
-    else
-      cqueues.poll(child, channel)
-      error_number = select(3, channel:recv(256, 0))
-      hung_up = error_number == EPIPE
-    end
-    how, code, error_number = child:wait(0)
-  until how or error_number ~= ETIMEDOUT and error_number ~= EINTR
-  cqueues.cancel(channel:fileno())
+    cqueues.poll(child)
+    how, code, errno = child:wait(0)
+  until how or errno ~= ETIMEDOUT and errno ~= EINTR
   cqueues.cancel(child:fileno())
-  channel:close()
+  member.how, member.code = how or "error", code
+  member.channel:close()
   child:close()
-  member.ended = ("%s %s"):format(how or "error", code)
+  self.ended[#self.ended + 1] = member
+end
+
+-- A name and a slot for who comes; nil when the arena has no memory for it.
+function Hub:receive(socket)
+  local board, number = self.board, self.board:number()
+  local slot = board:slot(self.free[#self.free])
+  local member = {slot = slot, number = number, socket = socket}
+  slot:reset()
+  repeat
+    self.guests = self.guests + 1
+    member.name = "guest" .. self.guests
+  until board:name(member.name, number, slot.number) or not board.names:get(member.name)
+  self.free[#self.free] = nil
+  return member
 end
 
 function Hub:admit(connection)
-  local number = table.remove(self.free)
-  local client, ours, theirs, child
   local _, host, port = connection:peername()
-  local name = unread.name(host or "", port or 0)
+  local member = self:receive(unread.name(host or "", port or 0))
+  local client, ours, theirs
   local ok, message = pcall(function()
     client = assert(process.channel(connection:pollfd()))
     ours, theirs = assert(process.socketpair())
-    self.board:slot(number):reset(self.board:head())
-    child = assert(process.fork(function()
-      ours:close()
-      self:become_child(number, client, theirs, name)
+    member.child = assert(process.fork(function()
+      self:become_child(client, theirs, member)
     end))
   end)
-  if client then
-    client:close()
-  end
-  if theirs then
-    theirs:close()
+  for _, it in ipairs {client or false, theirs or false} do
+    if it then
+      it:close()
+    end
   end
   if not ok then
     if ours then
       ours:close()
     end
-    self.free[#self.free + 1] = number
+    self.board:forget(member.name, member.number, member.slot.number)
+    self.free[#self.free + 1] = member.slot.number
     self.log("could not serve a client: " .. message)
     door.turn_away(self.loop, connection, "the server is out of resources")
     return
   end
   connection:close()
-  repeat
-    self.guests = self.guests + 1
-  until not self.names["guest" .. self.guests]
-  local member = {
-    name = "guest" .. self.guests, slot = self.board:slot(number), channel = ours,
-    child = child, socket = name,
-  }
-  self.members[#self.members + 1] = member
-  self.names[member.name] = member
+  member.channel = ours
+  self.members[member.slot.number] = member
+  self.count = self.count + 1
   self.loop:wrap(function()
-    watch(member)
+    self:watch(member)
   end)
-  self:say(("* welcome, %s; %d here. %s"):format(member.name, #self.members, commands.HELP), member)
-  self:say(("* %s joined"):format(member.name), nil, member)
-  self.log(("%s joined from %s:%s, served by pid %d"):format(
-    member.name, host or "?", port or "?", child.pid))
+  self.log(("%s joined from %s, served by pid %d"):format(
+    member.name, door.address(host, port), member.child.pid))
 end
 
 function Hub:await_signals()
-  while true do
+  while not self.closing do
     cqueues.poll(self.signals)
     local name = self.signals:wait(0)
     if name then
-      self:close_down("SIG" .. name)
+      self:close_down(name)
     end
   end
 end
 
-function Hub:close_down(why)
+function Hub:await_pokes()
+  while true do
+    cqueues.poll(self.poked)
+    self.poked:recv(4096, 0)
+  end
+end
+
+function Hub:close_down(signal)
   if not self.closing then
     self.closing = process.monotonic() + CLOSING
-    self.log("closing: " .. why)
-    self:say "* the server is closing"
+    self.restarts = signal == "HUP"
+    self.log((self.restarts and "restarting: SIG" or "closing: SIG") .. signal)
+    self:say(self.restarts and "* the server restarts: come again" or "* the server is closing", 0)
   end
 end
 
--- Drops who has read nothing for the grace time while everybody waits for room in the log.
--- A client's kernel takes bytes in steps of 100 KB or so; in between only its own machine
--- knows what it has read, and if that is this one, we look.
+-- Ends the children that do not go on for the grace time while somebody waits for them: such
+-- as were stopped.
 function Hub:hurry(now)
-  if self.unsaid[1] == nil then
-    self.blocked = false
+  if not self.board:lags() then
+    self.board:wait_for_room(self.unsaid[1] ~= nil)
+    self.looked = nil
     return
-  elseif self.blocked and now < self.next_look then
+  elseif self.looked and now < self.looked + TICK then
     return
   end
-  self.next_look = now + TICK
-  local unread_bytes = unread.bytes(self.port)
-  for _, member in ipairs(self.members) do
-    local seen = member.slot:sent() .. " " .. (unread_bytes[member.socket] or "?")
-    local waited_for = not member.ended and not self.board:fits(member.slot:position())
-    if not (self.blocked and waited_for) or member.seen ~= seen then
-      member.seen, member.since = seen, now
-    elseif now - member.since >= self.grace then
-      self:drop(member, ("read nothing for %g s while its backlog was full"):format(self.grace))
+  for _, member in pairs(self.members) do
+    local turns = member.slot:turns()
+    if not self.looked or member.turns ~= turns or member.slot:sleeps() then
+      member.turns, member.since = turns, now
+    elseif now - member.since >= self.opts.grace and not member.how then
+      self.log(("ending %s: its process did not go on for %g s"):format(member.name,
+                                                                      self.opts.grace))
+      kill(member)
+      member.since = now
     end
   end
-  self.blocked = true
+  self.looked = now
 end
 
 -- The last line has been said: children end by themselves once it is read, or are ended.
 function Hub:end_members(now)
   if self.unsaid[1] == nil then
     self.board:close_down()
+    self.seen = -1
   end
   if now > self.closing then
-    for _, member in ipairs(self.members) do
+    for _, member in pairs(self.members) do
       kill(member)
     end
   end
 end
 
-function Hub:wake_members()
-  if self.appended or self.closing then
-    self.appended = false
-    for _, member in ipairs(self.members) do
-      wake(member)
+function Hub:answer_arrivals()
+  local arrivals = self.arrivals
+  if arrivals[1] == nil or self.restarts then -- these are for the next server
+    return false
+  end
+  self.arrivals = {}
+  for _, connection in ipairs(arrivals) do
+    if self.closing then
+      door.turn_away(self.loop, connection, "the server is closing")
+    elseif self.count == self.opts.limit then
+      self.log "turned a client away: too many users"
+      door.turn_away(self.loop, connection, "too many users")
+    else
+      self:admit(connection)
     end
   end
+  return true
 end
 
 -- Everything that there is to do now. True if something was done.
 function Hub:turn()
-  local done = false
-  for i = #self.members, 1, -1 do
-    local member = self.members[i]
-    done = member.ended and self:remove(member) or done
-  end
-  if self.arrivals[1] then
-    -- A handle that is garbage by now must be finalized here and not in a child, where its
-    -- descriptor is closed and the number may be another's.
-    collectgarbage()
-  end
-  while self.arrivals[1] do
-    local connection = table.remove(self.arrivals, 1)
-    if self.closing then
-      door.turn_away(self.loop, connection, "the server is closing")
-    elseif #self.members == self.limit then
-      self.log "turned a client away: too many users"
-      door.turn_away(self.loop, connection, "too many users")
-    elseif self:flush() then
-      self:admit(connection)
-    else -- everybody waits for room in the log: so do newcomers
-      table.insert(self.arrivals, 1, connection)
-      break
-    end
-    done = true
-  end
+  local done = self:remove_ended()
+  done = self:answer_arrivals() or done
   self:flush()
-  if not self.closing then
-    for _, member in ipairs(self.members) do
-      done = self:take_lines(member) or done
-    end
+  self:count_behind()
+  return self:wake_members() or done
+end
+
+-- Whether most of those who could listen are behind with it. One alone holds up nobody, unless
+-- there is but one to talk to.
+function Hub:count_behind()
+  local behind = 0
+  for _, member in pairs(self.members) do
+    behind = behind + (member.slot:is_behind() and 1 or 0)
   end
-  self:wake_members()
-  return done
+  self.board:crowd(2 * behind > self.count - 1 and behind > 0)
+end
+
+-- Until how many seconds from now to sleep at most.
+function Hub:patience()
+  if self.board:count() ~= self.seen then
+    return math.max(0.0005, self.next_round - process.monotonic())
+  end
+  return (self.closing or self.unsaid[1] or self.board:room_is_wanted()) and TICK or nil
 end
 
 --- Serves until a signal ends it and all children have ended.
+-- @treturn table for the next server, if it is to begin again, connections that wait
 function Hub:run()
-  self.loop:wrap(function() door.watch(self.listener, self.arrivals, self.log) end)
+  local arrivals = function(connection)
+    self.arrivals[#self.arrivals + 1] = connection
+  end
+  for _, listener in ipairs(self.listeners) do
+    self.loop:wrap(function()
+      door.watch(listener, arrivals, function() return #self.arrivals end, self.log)
+    end)
+  end
   self.loop:wrap(function() self:await_signals() end)
-  while not self.closing or self.members[1] do
+  self.loop:wrap(function() self:await_pokes() end)
+  -- A handle that is garbage by now must be finalized here and not in a child, where its
+  -- descriptor is closed and the number may be another's. From here on each that is garbage is
+  -- closed.
+  collectgarbage()
+  collectgarbage()
+  while not self.closing or self.count > 0 do
     self.board:asleep(false)
-    self.board:want_room(false)
     while self:turn() do end
-    -- About to sleep: set the flags, and look once more.
+    -- About to sleep: set the flag, and look once more.
     self.board:asleep(true)
-    self.board:want_room(self.unsaid[1] ~= nil)
-    if not self:turn() and (not self.closing or self.members[1]) then
-      local pressing = self.closing or self.unsaid[1]
-      local ok, message = self.loop:step(pressing and TICK or nil)
+    if not self:turn() and (not self.closing or self.count > 0) then
+      local ok, message = self.loop:step(self:patience())
       if not ok then
         error(message)
       end
     end
     local now = process.monotonic()
-    self:hurry(now)
+    if self.board:room_is_wanted() or self.unsaid[1] then
+      self:hurry(now)
+    end
     if self.closing then
       self:end_members(now)
     end
   end
-  self.listener:close()
+  for _, listener in ipairs(self.listeners) do
+    cqueues.cancel(listener:pollfd())
+  end
+  cqueues.cancel(self.signals:fileno())
+  cqueues.cancel(self.poked:fileno())
   self.loop:close()
-  return true
+  self.poked:close()
+  self.poke:close()
+  return self.restarts and self.arrivals or nil
 end
 
 return M

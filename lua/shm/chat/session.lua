@@ -1,44 +1,156 @@
---- The child that serves one client of the chat: lines from the socket to the inbox, and
--- records from the log to the socket. It shares no word with another child.
+--- The child that serves one client of the chat: what the client types goes into the topic, and
+-- what the others have published comes out of it to the client.
+--
+-- It reads the topic as fast as it can, whether the client takes anything or not: what that
+-- has not taken yet waits here, in this process, so a client that reads slowly is behind alone.
+-- Once that is more than the backlog the client is dropped, if it reads only at four times as
+-- much. While it is more than a little,
+-- nothing is read from the client either: who talks and does not listen is slowed down.
+--
+-- Before it publishes it looks how far the slowest child is behind, and waits if that is far: so
+-- all who talk are slowed down to what this machine can deliver. They also wait while most
+-- clients are behind by a quarter of the backlog, and read: to what most can take.
 -- @module shm.chat.session
 local cqueues = require "cqueues"
+local commands = require "shm.chat.commands"
 local process = require "shm.process"
 local board_of = require "shm.chat.board"
 
 local M = {}
 
+--- How a child ends whose client was too far behind.
+M.DROPPED = 3
+
 local LONGEST = board_of.LONGEST
-local BATCH = 16384     -- bytes copied out of the log before the socket has taken them
-local CHUNK = 16384     -- bytes read from the socket at a time
+local NOTICE, TALK = board_of.NOTICE, board_of.TALK
+local BATCH = 16384     -- bytes taken from the topic before the socket is offered them
+local CHUNK = 4096      -- bytes read from the socket at a time
+local SAYS = 2048       -- bytes of lines that are published as one message
 local RETRY = 0.25      -- seconds between attempts on a socket that takes nothing
+local READS = 1         -- seconds since the client took something: it reads
+local WHILE_IT_READS = 4 -- times the backlog that it may be behind then
+local NO_ROOM = 0.03    -- seconds until the next look whether there is room to publish
 local FAREWELL = 2      -- seconds without a byte until a client that leaves has had it all
 local PARTING = 0.5     -- seconds until the client has noticed the end
+local AN_HOUR = 3600
 local ETIMEDOUT = 110
 
 local Session = {}
 Session.__index = Session
 
 --- The part that knows sockets, in the child.
--- @tparam table board the memory that is shared
--- @int number the client's slot
--- @tparam shm.process.channel client the connection
--- @tparam shm.process.channel server the channel to the server
--- @tparam function unread tells how many bytes the client has not read, or nil
-function M.run(board, number, client, server, unread)
-  local session = setmetatable({
-    board = board, slot = board:slot(number), number = number,
-    client = client, server = server, unread = unread,
-    typed = "",   -- of the client's bytes, those that end in no line yet
-    lines = {},   -- whole lines, of which the inbox has had room for the first few:
-    handed = 0,   -- so many
-    out = "",     -- bytes for the client that its socket has not taken
-  }, Session)
+-- @tparam table given `board`, the memory that is shared; `slot`, the client's; `number` and
+-- `name`, the client's; `client`, its connection; `server`, the channel to the server; `poke`,
+-- the one that wakes the server; `unread`, a function that tells how many bytes the client has
+-- not read, or nil; `backlog`, how many bytes it may be behind; `history`, how many lines it is
+-- shown of what was said before
+function M.run(given)
+  local session = setmetatable(given, Session)
+  session.typed = ""   -- of the client's bytes, those that end in no line yet
+  session.lines = {}   -- whole lines, of which so many have been heard:
+  session.heard = 0
+  session.out = {}     -- what is for the client, in pieces of which the first …
+  session.first = 1    -- … is here,
+  session.size = 0     -- and bytes of all of them
+  session.took = 0     -- when its socket took something
+  session.behind = false
+  session.mark = board_of.FIRST_MARK - 1 -- of the latest join
   -- A controller of its own: the parent's was copied by fork and is shared with it.
   local loop = cqueues.new()
   loop:wrap(function()
     session:serve()
   end)
   assert(loop:loop())
+end
+
+--- Something for the client.
+function Session:tell(text)
+  self:put(text .. "\n")
+end
+
+function Session:put(bytes)
+  if bytes ~= "" and not self.deaf then
+    self.out[#self.out + 1] = bytes
+    self.size = self.size + #bytes
+  end
+end
+
+--- Publishes, if there is room.
+function Session:publish(to, what, lines)
+  if not self.board:publish(self.number, to, what, lines) then
+    return false
+  end
+  self.board:wake_server(self.poke)
+  return true
+end
+
+--- Publishes what the client says, if there is room, and not most are behind.
+function Session:talk(to, what, lines)
+  return not self.board:is_crowded() and self:publish(to, what, lines)
+end
+
+--- Goes to a room: says so there, and gathers what was said there before. What has not come out
+-- of the topic by then is still the room's before, up to the mark of the join, which also keeps
+-- others from overwriting it until the history has been read up to there.
+-- @string name the room's
+-- @int room its number
+-- @treturn boolean whether there was room to say so
+function Session:enter(name, room)
+  local mark = self.mark < board_of.LAST_MARK and self.mark + 1 or board_of.FIRST_MARK
+  self.slot:set_room(room) -- first: whoever reads that we joined finds us there
+  if not self:publish(room, mark, ("* %s joined\n"):format(self.name)) then
+    self.slot:set_room(self.room or 0)
+    return false
+  end
+  self.mark = mark
+  self.entering = {name = name, room = room, history = self:gather(room, mark)}
+  return true
+end
+
+-- The last lines that were said in a room before a mark of ours.
+function Session:gather(room, mark)
+  local said, count = {}, 0
+  local reader <close> = self.board.said:subscribe {from = "oldest"}
+  while reader and self.history > 0 do
+    local message = reader:try()
+    if not message then
+      break
+    end
+    local from, to, what, begin = board_of.parse(message)
+    if from == self.number and what == mark then
+      break
+    elseif to == room and what == TALK then
+      said[#said + 1] = message:sub(begin)
+    end
+  end
+  local from = #said + 1
+  while from > 1 and count < self.history do
+    from = from - 1
+    count = count + select(2, said[from]:gsub("\n", ""))
+  end
+  local text = table.concat(said, "", from)
+  for _ = self.history + 1, count do
+    text = text:gsub("^[^\n]*\n", "", 1)
+  end
+  return text
+end
+
+-- The topic has come to the mark of our join: from here on we hear the room.
+function Session:arrive()
+  local room = self.entering
+  self.entering = nil
+  local here = #self.board:list(room.room)
+  if self.room then
+    self:tell(("* this is %s; %d here"):format(room.name, here))
+  else
+    self:tell(("* welcome, %s; %d here. /help"):format(self.name, here))
+  end
+  self.room, self.room_name = room.room, room.name
+  if room.history ~= "" then
+    local _, lines = room.history:gsub("\n", "")
+    self:tell(("* said before, %d line%s:"):format(lines, lines == 1 and "" or "s"))
+    self:put(room.history)
+  end
 end
 
 -- Splits what has been typed into lines. Of a line that is too long the rest is skipped.
@@ -49,16 +161,22 @@ function Session:split(data)
     if not at then
       break
     end
-    local line = (self.typed .. data:sub(from, at - 1)):gsub("\r$", "")
+    local line = data:sub(from, at - 1)
+    if self.typed ~= "" then
+      line, self.typed = self.typed .. line, ""
+    end
+    if line:byte(-1) == 13 then
+      line = line:sub(1, -2)
+    end
     if self.skipping or #line > LONGEST then
-      self.out = self.out .. ("* not sent: a line has at most %d bytes\n"):format(LONGEST)
+      self:tell(("* not sent: a line has at most %d bytes"):format(LONGEST))
     elseif line == "/quit" then
       self.left, self.quit = true, true
       return
     else
       self.lines[#self.lines + 1] = line
     end
-    self.skipping, self.typed = false, ""
+    self.skipping = false
     from = at + 1
   end
   self.typed = self.typed .. data:sub(from)
@@ -67,37 +185,15 @@ function Session:split(data)
   end
 end
 
-function Session:wake_server()
-  if self.board:sleeps() then
-    self.server:send("!", 0) -- if there is no room for it, an earlier one is still unread
-  end
-end
-
--- Hands over what the inbox takes. True if anything moved.
-function Session:publish()
-  local moved = false
-  while self:has_lines() and self.slot:put(self.lines[self.handed + 1]) do
-    self.handed = self.handed + 1
-    moved = true
-  end
-  if moved then
-    self:wake_server()
-    if not self:has_lines() then
-      self.lines, self.handed = {}, 0
-    end
-  end
-  return moved
-end
-
--- Whether lines wait for room in the inbox.
+-- Whether lines wait to be heard.
 function Session:has_lines()
-  return self.handed < #self.lines
+  return self.heard < #self.lines
 end
 
--- Whether to read from the client: not before its earlier lines have found room, nor while
--- it takes no answers. Its own socket fills up then, and that is what slows it down.
+-- Whether to read from the client: not before its earlier lines are published, nor while it
+-- takes no answers. Its own socket fills up then, and that is what slows it down.
 function Session:hears()
-  return not self.left and not self:has_lines() and #self.out < 2 * BATCH
+  return not self.left and not self:has_lines() and self.size < 2 * BATCH
 end
 
 -- Reads from the client. True if anything came.
@@ -114,58 +210,110 @@ function Session:listen()
   return data ~= nil
 end
 
--- Gives the log's room up to a position back to the server.
-function Session:pass(position)
-  self.slot:advance(position)
-  if self.board:room_is_wanted() then
-    self.server:send("!", 0)
+-- Publishes lines that were typed, as many at a time as one message is to have.
+-- Returns how many, or nil where there is no room.
+function Session:say()
+  local lines, last, size, text = self.lines, self.heard, 0, {}
+  local before = self.name .. ": "
+  while last < #lines and size < SAYS do
+    local line = lines[last + 1]
+    if line:byte() == 47 then -- a slash
+      if commands.is_one(line) then
+        break
+      end
+      line = line:gsub("^//", "/")
+    end
+    last = last + 1
+    text[#text + 1] = before .. line .. "\n"
+    size = size + #text[#text]
   end
+  if size == 0 then
+    return 0
+  end
+  return self:talk(self.room, TALK, table.concat(text)) and last - self.heard or nil
 end
 
--- Copies records from the log, once the client's socket has taken the ones before.
+-- Goes to the lobby, and hears the lines that were typed. True if anything moved.
+function Session:hear()
+  local moved = false
+  self.waits = not self.room and not self.entering and not self:enter("lobby", self.lobby)
+  while self:has_lines() and self.room and not self.entering do
+    local heard = self:say()
+    if heard == 0 then
+      heard = commands.hear(self, self.lines[self.heard + 1]) and 1
+    end
+    if not heard then
+      self.waits = true
+      break
+    end
+    self.heard = self.heard + heard
+    moved = true
+  end
+  if moved and not self:has_lines() then
+    self.lines, self.heard = {}, 0
+  end
+  return moved
+end
+
+-- Takes what is for the client out of the topic. True if there was anything.
 function Session:fetch()
-  local board = self.board
-  local position, head = self.slot:position(), board:head()
-  if self.out ~= "" or position == head then
-    return false
-  end
-  if self.deaf then -- nobody to read to, but the others must not wait for us
-    self:pass(head)
-    return true
-  end
-  local batch, size = {}, 0
-  while position < head and size < BATCH do
-    local data, to, except
-    data, to, except, position = board:record(position)
-    if not data then
-      error "the log is damaged"
+  local reader, number, room, taken = self.reader, self.number, self.room, 0
+  local parse = board_of.parse
+  while taken < BATCH do
+    if not reader then
+      break
     end
-    if (to == 0 or to == self.number) and except ~= self.number then
-      batch[#batch + 1] = data
-      size = size + #data
+    local message, why, errno = reader:try()
+    if errno == ETIMEDOUT then
+      break
+    elseif errno then
+      error(why)
     end
+    local from, to, what, begin = parse(message)
+    if from == number and to ~= number then
+      if what == self.mark and self.entering then
+        self:arrive()
+        room = self.room
+      end
+    elseif to == room or to == number or to == 0 then
+      self:put(message:sub(begin))
+    end
+    taken = taken + #message
   end
-  self:pass(position)
-  self.out = table.concat(batch)
-  return true
+  return taken > 0
 end
 
--- The client takes nothing any more. What it has said is still read, and handed over.
+-- The client takes nothing any more. What it has said is still read, and published.
 function Session:lose()
-  self.out, self.deaf = "", true
+  self.out, self.first, self.size, self.deaf = {}, 1, 0, true
 end
 
 -- Sends what the socket takes. True if it took anything.
 function Session:deliver()
-  if self.out == "" then
+  if self.size == 0 then
     return false
   end
-  local done, _, errno, sent = self.client:send(self.out, 0)
-  sent = done and #self.out or sent
+  local out, last, size = self.out, self.first, 0
+  repeat
+    size = size + #out[last]
+    last = last + 1
+  until last > #out or size >= 4 * BATCH
+  local data = last == self.first + 1 and out[self.first]
+    or table.concat(out, "", self.first, last - 1)
+  local done, _, errno, sent = self.client:send(data, 0)
+  sent = done and #data or sent
+  self.size = self.size - sent
+  if self.size == 0 then
+    self.out, self.first = {}, 1
+  else -- what was not sent is one piece now
+    for i = self.first, last - 2 do
+      out[i] = false
+    end
+    out[last - 1] = sent < #data and data:sub(sent + 1) or false
+    self.first = sent < #data and last - 1 or last
+  end
   if sent > 0 then
-    self.deadline = nil
-    self.slot:add_sent(sent)
-    self.out = self.out:sub(sent + 1)
+    self.deadline, self.took = nil, process.monotonic()
   end
   if not done and errno ~= ETIMEDOUT then
     self:lose()
@@ -173,32 +321,58 @@ function Session:deliver()
   return sent > 0
 end
 
--- Whether all is done for a client that leaves: the server has taken its lines, and it has
--- got what was meant for it by then. Or for any, once the server closes.
+-- Tells the server when the client begins to be behind, and when that ends: one that reads
+-- nothing is nobody's concern.
+function Session:report()
+  local behind = self.size > self.backlog // 4 and process.monotonic() < self.took + READS
+  if behind ~= self.behind then
+    self.behind = behind
+    self.slot:set_behind(behind)
+    self.board:wake_server(self.poke)
+  end
+end
+
+-- Whether the client is too far behind. One that reads has time to catch up, as those who talk
+-- are slowed down only once the server has counted how many are behind.
+function Session:is_lost()
+  local size, backlog = self.size, self.backlog
+  return size > backlog
+    and (process.monotonic() > self.took + READS
+         or size > math.max(WHILE_IT_READS * backlog, self.board.window))
+end
+
+-- Whether all is done for a client that leaves: its lines are published, and it has got what
+-- was published by then. Or for any, once the server closes.
 function Session:finished()
+  if self.reader and self.left and not self:has_lines() and #self.reader == 0 then
+    self.reader:close()
+    self.reader = nil
+  end
   if self.board:is_closing() then
-    return self.out == "" and self.slot:position() == self.board:head()
+    return self.size == 0 and not (self.reader and #self.reader > 0)
   end
-  if not self.left or self:has_lines() or self.out ~= "" or not self.slot:empty() then
-    return false
-  end
-  self.last = self.last or self.board:head()
-  return self.deaf or self.slot:position() >= self.last
+  return self.left and not self:has_lines() and self.size == 0 and not self.reader
 end
 
 -- Sleeps until the client or the server has something, unless it has by now. False when the
 -- server is gone.
 function Session:sleep()
-  local blocked = self.out ~= ""
-  local waits_for_inbox = self:has_lines() or self.left
-  self.slot:asleep(true, waits_for_inbox)
-  local news = not blocked and self.slot:position() ~= self.board:head()
-    or waits_for_inbox and self.slot:empty() and (self:has_lines() or self:finished())
-    or self.board:is_closing() and self:finished()
+  local blocked = self.size > 0
+  self.slot:asleep(true)
+  local news = self.reader and #self.reader > 0 or self:finished()
   if not news then
+    if self.waits then
+      self.board:wait_for_room(true)
+      self.board:wake_server(self.poke)
+    end
     local events = (self:hears() and "r" or "") .. (blocked and "w" or "")
-    local client = events ~= "" and {pollfd = self.client:fileno(), events = events} or 3600
-    cqueues.poll(self.server, client, (blocked or self.left) and RETRY or 3600)
+    local timeout = self.waits and NO_ROOM or (blocked or self.left) and RETRY or AN_HOUR
+    if events == "" then
+      cqueues.poll(self.server, timeout)
+    else
+      self.watched.events = events
+      cqueues.poll(self.server, self.watched, timeout)
+    end
   end
   self.slot:asleep(false)
   local _, _, errno = self.server:recv(64, 0)
@@ -208,7 +382,7 @@ end
 -- Gives up on a client that leaves and takes no more of what is meant for it. As long as it
 -- reads, even if its kernel takes nothing from us meanwhile, it gets all.
 function Session:hurry()
-  if not self.left or self.out == "" then
+  if not self.left or self.size == 0 then
     self.deadline = nil
   elseif not self.deadline then
     self.deadline, self.had = process.monotonic() + FAREWELL, self.unread()
@@ -221,13 +395,23 @@ function Session:hurry()
 end
 
 function Session:serve()
+  local board = self.board
+  self.reader = assert(board.said:subscribe())
+  self.watched = {pollfd = self.client:fileno()}
+  self.lobby = assert(board:room "lobby")
   repeat
     local moved
     repeat
+      self.slot:turn()
       moved = self:listen()
-      moved = self:publish() or moved
+      moved = self:hear() or moved
       moved = self:fetch() or moved
       moved = self:deliver() or moved
+      if self:is_lost() then
+        self.reader:close()
+        process.exit(M.DROPPED)
+      end
+      self:report()
     until not moved
     self:hurry()
   until self:finished() or not self:sleep()
@@ -241,11 +425,24 @@ function Session:part()
     self.client:send("* bye\n", 0) -- behind the answers to what it has typed before
   end
   self.client:shutdown()
+  if self.reader then -- nobody is to wait for us meanwhile
+    self.reader:close()
+  end
   local deadline = process.monotonic() + PARTING
   repeat
     local left = deadline - process.monotonic()
     local more = left > 0 and self.client:recv(CHUNK, left)
   until not more
+end
+
+--- Says what happened in the client's room, to all that are there; to the client as an answer,
+-- which comes before those to what it types next.
+function Session:announce(text)
+  if not self:publish(self.room, NOTICE, text .. "\n") then
+    return false
+  end
+  self:tell(text)
+  return true
 end
 
 return M

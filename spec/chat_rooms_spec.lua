@@ -1,0 +1,270 @@
+-- The chat's rooms, private messages and history; other ways to it; and what outlasts a server.
+local chat_support = require "spec.chat_support"
+local posix = require "shm.posix"
+local process = require "shm.process"
+local shm = require "shm"
+local support = require "spec.support"
+
+local connect, together = chat_support.connect, chat_support.together
+local LONG <const> = 20 * support.patience
+
+describe("the chat", function()
+  local servers, names
+
+  local function serve(opts)
+    local server = chat_support.serve(opts or {})
+    servers[#servers + 1] = server
+    return server
+  end
+
+  local function keep()
+    local name = "shm-spec-" .. support.key()
+    names[#names + 1] = name
+    return name
+  end
+
+  before_each(function()
+    servers, names = {}, {}
+  end)
+
+  after_each(function()
+    for _, server in ipairs(servers) do
+      server.stop "KILL"
+    end
+    for _, name in ipairs(names) do
+      shm.unlink(name)
+    end
+  end)
+
+  -- What was said before, as who joins reads it.
+  local function history(client)
+    local n = tonumber((client:expect "^%* said before, (%d+) line"))
+    local lines = {}
+    for i = 1, n do
+      lines[i] = client:read()
+    end
+    return lines
+  end
+
+  describe("shows who joins what was said before:", function()
+    it("the last lines, whole and in order, and then what comes, without a gap", function()
+      local server = serve {history = 3}
+      local ann = connect(server)
+      ann:write "one\ntwo\nthree\nfour\n/who\n"
+      ann:expect "^%* (1) here"
+      local bob = connect(server)
+      assert.same({"guest1: two", "guest1: three", "guest1: four"}, history(bob))
+      ann:say "five"
+      assert.equal("guest1: five", bob:read())
+    end)
+
+    it("nothing where nothing was said, or none is wanted", function()
+      local server = serve()
+      local ann, bob = connect(server), connect(server)
+      ann:say "hello"
+      assert.equal("guest1: hello", bob:read())
+      server.stop()
+      server = serve {history = 0}
+      ann = connect(server)
+      ann:write "hello\n/who\n"
+      ann:expect "^%* (1) here"
+      bob = connect(server)
+      ann:say "again"
+      assert.equal("guest1: again", bob:read())
+    end)
+
+    it("each line once while all talk, in history or after it", function()
+      local server = serve {history = 1000, memory = 1 << 20}
+      local talkers, lines = {}, support.rounds(150)
+      for i = 1, 4 do
+        talkers[i] = connect(server)
+      end
+      local jobs, late = {}, {}
+      for _, client in ipairs(talkers) do
+        jobs[#jobs + 1] = function()
+          for n = 1, lines do
+            client:say(n .. " of " .. client.name)
+          end
+        end
+      end
+      for i = 1, 8 do
+        jobs[#jobs + 1] = function()
+          require("cqueues").sleep(0.004 * i)
+          late[i] = connect(server)
+          local counts, all = {}, 0
+          while all < lines * #talkers do
+            local line = assert(late[i]:read())
+            local name, n = line:match "^guest%d+: (%d+) of (guest%d+)$"
+            if name then
+              name, n = n, tonumber(name)
+              counts[name] = (counts[name] or 0) + 1
+              assert.equal(counts[name], n)
+              all = all + 1
+            end
+          end
+        end
+      end
+      together(table.unpack(jobs))
+    end)
+  end)
+
+  describe("has rooms", function()
+    it("each with its own lines, joins, leaves, names and history", function()
+      local server = serve()
+      local ann, bob, eve = connect(server), connect(server), connect(server)
+      bob:say "/join den"
+      assert.equal("den; 1 here", bob:expect "^%* this is (.*)$")
+      ann:expect "^%* guest2 goes to (den)$"
+      ann:say "in the lobby"
+      eve:expect "^guest1: (in the lobby)$"
+      bob:say "alone"
+      eve:say "/join den"
+      assert.equal("den; 2 here", eve:expect "^%* this is (.*)$")
+      assert.same({"guest2: alone"}, history(eve))
+      assert.equal("* guest3 joined", bob:read())
+      eve:say "hello"
+      assert.equal("guest3: hello", bob:read())
+      eve:say "/nick eve"
+      assert.equal("* guest3 is now eve", bob:read())
+      eve:say "/who"
+      assert.equal("guest2, eve", eve:expect "^%* 2 here: (.*)$")
+      ann:say "/who"
+      assert.equal("guest1", ann:expect "^%* 1 here: (.*)$")
+      eve:say "/join den"
+      assert.equal("* this is den", eve:read())
+      bob:say "/join no room"
+      bob:expect "^%* (a name) has"
+      eve:say "/quit"
+      assert.equal("* eve left", bob:read())
+      bob:write "/join lobby\nhello again\n" -- the line is for the room that it was typed in
+      assert.equal("hello again", ann:expect "^guest2: (.*)$")
+      assert.same({"guest1: in the lobby"}, history(bob))
+      bob:say "/join den"
+      bob:say "/join lobby"
+      assert.equal("lobby; 2 here", bob:expect "^%* this is (lobby.*)$")
+    end)
+
+    it("and says to one, in whatever room, what no other reads", function()
+      local server = serve()
+      local ann, bob, eve = connect(server), connect(server), connect(server)
+      bob:say "/join den"
+      bob:expect "^%* this is (den)"
+      ann:say "/msg guest2 psst:  two  blanks "
+      assert.equal("guest1 to you: psst:  two  blanks ", bob:read())
+      ann:expect "^%* told (guest2)$"
+      ann:say "/msg guest2"
+      ann:expect "^%* (/msg NAME TEXT) says"
+      ann:say "/msg nobody hello"
+      ann:expect "^%* nobody is called (nobody)$"
+      ann:say "/msg guest1 to myself"
+      ann:expect "^guest1 to you: (to myself)$"
+      ann:say "for all"
+      eve:expect "^%* guest2 goes to (den)$"
+      assert.equal("guest1: for all", eve:read())
+      assert.same({"guest1: for all"}, history(connect(server)))
+    end)
+  end)
+
+  describe("listens on a Unix-domain socket", function()
+    it("beside TCP or alone, which only its owner may enter, and leaves none", function()
+      local path = os.tmpname()
+      os.remove(path)
+      local server = serve {path = path}
+      assert.equal("600", support.shell("stat -c %a " .. path):match "%d+")
+      local ann, bob = connect(server), connect({path = path})
+      bob:say "hello"
+      assert.equal("hello", ann:expect "^guest2: (.*)$")
+      local done, message, errno = require("shm.chat").serve {path = path, tcp = false}
+      assert.is_nil(done)
+      assert.equal(98, errno)
+      assert.matches("^chat%.serve " .. path .. ": Address already in use", message)
+      ann:say "/who"
+      assert.equal("guest1, guest2", ann:expect "^%* 2 here: (.*)$")
+      assert.same({"signal", "KILL"}, {server.stop "KILL"})
+      assert.is_nil(bob:read())
+      server = serve {path = path, tcp = false} -- in place of the dead one's
+      bob = connect({path = path})
+      bob:close()
+      assert.same({"exit", 0}, {server.stop()})
+      assert.is_nil(io.open(path))
+      assert.matches("No such file", support.shell("ls " .. path .. " 2>&1"))
+    end)
+  end)
+
+  describe("goes on with what was said", function()
+    it("after SIGHUP, on the same sockets", function()
+      local server = serve()
+      local ann = connect(server)
+      ann:write "hello\n/who\n"
+      ann:expect "^%* (1) here"
+      for _ = 1, support.rounds(5) do
+        assert(server.child:kill "HUP")
+        ann:expect "^%* (the server restarts)"
+        assert.is_nil(ann:read())
+        ann = connect(server)
+        assert.equal("guest1", ann.name)
+        assert.same({"guest1: hello"}, history(ann))
+        assert.equal(1, #chat_support.children(server))
+      end
+      assert.same({"exit", 0}, {server.stop()})
+    end)
+
+    it("in a kept arena, however a server ends; and one at a time has it", function()
+      local name = keep()
+      local server = serve {keep = name}
+      local ann = connect(server)
+      ann:write "before\n/join den\nin the den\n/who\n"
+      ann:expect "^%* (1) here"
+      local done, message, errno = require("shm.chat").serve {keep = name, port = 0}
+      assert.same({nil, ("chat.serve '%s': another server has it"):format(name), 16},
+                  {done, message, errno})
+      server.stop "KILL"
+      server = serve {keep = name}
+      ann = connect(server)
+      assert.equal("guest1", ann.name) -- nobody is there but those who are
+      assert.same({"guest1: before"}, history(ann))
+      ann:say "/join den"
+      assert.same({"guest1: in the den"}, history(ann))
+      ann:write "after\n/who\n"
+      ann:expect "^%* (1) here"
+      assert.same({"exit", 0}, {server.stop()})
+      assert.same({nil, 22}, {(function()
+        local ok, _, code = require("shm.chat").serve {keep = name, port = 0, limit = 65}
+        return ok, code
+      end)()})
+      server = serve {keep = name, limit = 10}
+      ann = connect(server)
+      assert.same({"guest1: before"}, history(ann))
+      ann:say "/join den"
+      assert.same({"guest1: in the den", "guest1: after"}, history(ann))
+      assert.same({"exit", 0}, {server.stop()})
+      assert.is_true(shm.unlink(name))
+    end)
+
+    it("killed at random under load, children and server, all acknowledged", function()
+      local deaths = require "spec.chat_deaths"
+      local said = deaths.run(keep(), math.max(3, support.rounds(20)), LONG)
+      assert.is_true(said.kills > 0 and said.restarts > 0)
+    end)
+  end)
+
+  it("keeps descriptors and memory for as many as it may", function()
+    local before = posix.fstat(0) and support.belongings()
+    local server = serve {limit = 150}
+    local clients = {}
+    for i = 1, 150 do
+      clients[i] = connect(server)
+    end
+    clients[150]:say "all here"
+    for i = 1, 149 do
+      clients[i]:expect "^guest150: (all here)$"
+    end
+    for _, client in ipairs(clients) do
+      client:close()
+    end
+    support.eventually(function() return #chat_support.children(server) == 0 end, LONG)
+    assert.same({"exit", 0}, {server.stop()})
+    assert.same(before, support.belongings())
+    assert(process.pid())
+  end)
+end)
