@@ -93,9 +93,7 @@ endef
 help:
 	@echo 'make demo     install what is missing, build, and show the chat and the pid exchange'
 	@echo 'make test     install what is missing, build, and run every spec'
-	@echo 'make soak     kill and restart who takes turns, for SOAK_SECONDS ($(SOAK_SECONDS)), and who uses furniture'
-	@echo 'make soak     kill and restart who takes turns, for SOAK_SECONDS ($(SOAK_SECONDS)), and who serves states'
-	@echo 'make soak     kill and restart who takes turns, for SOAK_SECONDS ($(SOAK_SECONDS)), who talks, who maps'
+	@echo 'make soak     kill and restart who takes turns, for SOAK_SECONDS ($(SOAK_SECONDS)), then every user of furniture and protocols'
 	@echo 'make bench    measure, each work beside what it is compared with; BENCH="words" picks'
 	@echo 'make chat     run the chat server on HOST ($(HOST)) and PORT ($(PORT))'
 	@echo 'make build    build here; then: eval "$$(make -s env)" and lua5.4 finds the module'
@@ -147,14 +145,12 @@ test: test-deps build
 soak: build
 	@env $(call lua_env,$(TREE)) SOAK_SECONDS='$(SOAK_SECONDS)' $(LUA) spec/soak.lua
 	@env $(call lua_env,$(TREE)) $(LUA) spec/model_map.lua
-	@exec env $(call lua_env,$(TREE)) $(LUA) spec/model_furniture.lua
-	@exec env $(call lua_env,$(TREE)) $(LUA) spec/replica_storm.lua
-	@exec env $(call lua_env,$(TREE)) $(LUA) spec/durable_soak.lua 1000
-	@env $(call lua_env,$(TREE)) $(LUA) spec/soak_peer.lua
+	@env $(call lua_env,$(TREE)) $(LUA) spec/model_furniture.lua
 	@env $(call lua_env,$(TREE)) $(PRIVATE) $(LUA) spec/soak_peer.lua
+	@env $(call lua_env,$(TREE)) $(LUA) spec/rpc_soak.lua
+	@env $(call lua_env,$(TREE)) $(LUA) spec/durable_soak.lua 1000
+	@env $(call lua_env,$(TREE)) $(LUA) spec/replica_storm.lua
 	@env $(call lua_env,$(TREE)) $(LUA) spec/exclusion_soak.lua
-	@exec env $(call lua_env,$(TREE)) $(LUA) spec/model_map.lua
-	@exec env $(call lua_env,$(TREE)) $(LUA) spec/rpc_soak.lua
 
 # What is compared with is C, too, and built as the module is.
 .PHONY: bench

@@ -142,29 +142,16 @@ local HANDLES = {
 local MODULES = {
   ["shm.sysv"] = sysv, ["shm.process"] = process, ["shm"] = require "shm",
   ["shm.posix"] = posix,
-  ["shm.peer.module"] = require "shm.peer", ["shm.chat"] = require "shm.chat",
+  ["shm.peer.module"] = require "shm.peer", ["shm.rpc"] = require "shm.rpc",
+  ["shm.replica.module"] = require "shm.replica", ["shm.durable.module"] = require "shm.durable",
+  ["shm.exclusion.module"] = exclusion, ["shm.chat"] = require "shm.chat",
   ["shm.chaos"] = require "shm.chaos", ["shm.value"] = require "shm.value",
-  ["shm.replica.module"] = require "shm.replica",
 }
 local LUA_SOURCES = {
-  ["shm.peer.module"] = "lua/shm/peer.lua", ["shm.chat"] = "lua/shm/chat.lua",
-  ["shm.chaos"] = "lua/shm/chaos.lua", ["shm.replica.module"] = "lua/shm/replica.lua",
-  ["shm.durable.module"] = require "shm.durable",
-}
-local LUA_SOURCES = {
-  ["shm.peer.module"] = "lua/shm/peer.lua", ["shm.chat"] = "lua/shm/chat.lua",
-  ["shm.chaos"] = "lua/shm/chaos.lua", ["shm.durable.module"] = "lua/shm/durable.lua",
-  ["shm.exclusion.module"] = exclusion,
-}
-local LUA_SOURCES = {
-  ["shm.peer.module"] = "lua/shm/peer.lua", ["shm.chat"] = "lua/shm/chat.lua",
-  ["shm.chaos"] = "lua/shm/chaos.lua", ["shm.exclusion.module"] = "lua/shm/exclusion.lua",
-  ["shm.rpc"] = require "shm.rpc",
-}
-local LUA_SOURCES = {
-  ["shm.peer.module"] = "lua/shm/peer.lua", ["shm.chat"] = "lua/shm/chat.lua",
-  ["shm.chaos"] = "lua/shm/chaos.lua", ["shm.rpc"] = "lua/shm/rpc.lua",
-  ["shm"] = "lua/shm/init.lua",
+  ["shm.peer.module"] = "lua/shm/peer.lua", ["shm.rpc"] = "lua/shm/rpc.lua",
+  ["shm.replica.module"] = "lua/shm/replica.lua", ["shm.durable.module"] = "lua/shm/durable.lua",
+  ["shm.exclusion.module"] = "lua/shm/exclusion.lua", ["shm.chat"] = "lua/shm/chat.lua",
+  ["shm.chaos"] = "lua/shm/chaos.lua", ["shm"] = "lua/shm/init.lua",
 }
 local ring = assert(shm.anonymous(8192))
 local topic = assert(shm.topic.create(ring, 0, {capacity = 64}))
@@ -272,6 +259,8 @@ describe("the interface", function()
     for field in pairs(classes["shm.replica"].fields) do
       assert.is_true(node[field] ~= nil, field)
     end
+  end)
+
   it("of a durable state is typed and documented", function()
     local name = "shm-spec-" .. support.key()
     local state <close> = assert(require("shm.durable").open(name))
@@ -285,6 +274,8 @@ describe("the interface", function()
       assert.is_true(state[field] ~= nil or field == "file", field)
     end
     assert(state:stop())
+  end)
+
   it("of a talk and of who listens is typed and documented", function()
     local key = support.key()
     local server <close> = assert(require("shm.peer").listen(key))
@@ -306,12 +297,17 @@ describe("the interface", function()
     end
     child:wait(10 * support.patience)
     child:close()
+  end)
+
   it("of an exclusion lock is typed and documented", function()
     local names = functions(debug.getmetatable(exclusion.peterson(places, 0)).__index)
     assert.same(names, classes["shm.exclusion"].functions)
     local documented = documented_in_lua "lua/shm/exclusion.lua"
     for method in pairs(names) do
       assert(documented[method], method .. " is not documented")
+    end
+  end)
+
   it("of servers, clients, calls and requests is typed and documented", function()
     local rpc = require "shm.rpc"
     local memory <close> = assert(shm.anonymous(1 << 18))
@@ -347,11 +343,9 @@ describe("the interface", function()
     local script = [[
       local before = {}
       for name in pairs(_G) do before[name] = true end
-      for _, name in ipairs {"shm", "shm.sysv", "shm.posix", "shm.process", "shm.peer",
-                              "shm.chat", "shm.chaos", "shm.value", "shm.replica"} do
-                              "shm.chat", "shm.chaos", "shm.durable", "shm.value"} do
-                              "shm.chat", "shm.chaos", "shm.value", "shm.exclusion"} do
-                              "shm.chat", "shm.chaos", "shm.value", "shm.rpc"} do
+      for _, name in ipairs {"shm", "shm.sysv", "shm.posix", "shm.process", "shm.peer", "shm.rpc",
+                              "shm.replica", "shm.durable", "shm.exclusion", "shm.chat",
+                              "shm.chaos", "shm.value"} do
         require(name)
       end
       for name in pairs(_G) do

@@ -449,12 +449,9 @@ local MODULES = {
 }
 local LOADED = {["shm"] = shm, ["shm.posix"] = posix, ["shm.sysv"] = sysv,
                 ["shm.process"] = process, ["shm.peer"] = peer,
-                ["shm.chat"] = chat, ["shm.chaos"] = chaos, ["shm.value"] = shm.value,
-                ["shm.replica.module"] = replica,
-                ["shm.durable"] = durable,
-                ["shm.rpc"] = rpc,
-                ["shm.core.chaos"] = core.chaos}
-                ["shm.exclusion"] = exclusion, ["shm.core.chaos"] = core.chaos}
+                ["shm.rpc"] = rpc, ["shm.replica.module"] = replica, ["shm.durable"] = durable,
+                ["shm.exclusion"] = exclusion, ["shm.chat"] = chat, ["shm.chaos"] = chaos,
+                ["shm.value"] = shm.value, ["shm.core.chaos"] = core.chaos}
 local OBJECTS = {"mutex", "rwlock", "semaphore", "event", "condition", "barrier", "counter"}
 for _, kind in ipairs(OBJECTS) do
   LOADED["shm." .. kind] = shm[kind]

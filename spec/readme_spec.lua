@@ -1,8 +1,8 @@
 -- What README shows is so.
 local support = require "spec.support"
 
-local MODULES <const> = {"sysv", "posix", "process", "peer", "replica", "chat", "chaos", "durable",
-                         "value"}
+local MODULES <const> = {"sysv", "posix", "process", "peer", "rpc", "replica", "durable",
+                         "exclusion", "chat", "chaos", "value"}
 
 describe("README", function()
   local text = support.read_file "README.md"
