@@ -91,7 +91,7 @@ endef
 
 .PHONY: help
 help:
-	@echo 'make demo     install what is missing, build, and show the chat and the pid exchange'
+	@echo 'make demo     install what is missing, build, and show the chat, talks, and what kill -9 leaves'
 	@echo 'make test     install what is missing, build, and run every spec'
 	@echo 'make soak     kill and restart who takes turns, for SOAK_SECONDS ($(SOAK_SECONDS)), then every user of furniture and protocols'
 	@echo 'make bench    measure, each work beside what it is compared with; BENCH="words" picks'

@@ -1,5 +1,6 @@
--- What `make demo` shows: the group chat with three clients over TCP, as each of them sees it,
--- the pid exchange between two programs, and what the kernel has of both, meanwhile and after.
+-- What `make demo` shows: the group chat with three clients over TCP, as each of them sees it;
+-- two programs that find each other, the ways to wake each other that lose wake-ups, and what is
+-- left of processes that are killed; and what the kernel has of it all, meanwhile and after.
 local chat = require "shm.chat"
 local peer = require "shm.peer"
 local process = require "shm.process"
@@ -127,10 +128,19 @@ print(("A server at %s waits with its pid in a segment; this is how it is found:
 segments()
 link:close()
 os.remove(path)
-print "And two programs, each a process of its own, that both do it:"
+
+-- And what else has an example, each a program with processes of its own.
 local here = arg[0]:match "^(.*/)" or ""
-assert(os.execute(("lua5.4 '%s11_pid_exchange.lua'"):format(here)), "the pid exchange failed")
+for _, it in ipairs {
+  {"Two programs, each a process of its own, that both do it", "11_pid_exchange"},
+  {"Which way of sleeping and waking is reliable: twenty wake-ups each", "19_waking"},
+  {"A server is killed with -9, and goes on with all it had acknowledged", "21_crash_survival"},
+  {"A primary is killed, and one of two replicas takes over", "22_primary_and_replica"},
+} do
+  title(it[1])
+  assert(os.execute(("lua5.4 '%s%s.lua'"):format(here, it[2])), it[2] .. " failed")
+end
 
 title "Afterwards, ipcs -m"
 assert(segments() == 0, "a segment of the demo's is left")
-print "Nothing is left of either."
+print "Nothing is left of any of it."
