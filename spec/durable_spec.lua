@@ -111,7 +111,7 @@ describe("a durable state", function()
     d.refused(EADDRINUSE, "^durable%.serve", durable.serve(place.name, {file = place.file}, print))
     local killer <close> = assert(process.fork(function()
       process.sleep(0.05)
-      server:kill "KILL"
+      assert(process.kill(server.pid, "KILL"))
     end))
     with(place, {timeout = LONG}, function(state, how) -- the child lives, and does not matter
       assert.equal("recovered", how)
