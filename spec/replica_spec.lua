@@ -452,6 +452,51 @@ describe("a replica", function()
     assert.same({x = 1, y = 1}, contents(b))
   end)
 
+  it("takes no living primary for dead when there is no descriptor left", function()
+    local a = open "a"
+    a:set("x", 1)
+    local b = open "b"
+    for _, known in pairs(b.group.known) do
+      known.handle:close()
+    end
+    b.group.known = {}
+    local opened = process.open
+    process.open = function() return nil, "process.open: Too many open files", 24 end -- luacheck: ignore
+    local _, _, errno = b:step(0.1)
+    local other, message, code = replica.open(name, {id = "a"})
+    process.open = opened -- luacheck: ignore
+    assert.equal(ETIMEDOUT, errno)
+    refused(EBUSY, "process %d+ is a", other, message, code)
+    assert.equal("primary", a:role())
+  end)
+
+  it("outlives terms and counts that somebody scribbled", function()
+    local a, b, c = open "a", open "b", open "c"
+    a:set("x", 1)
+    follow(b)
+    follow(c)
+    local log <close> = assert(shm.attach(name .. ".c.log"))
+    c:close()
+    log:store(8, 1000 << 44 | 1)
+    assert.is_true(b:run(0) == nil and b:takeover(LONG) or b:run(LONG))
+    assert(b:term() > 1000)
+    assert(b:set("y", 1))
+    log:store(8, -1)
+    refused(75, "too many terms", (function()
+      local n, message, errno
+      repeat
+        n, message, errno = a:takeover(1)
+      until errno ~= EAGAIN
+      return n, message, errno
+    end)())
+    for _, word in ipairs {0, -1, 1 << 62} do
+      local own <close> = assert(shm.attach(name .. ".a.log"))
+      own:store(8, word)
+      local n, _, errno = a:step(0.05) -- it ends
+      assert(n or errno)
+    end
+  end)
+
   it("goes on without its log, or without its map", function()
     local a = open "a"
     a:set("x", 1)

@@ -139,9 +139,11 @@ local function explained(all, w)
   assert(sum == (all.n or 0), "a step was half made")
 end
 
---- Runs it. Returns kills, stops, take-overs, refused writes, changes, and the seconds until a new
--- primary was there: a list.
-function M.run(rounds)
+--- Runs it. `pause(seconds)` sleeps, and gives the name of a signal that ends it. Returns kills,
+-- stops, take-overs, refused writes, changes, and the seconds until a new primary was there: a
+-- list.
+function M.run(rounds, pause)
+  pause = pause or function(seconds) process.sleep(seconds) end
   local name = "shm-spec-" .. support.key()
   local w <close> = assert(shm.anonymous(SIZE))
   local children, counts, times = {}, {kills = 0, stops = 0, terms = 0}, {}
@@ -193,7 +195,10 @@ function M.run(rounds)
         return result
       end
       check_alive()
-      process.sleep(0.0005)
+      local signal = pause(0.0005)
+      if signal then
+        error("interrupted by SIG" .. signal, 0)
+      end
     until process.monotonic() > deadline
     error(("it did not happen: %s; %s"):format(what, state()), 0)
   end
@@ -305,7 +310,15 @@ end
 
 if main then
   math.randomseed(process.pid())
-  print(M.line(M.run(math.tointeger(arg[1] or 1000))))
+  local signals <close> = assert(process.signals("INT", "TERM"))
+  local ok, all = pcall(M.run, math.tointeger(arg[1] or 1000), function(seconds)
+    return signals:wait(seconds)
+  end)
+  if not ok then
+    io.stderr:write("replica_storm: ", all, "\n")
+    os.exit(1, true)
+  end
+  print(M.line(all))
 end
 
 return M

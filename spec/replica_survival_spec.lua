@@ -17,7 +17,7 @@ describe("who is killed", function()
   local name, nodes, before
 
   before_each(function()
-    before = {support.children(), support.descriptors()}
+    before = support.belongings()
     name, nodes = nil, {}
   end)
 
@@ -34,7 +34,7 @@ describe("who is killed", function()
 
   after_each(function()
     finish()
-    assert.same(before, {support.children(), support.descriptors()})
+    assert.same(before, support.belongings())
   end)
 
   teardown(function()

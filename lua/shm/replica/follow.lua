@@ -157,8 +157,9 @@ function M.pull(node, place, most)
 end
 
 -- Fences all others. Returns the places of those whose logs there are; or nil, message,
--- errno; or false when another one took over meanwhile. A log may be missed only if its memory
--- is gone, and its process too: that could still count changes.
+-- errno; or false and a term that is higher, which another one has begun, or the group has
+-- forgotten with its memory. A log may be missed only if its memory is gone, and its process
+-- too: that could still count changes.
 local function fence(node, term)
   local group, found = node.group, {}
   for place = 1, groups.PLACES do
@@ -170,7 +171,7 @@ local function fence(node, term)
     if log then
       local raised, why, code = log:raise(term)
       if raised ~= term then
-        return raised and false, why, code
+        return raised and false, raised or why, code
       end
       found[#found + 1] = place
     elseif id and group:has_log(place) then
@@ -208,7 +209,7 @@ local function succeed(node, term, deadline)
   local copy = node.copy
   local raised, message, errno = copy.log:raise(term)
   if raised ~= term then
-    return raised and false, message, errno
+    return raised and false, raised or message, errno
   end
   copy.term = term
   local places
@@ -225,7 +226,7 @@ local function succeed(node, term, deadline)
     local n
     n, message, errno = M.pull(node, source, math.huge)
     if not n and errno == ESTALE then
-      return false
+      return false, (copy.log:head())
     elseif not n then
       return nil, message, errno
     elseif process.monotonic() > deadline then
@@ -258,7 +259,7 @@ function M.take_over(node, deadline)
   local done, message, errno = succeed(node, term, deadline)
   if not done then
     node.word = nil
-    group:elect(word, 0, term) -- nobody is primary: anyone may try
+    group:elect(word, 0, done == false and math.max(term, message) or term) -- anyone may try
   end
   return done, message, errno
 end
@@ -321,7 +322,8 @@ function M.advance(node)
   if n then
     return n, n > 0 or need ~= node.need or before ~= node.word
   elseif code == ESTALE then
-    return 0, true
+    node.word = nil -- another term has begun, or somebody scribbles: not at once, then
+    return 0, false
   elseif code == EAGAIN or code == EBUSY then
     return 0, false -- its log was too short, or its process was stopped: it may go on
   end

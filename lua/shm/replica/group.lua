@@ -24,7 +24,7 @@ local MAGIC, TERM, MUTEX, PLACE, PLACE_SIZE = 0, 8, 64, 1024, 128
 local OWNER, LOGGED, NAME = 0, 8, 16
 local MAGIC_VALUE <const> = 0x3167726e65762d73
 local PATIENCE <const> = 5 -- seconds for who else comes at the same time
-local ENOENT, EBUSY, EPROTO, EUSERS = 2, 16, 71, 87
+local ENOENT, ESRCH, EBUSY, EPROTO, EUSERS = 2, 3, 16, 71, 87
 
 local Group = {}
 Group.__index = Group
@@ -39,7 +39,7 @@ local function stat_of(pid)
 end
 
 -- The low half of when a process was started, in ticks since boot: with the pid it names one
--- process. 0 where there is no /proc.
+-- process. 0 where it can not be read.
 local function start_of(pid)
   local words, n = stat_of(pid), 0
   for word in (words or ""):gmatch "%S+" do
@@ -49,6 +49,21 @@ local function start_of(pid)
     end
   end
   return 0
+end
+
+-- Whether the pid is still that process's.
+local function is_same(pid, start)
+  local now = start_of(pid)
+  return now == start or now == 0 or start == 0
+end
+
+-- A process for which there is no descriptor left: who has none must not take it for dead.
+local function without_descriptor(pid, start)
+  local handle = {pid = pid, close = function() end}
+  function handle.alive()
+    return process.alive(pid) and is_same(pid, start)
+  end
+  return handle
 end
 
 --- Whether a process was stopped, by SIGSTOP or a debugger.
@@ -113,9 +128,13 @@ function Group:process(place)
     known, self.known[place] = nil, nil
   end
   if not known and word ~= 0 then
-    local pid = word >> 32
-    local handle = pid > 0 and pid < 1 << 31 and process.open(pid)
-    if handle and start_of(pid) ~= word & 0xffffffff then -- the pid is another's now
+    local pid, start, handle, _, errno = word >> 32, word & 0xffffffff, nil, nil, ESRCH
+    if pid > 0 and pid < 1 << 31 then
+      handle, _, errno = process.open(pid)
+    end
+    if not handle and errno ~= ESRCH then
+      return process.alive(pid) and is_same(pid, start) and without_descriptor(pid, start) or nil
+    elseif handle and not is_same(pid, start) then -- the pid is another's now
       handle:close()
     elseif handle then
       known = {word = word, handle = handle}

@@ -103,14 +103,14 @@ function Node:takeover(timeout)
   elseif self:role() == "primary" then
     return true
   end
-  local done, message, errno
+  local going, done, message, errno
   repeat
-    done, message, errno = follow.adopt(self)
-    if done then
+    going, message, errno = follow.adopt(self)
+    if going then
       done, message, errno = follow.take_over(self, deadline)
     end
-  until errno ~= EBUSY or process.monotonic() >= deadline
-  if done == nil then
+  until (going or errno) and errno ~= EBUSY or process.monotonic() >= deadline
+  if done == nil and errno then
     return fail(self, "takeover", message, errno)
   elseif not done then
     return fail(self, "takeover", "another was faster, " .. primary(self), EAGAIN)
