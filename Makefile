@@ -151,10 +151,11 @@ soak: build
 	@env $(call lua_env,$(TREE)) $(LUA) spec/durable_soak.lua 1000
 	@env $(call lua_env,$(TREE)) $(LUA) spec/replica_storm.lua
 	@env $(call lua_env,$(TREE)) $(LUA) spec/exclusion_soak.lua
+	@env $(call lua_env,$(TREE)) $(LUA) spec/chat_deaths.lua 1000
 
 # What is compared with is C, too, and built as the module is.
 .PHONY: bench
-bench: bench-deps build build/bench/baseline.so
+bench: bench-deps build build/bench/baseline.so build/bench/chat_clients build/bench/chat_textbook
 	@rm -f build/bench/lmdb.so
 	@! echo '#include <lmdb.h>' | gcc -E - >/dev/null 2>&1 || gcc -O2 -fPIC -shared \
 	     -I/usr/include/lua5.4 bench/lmdb.c -o build/bench/lmdb.so -llmdb
@@ -164,6 +165,15 @@ bench: bench-deps build build/bench/baseline.so
 build/bench/baseline.so: bench/baseline.c src/bind/bind.h src/mem/mem.h
 	@mkdir -p build/bench
 	@gcc -O2 -fPIC -shared -D_GNU_SOURCE -Isrc -I/usr/include/lua5.4 $< -o $@
+
+build/bench/chat_clients: bench/chat_clients.c
+	@mkdir -p build/bench
+	@gcc -O2 -std=c11 -D_GNU_SOURCE $< -o $@
+
+# The textbook's server, with room for as many clients as ours has.
+build/bench/chat_textbook: spec/textbook/chat.c
+	@mkdir -p build/bench
+	@gcc -O2 -std=c11 -D_GNU_SOURCE -DPROCESS_LIMIT=4194304 -DEVENTS=EPOLLIN -DQUEUE=1024 $< -o $@
 
 # The longer checks. Each says what it is; the suites end with their own counts.
 STRICT   := -std=c11 -D_GNU_SOURCE -Isrc -I/usr/include/lua5.4 -fsyntax-only -Werror \

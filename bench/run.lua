@@ -64,7 +64,7 @@ local function compare(it)
   end
   it.work(it.times // 10)
   it.baseline(it.times // 10)
-  for round = 1, rounds do
+  for round = 1, it.rounds or rounds do
     local first, second = it.work, it.baseline
     if round % 2 == 0 then
       first, second = second, first
@@ -100,12 +100,13 @@ local function report(it)
     verdict = ("%.2fx %s"):format(it.goal, ratio <= it.goal and "met" or "missed")
     over = over + (ratio <= it.goal and 0 or 1)
   end
+  verdict = verdict .. (it.note and it.note() or "")
   return LINE:format(it.name, work, it.against, baseline, ratio, verdict)
 end
 
 print(("%-26s %9s  %-38s %9s %7s  %s"):format("work", "ns", "against", "ns", "ratio", "goal"))
 io.stdout:setvbuf "line"
-for _, file in ipairs {"region", "turns", "queue", "topic", "map", "attach", "rpc"} do
+for _, file in ipairs {"region", "turns", "queue", "topic", "map", "attach", "rpc", "chat"} do
   for _, it in ipairs(require("bench." .. file)) do
     if wanted(it.name) then
       print(report(it))
