@@ -10,7 +10,7 @@
 --              320   u64   who: the pid and the number, (pid << 14 | number); 0 for nobody
 --
 -- Beside it lie the queue of requests, "rpc:NAME:requests", and for each client
--- "rpc:NAME:client:PLACE.NUMBER": its calls' words and the queue of its answers, see client.lua.
+-- "rpc:NAME:client:PLACE.NUMBER": its calls' words and the queue of its answers, see words.lua.
 --
 -- A place is had by its mutex, which names a thread for good and is found free once that is
 -- dead. Who takes it writes `who` before it makes anything; who finds a mutex free and `who`
@@ -63,8 +63,7 @@ end
 -- @tparam shm.arena arena
 -- @string name
 -- @tparam table queue options of the requests' queue
--- @treturn table the register: `departures()` and `leaves()` count,
--- `requests` is the queue
+-- @treturn table the register: `departures()` and `leaves()` count, `requests` is the queue
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] int errno
