@@ -169,6 +169,7 @@ build = {
       ["shm.chat.commands"] = "lua/shm/chat/commands.lua",
       ["shm.chat.door"] = "lua/shm/chat/door.lua",
       ["shm.chat.hub"] = "lua/shm/chat/hub.lua",
+      ["shm.chat.outbox"] = "lua/shm/chat/outbox.lua",
       ["shm.chat.session"] = "lua/shm/chat/session.lua",
       ["shm.chat.unread"] = "lua/shm/chat/unread.lua",
       ["shm.durable"] = "lua/shm/durable.lua",

@@ -13,6 +13,7 @@
 -- @module shm.chat.session
 local cqueues = require "cqueues"
 local commands = require "shm.chat.commands"
+local outbox = require "shm.chat.outbox"
 local process = require "shm.process"
 local board_of = require "shm.chat.board"
 
@@ -49,9 +50,7 @@ function M.run(given)
   session.typed = ""   -- of the client's bytes, those that end in no line yet
   session.lines = {}   -- whole lines, of which so many have been heard:
   session.heard = 0
-  session.out = {}     -- what is for the client, in pieces of which the first …
-  session.first = 1    -- … is here,
-  session.size = 0     -- and bytes of all of them
+  session.out = outbox.new() -- what is for the client
   session.took = 0     -- when its socket took something
   session.behind = false
   session.mark = board_of.FIRST_MARK - 1 -- of the latest join
@@ -69,9 +68,8 @@ function Session:tell(text)
 end
 
 function Session:put(bytes)
-  if bytes ~= "" and not self.deaf then
-    self.out[#self.out + 1] = bytes
-    self.size = self.size + #bytes
+  if not self.deaf then
+    self.out:put(bytes)
   end
 end
 
@@ -193,7 +191,7 @@ end
 -- Whether to read from the client: not before its earlier lines are published, nor while it
 -- takes no answers. Its own socket fills up then, and that is what slows it down.
 function Session:hears()
-  return not self.left and not self:has_lines() and self.size < 2 * BATCH
+  return not self.left and not self:has_lines() and self.out.size < 2 * BATCH
 end
 
 -- Reads from the client. True if anything came.
@@ -285,37 +283,20 @@ end
 
 -- The client takes nothing any more. What it has said is still read, and published.
 function Session:lose()
-  self.out, self.first, self.size, self.deaf = {}, 1, 0, true
+  self.out:clear()
+  self.deaf = true
 end
 
 -- Sends what the socket takes. True if it took anything.
 function Session:deliver()
-  if self.size == 0 then
+  if self.out.size == 0 then
     return false
   end
-  local out, last, size = self.out, self.first, 0
-  repeat
-    size = size + #out[last]
-    last = last + 1
-  until last > #out or size >= 4 * BATCH
-  local data = last == self.first + 1 and out[self.first]
-    or table.concat(out, "", self.first, last - 1)
-  local done, _, errno, sent = self.client:send(data, 0)
-  sent = done and #data or sent
-  self.size = self.size - sent
-  if self.size == 0 then
-    self.out, self.first = {}, 1
-  else -- what was not sent is one piece now
-    for i = self.first, last - 2 do
-      out[i] = false
-    end
-    out[last - 1] = sent < #data and data:sub(sent + 1) or false
-    self.first = sent < #data and last - 1 or last
-  end
+  local sent, errno = self.out:send(self.client)
   if sent > 0 then
     self.deadline, self.took = nil, process.monotonic()
   end
-  if not done and errno ~= ETIMEDOUT then
+  if errno and errno ~= ETIMEDOUT then
     self:lose()
   end
   return sent > 0
@@ -324,7 +305,7 @@ end
 -- Tells the server when the client begins to be behind, and when that ends: one that reads
 -- nothing is nobody's concern.
 function Session:report()
-  local behind = self.size > self.backlog // 4 and process.monotonic() < self.took + READS
+  local behind = self.out.size > self.backlog // 4 and process.monotonic() < self.took + READS
   if behind ~= self.behind then
     self.behind = behind
     self.slot:set_behind(behind)
@@ -335,7 +316,7 @@ end
 -- Whether the client is too far behind. One that reads has time to catch up, as those who talk
 -- are slowed down only once the server has counted how many are behind.
 function Session:is_lost()
-  local size, backlog = self.size, self.backlog
+  local size, backlog = self.out.size, self.backlog
   return size > backlog
     and (process.monotonic() > self.took + READS
          or size > math.max(WHILE_IT_READS * backlog, self.board.window))
@@ -349,15 +330,15 @@ function Session:finished()
     self.reader = nil
   end
   if self.board:is_closing() then
-    return self.size == 0 and not (self.reader and #self.reader > 0)
+    return self.out.size == 0 and not (self.reader and #self.reader > 0)
   end
-  return self.left and not self:has_lines() and self.size == 0 and not self.reader
+  return self.left and not self:has_lines() and self.out.size == 0 and not self.reader
 end
 
 -- Sleeps until the client or the server has something, unless it has by now. False when the
 -- server is gone.
 function Session:sleep()
-  local blocked = self.size > 0
+  local blocked = self.out.size > 0
   self.slot:asleep(true)
   local news = self.reader and #self.reader > 0 or self:finished()
   if not news then
@@ -382,7 +363,7 @@ end
 -- Gives up on a client that leaves and takes no more of what is meant for it. As long as it
 -- reads, even if its kernel takes nothing from us meanwhile, it gets all.
 function Session:hurry()
-  if not self.left or self.size == 0 then
+  if not self.left or self.out.size == 0 then
     self.deadline = nil
   elseif not self.deadline then
     self.deadline, self.had = process.monotonic() + FAREWELL, self.unread()
