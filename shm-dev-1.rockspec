@@ -171,6 +171,7 @@ build = {
       ["shm.chat.hub"] = "lua/shm/chat/hub.lua",
       ["shm.chat.outbox"] = "lua/shm/chat/outbox.lua",
       ["shm.chat.session"] = "lua/shm/chat/session.lua",
+      ["shm.chat.typed"] = "lua/shm/chat/typed.lua",
       ["shm.chat.unread"] = "lua/shm/chat/unread.lua",
       ["shm.durable"] = "lua/shm/durable.lua",
       ["shm.durable.birth"] = "lua/shm/durable/birth.lua",

@@ -16,13 +16,13 @@ local commands = require "shm.chat.commands"
 local outbox = require "shm.chat.outbox"
 local process = require "shm.process"
 local board_of = require "shm.chat.board"
+local typed = require "shm.chat.typed"
 
 local M = {}
 
 --- How a child ends whose client was too far behind.
 M.DROPPED = 3
 
-local LONGEST = board_of.LONGEST
 local NOTICE, TALK = board_of.NOTICE, board_of.TALK
 local BATCH = 16384     -- bytes taken from the topic before the socket is offered them
 local CHUNK = 4096      -- bytes read from the socket at a time
@@ -47,7 +47,9 @@ Session.__index = Session
 -- shown of what was said before
 function M.run(given)
   local session = setmetatable(given, Session)
-  session.typed = ""   -- of the client's bytes, those that end in no line yet
+  session.typed = typed.new(function()
+    session:tell(("* not sent: a line has at most %d bytes"):format(board_of.LONGEST))
+  end)
   session.lines = {}   -- whole lines, of which so many have been heard:
   session.heard = 0
   session.out = outbox.new() -- what is for the client
@@ -151,38 +153,6 @@ function Session:arrive()
   end
 end
 
--- Splits what has been typed into lines. Of a line that is too long the rest is skipped.
-function Session:split(data)
-  local from = 1
-  while true do
-    local at = data:find("\n", from, true)
-    if not at then
-      break
-    end
-    local line = data:sub(from, at - 1)
-    if self.typed ~= "" then
-      line, self.typed = self.typed .. line, ""
-    end
-    if line:byte(-1) == 13 then
-      line = line:sub(1, -2)
-    end
-    if self.skipping or #line > LONGEST then
-      self:tell(("* not sent: a line has at most %d bytes"):format(LONGEST))
-    elseif line == "/quit" then
-      self.left, self.quit = true, true
-      return
-    else
-      self.lines[#self.lines + 1] = line
-    end
-    self.skipping = false
-    from = at + 1
-  end
-  self.typed = self.typed .. data:sub(from)
-  if #self.typed > LONGEST + 1 then -- one more for the CR of a line that is just short enough
-    self.skipping, self.typed = true, ""
-  end
-end
-
 -- Whether lines wait to be heard.
 function Session:has_lines()
   return self.heard < #self.lines
@@ -201,7 +171,8 @@ function Session:listen()
   end
   local data, _, errno = self.client:recv(CHUNK, 0)
   if data then
-    self:split(data)
+    self.typed:split(data, self.lines)
+    self.left = self.typed.quit
   elseif errno ~= ETIMEDOUT then
     self.left = true
   end
@@ -402,7 +373,7 @@ end
 -- Lets the client read the last of what was sent: closing with its words unread would reset
 -- the connection, and take ours back.
 function Session:part()
-  if self.quit then
+  if self.typed.quit then
     self.client:send("* bye\n", 0) -- behind the answers to what it has typed before
   end
   self.client:shutdown()
