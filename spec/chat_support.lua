@@ -7,7 +7,7 @@ local support = require "spec.support"
 
 local M = {}
 
-M.TIMEOUT = tonumber(os.getenv "CHAT_T" or 30) * support.patience
+M.TIMEOUT = 30 * support.patience
 
 --- Starts our server in a child. `log` collects into a file, which lines() reads back.
 function M.serve(opts)
