@@ -115,6 +115,7 @@ build = {
             "src/bind/hold.c",
             "src/bind/image.c",
             "src/bind/incr.c",
+            "src/bind/interrupt.c",
             "src/bind/ipcid.c",
             "src/bind/loan.c",
             "src/bind/lock.c",

@@ -118,6 +118,9 @@ static inline void *bind_handle_exactly(lua_State *L, int arguments)
     return NULL;
 }
 
+/* interrupt.c: signals that came a moment before a wait began to sleep */
+void bind_interrupt_register(lua_State *L);
+
 /* pollable.c: handles that stand in event loops; their first member is the descriptor */
 void bind_pollable_methods(lua_State *L, const char *type);
 

@@ -11,6 +11,7 @@ int luaopen_shm_core(lua_State *L)
     bind_region_register(L);
     bind_descriptor_register(L);
     bind_scratch_register(L);
+    bind_interrupt_register(L);
     lua_createtable(L, 0, 8);
     bind_sysv_open(L);
     lua_setfield(L, -2, "sysv");

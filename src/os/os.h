@@ -186,6 +186,15 @@ static inline void os_robust_end(void)
  * long in vain. Fifty looks a second cost a sleeper 0.6 % of a cpu here. */
 #define OS_WAIT_SLICE 20000000LL /* nanoseconds */
 
+/* Whether a signal came that is to be heard of, asked by this thread before each slice of
+ * sleep: one that came a moment before ends none. NULL where nobody knows. */
+extern _Thread_local bool (*os_wait_interrupted)(void);
+
+static inline int os_wait_begin(void)
+{
+    return os_wait_interrupted && os_wait_interrupted() ? -EINTR : 0;
+}
+
 unsigned os_wait_cpu(void);
 bool os_wait_pays(unsigned waker);
 void os_wait_yield(void);

@@ -14,6 +14,8 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
+_Thread_local bool (*os_wait_interrupted)(void);
+
 unsigned os_wait_cpu(void)
 {
     return (unsigned)sched_getcpu() & 1023;

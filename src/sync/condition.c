@@ -17,6 +17,8 @@
 
 #include <errno.h>
 
+#define NAP 1000000 /* nanoseconds */
+
 enum { IDLE, WAITING, SIGNALLED };
 
 static bool signal_slot(sync_condition *condition, int slot)
@@ -84,7 +86,7 @@ static int sleep_on(const sync_handle *handle, uint32_t *word, int64_t deadline)
             error = -ETIMEDOUT;
         else if (mem_fault_seen() && handle->mapping->fault.signo)
             error = -EFAULT;
-        else {
+        else if ((error = os_wait_begin()) == 0) {
             error = os_futex_wait(word, WAITING, slice < deadline ? slice : deadline);
             error = error == 0 || error == -ETIMEDOUT ? -EAGAIN : error;
         }
@@ -124,11 +126,14 @@ int sync_condition_wait(const sync_handle *handle, const sync_handle *mutex,
     int result = sleep_on(handle, word, deadline);
     mem_atomic_store32(word, IDLE);
     sync_waiters_leave(&condition->waiters, slot, os_thread_self());
-    do {
+    for (;;) {
         *relocked = sync_mutex_take(mutex->mutex)
                         ? 0
                         : sync_mutex_wait(mutex, OS_CLOCK_FOREVER, outcome);
-    } while (*relocked == -EINTR);
+        if (*relocked != -EINTR)
+            break;
+        os_clock_sleep(os_clock_now() + NAP); /* the signal may be heard of only later */
+    }
     if (*relocked >= 0)
         mutex->mutex->depth = depth;
     return result;

@@ -75,7 +75,10 @@ static int sleep_once(const sync_handle *const handles[], size_t n, int64_t dead
         if (!sync_may_sleep(handles[i]->kind, places[i].expected))
             return -EAGAIN;
     }
-    int error = os_futex_wait_any(places, n, slice < deadline ? slice : deadline);
+    int error = os_wait_begin();
+    if (error)
+        return error;
+    error = os_futex_wait_any(places, n, slice < deadline ? slice : deadline);
     return error && error != -ETIMEDOUT ? error : -EAGAIN;
 }
 

@@ -203,7 +203,10 @@ static int sleep_once(sync_wait *wait)
         return -ETIMEDOUT;
     if (!sync_may_sleep(wait->handle->kind, seen))
         return -EAGAIN;
-    int error =
+    int error = os_wait_begin();
+    if (error)
+        return error;
+    error =
         os_futex_wait(wait->word, seen, slice < wait->deadline ? slice : wait->deadline);
     return error && error != -ETIMEDOUT ? error : -EAGAIN;
 }
