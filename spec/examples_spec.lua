@@ -55,7 +55,8 @@ describe("the demo", function()
         "ann: hello, everybody", "%* bob left", "%-%- another takes its place",
         "%* 3 here: ann, eve, guest4", "server: ended with\texit\t0",
         "turned a client away: too many users", "server: it says: a Lua script",
-        "0x66%x+ %d+ +%S+ +600 +192", "futex +futex +0\n", "recovered\t20 80", "b counts, in term 2",
+        "0x66%x+ %d+ +%S+ +600 +192",
+        "futex +futex +0\n", "recovered\t20 80", "b counts, in term 2",
       } do
         assert.matches(shown, output)
       end
