@@ -227,6 +227,17 @@ describe("an arena", function()
       assert.error_matches(function() shm.arena(r, {colour = 1}) end, "colour")
     end)
 
+    it("when the journal's length is scribble, which says where the register lies", function()
+      a:close()
+      local journal = r:get_u32(40)
+      for _, length in ipairs {journal + 1, journal + 8, journal | 1 << 31, 0xffffffff} do
+        r:set_u32(40, length)
+        refused(74, shm.arena, r)
+      end
+      r:set_u32(40, journal)
+      a = assert(shm.arena(r))
+    end)
+
     it("when 128 processes are attached already", function()
       local more = {}
       for i = 1, 127 do

@@ -169,7 +169,7 @@ static int place(ds_arena *arena, size_t size)
 {
     uint32_t journal = mem_atomic_load32(&arena->at->journal);
     uint32_t processes = mem_atomic_load32(&arena->at->processes);
-    if (journal > size || processes == 0 || processes % 64 ||
+    if (journal > size || journal % DS_LINE || processes == 0 || processes % 64 ||
         processes > DS_ARENA_PROCESSES_MOST || begin_of(journal, processes) > size)
         return -EBADMSG;
     arena->guarded.room = journal;
