@@ -118,6 +118,8 @@ describe("the chat", function()
       ann:say "in the lobby"
       eve:expect "^guest1: (in the lobby)$"
       bob:say "alone"
+      bob:say "/who" -- so that it has been said
+      bob:expect "^%* 1 here"
       eve:say "/join den"
       assert.equal("den; 2 here", eve:expect "^%* this is (.*)$")
       assert.same({"guest2: alone"}, history(eve))
