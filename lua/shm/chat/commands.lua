@@ -11,12 +11,13 @@ local LONGEST_NAME = 32
 
 local HELP <const> = "/nick NAME, /who, /join ROOM, /msg NAME TEXT, /quit"
 
-local function is_name(name)
+--- Whether a member or a room may be called so.
+function M.is_name(name)
   return #name <= LONGEST_NAME and name:match "^[^%s%c:,/*]+$" ~= nil
 end
 
-local A_NAME <const> =
-  ("* a name has 1 to %d bytes, none of them a blank or one of : , / *"):format(LONGEST_NAME)
+--- What a name is, in words.
+M.A_NAME = ("a name has 1 to %d bytes, none of them a blank or one of : , / *"):format(LONGEST_NAME)
 
 local heard = {}
 
@@ -25,8 +26,8 @@ function heard.nick(session, rest)
   local name = rest:match "^.*%S" or ""
   if session.renamed then -- and not said yet
     name = session.renamed
-  elseif not is_name(name) then
-    return session:tell(A_NAME)
+  elseif not M.is_name(name) then
+    return session:tell("* " .. M.A_NAME)
   elseif name == session.name then
     return session:tell(("* you are %s"):format(name))
   elseif not session.board:rename(session.name, name) then
@@ -55,8 +56,8 @@ end
 
 function heard.join(session, rest)
   local name = rest:match "^.*%S" or ""
-  if not is_name(name) then
-    return session:tell(A_NAME)
+  if not M.is_name(name) then
+    return session:tell("* " .. M.A_NAME)
   elseif name == session.room_name then
     return session:tell(("* this is %s"):format(name))
   end
