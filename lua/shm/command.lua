@@ -7,8 +7,9 @@ local parser = argparse("shm", "The group chat of the Lua module shm, from a she
 parser:require_command(true)
 
 -- argparse would print its usage too; one line says it.
-function parser.error(_, message)
-  io.stderr:write("shm: ", message:gsub("%s*\n%s*", "; "), " (see shm serve --help)\n")
+function parser.error(where, message)
+  local command = where == parser and "shm" or "shm " .. where._name
+  io.stderr:write("shm: ", message:gsub("%s*\n%s*", "; "), " (see ", command, " --help)\n")
   os.exit(1)
 end
 
@@ -43,13 +44,38 @@ serve:option("--backlog", "Bytes that a client may be behind, 16384 to 1 GiB.", 
 serve:option("--grace", "Seconds to wait for a client's process that was stopped.", "5")
   :convert(number "grace")
 
+local chat = parser:command("chat", "Take part in a chat, until Ctrl-D, Ctrl-C or /quit.")
+  :epilog [[
+In a terminal the line can be edited: arrows, Home, End, Backspace and Delete; Ctrl-A and
+Ctrl-E go to its begin and end, Ctrl-U and Ctrl-K delete what is before and behind the cursor,
+Ctrl-W a word; Up and Down show earlier lines, Ctrl-L clears the screen. Each character counts as
+one column. Elsewhere lines are read up to the end, and what comes is printed until the server
+has answered all. NO_COLOR in the environment is --no-colour.
+
+It exits with 0 when you leave, and with 1 when the server is gone.]]
+chat.error = parser.error
+chat:option("--host", "The server's address.", "127.0.0.1")
+chat:option("--port", "The server's port.", "9523"):convert(whole "port")
+chat:option("--unix", "The server's Unix-domain socket, instead."):argname "PATH"
+chat:option("--nick", "Ask for this name."):argname "NAME":convert(function(word)
+  local names = require "shm.chat.commands"
+  return names.is_name(word) and word or nil, "nick: " .. names.A_NAME
+end)
+chat:flag("--no-colour --no-color", "Print no colours.")
+
 local commands = {}
 
+function commands.chat(arguments)
+  return require("shm.chat.client").run {
+    host = arguments.host, port = arguments.port, path = arguments.unix, nick = arguments.nick,
+    colour = not arguments.no_colour,
+  }
+end
+
 function commands.serve(arguments)
-  local chat = require "shm.chat"
   io.stdout:setvbuf "line"
   require("shm.process").signal("PIPE", "ignore") -- who reads the log may leave
-  return chat.serve {
+  return require("shm.chat").serve {
     host = arguments.host, port = arguments.port, tcp = not arguments.no_tcp,
     path = arguments.unix, keep = arguments.keep, limit = arguments.limit,
     history = arguments.history, memory = arguments.memory, backlog = arguments.backlog,
