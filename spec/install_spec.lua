@@ -36,4 +36,12 @@ describe("make install", function()
     assert.matches("listening on 127%.0%.0%.1:%d+", log)
     assert.matches("closing: SIGTERM\nstatus 0\n$", log)
   end)
+
+  it("makes the command take part", function()
+    local said = run(([[cd %s; bin/shm serve --no-tcp --unix chat >log & server=$!;
+                        until grep -q Join log || ! kill -0 $server; do :; done;
+                        echo /nick ann | bin/shm chat --unix chat; echo status $?;
+                        kill $server; wait $server]]):format(prefix))
+    assert.equal("* welcome, guest1; 1 here. /help\n* guest1 is now ann\n* bye\nstatus 0\n", said)
+  end)
 end)

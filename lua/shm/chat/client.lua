@@ -32,6 +32,7 @@ local CHUNK <const> = 16384      -- bytes that are read or printed at a time
 local MOST_WAITING <const> = 65536 -- bytes to be sent or printed, with which no more are read
 local LONGEST <const> = 65536    -- bytes of a line from the server that are waited for
 local CONNECTS <const> = 20      -- seconds
+local REDRAWS <const> = 0.1      -- seconds without what is typed while much is printed
 local PROMPT <const> = "> "
 local TOO_LONG <const> = ("* not sent: a line has at most %d bytes"):format(board.LONGEST)
 local EINTR <const>, EPIPE <const>, ETIMEDOUT <const> = 4, 32, 110
@@ -192,7 +193,7 @@ function Client:draw()
     return false
   end
   self.screen:put(self.editor:draw())
-  self.drawn, self.stale = true, false
+  self.drawn, self.stale, self.drew = true, false, process.monotonic()
   return true
 end
 
@@ -237,7 +238,9 @@ function Client:converse()
       moved = self:listen() or moved
       moved = self:deliver() or moved
       moved = self:hear() or moved
-      moved = not moved and self:draw() or moved
+      if not moved or process.monotonic() > self.drew + REDRAWS then
+        moved = self:draw() or moved
+      end
       moved = self:show() or moved
     until not moved or self.over
     local done = self.over or self.ended and self.screen.size == 0
@@ -349,7 +352,7 @@ function M.run(opts)
   local buffer <close> = assert(shm.anonymous(CHUNK))
   local client = setmetatable({
     signals = signals, buffer = buffer, printer = printer(buffer),
-    out = outbox.new(), screen = outbox.new(), rest = "",
+    out = outbox.new(), screen = outbox.new(), rest = "", drew = 0,
   }, Client)
   local loop, results = cqueues.new(), nil
   loop:wrap(function()
