@@ -255,6 +255,7 @@ describe("shm chat", function()
     terminals[#terminals + 1] = one
     one:shows_row "^%* welcome, guest1;"
     one:shows_line("> ", 2)
+    assert.is_true(one.screen.modes["?2004"]) -- pastes are marked
     local other = chat_support.connect(server)
     others[#others + 1] = other
     one:shows_row "^%* guest2 joined$"
@@ -265,7 +266,7 @@ describe("shm chat", function()
     local how, settings = one:wait()
     assert.equal("as before", settings)
     assert.equal(status, how, one.screen:text())
-    assert.is_false(one.screen.modes["?2004"]) -- pastes are marked no more
+    assert.is_false(one.screen.modes["?2004"]) -- no more
     assert.is_true(one.screen.modes["?7"])     -- and lines wrap
   end
 
