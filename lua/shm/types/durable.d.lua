@@ -1,5 +1,6 @@
 ---@meta
 
+---The module shm.durable.
 ---@class shm.durable.module
 local durable = {}
 

@@ -1,5 +1,6 @@
 ---@meta
 
+---The module shm.posix.
 ---@class shm.posix
 ---@field O_RDONLY integer
 ---@field O_WRONLY integer

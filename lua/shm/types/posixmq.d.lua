@@ -1,5 +1,6 @@
 ---@meta
 
+---A POSIX message queue.
 ---@class shm.posix.queue: shm.process.pollable
 local queue = {}
 ---@param data string

@@ -1,5 +1,6 @@
 ---@meta
 
+---A POSIX semaphore.
 ---@class shm.posix.semaphore
 local semaphore = {}
 ---@param timeout? number

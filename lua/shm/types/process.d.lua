@@ -1,5 +1,6 @@
 ---@meta
 
+---The module shm.process.
 ---@class shm.process
 ---@field SOL_SOCKET integer
 ---@field SO_SNDBUF integer

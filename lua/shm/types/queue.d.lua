@@ -1,6 +1,5 @@
 ---@meta
 
----Queues of messages.
 ---@class shm.queue.options
 ---@field capacity? integer bytes of the longest message, from 64 to 1 GiB; absent for 65536
 ---@field overflow? "block"|"reject" absent for block
@@ -33,6 +32,7 @@ function queue_module.open(region, offset, options) end
 ---@return integer bytes
 function queue_module.size(options) end
 
+---Messages that each come out once, in the order in which they went in.
 ---@class shm.queue
 ---@operator len: integer
 local message_queue = {}

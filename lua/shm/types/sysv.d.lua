@@ -1,5 +1,6 @@
 ---@meta
 
+---The module shm.sysv.
 ---@class shm.sysv
 ---@field IPC_PRIVATE integer
 ---@field IPC_CREAT integer
