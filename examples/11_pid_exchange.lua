@@ -1,9 +1,9 @@
 -- Two programs that know nothing of each other but a path: they exchange their pids through
 -- shared memory, then messages of up to 124 bytes, each announced by a signal. You will see
--- both sides. For two terminals, with the path of any file that exists:
+-- both sides. In two terminals, with the path of any file that exists:
+--
 --   lua5.4 examples/11_pid_exchange.lua server /tmp
 --   lua5.4 examples/11_pid_exchange.lua client /tmp
--- Without arguments this runs both.
 local peer = require "shm.peer"
 local process = require "shm.process"
 
