@@ -99,7 +99,7 @@ help:
 	@echo 'make build    build here; then: eval "$$(make -s env)" and lua5.4 finds the module'
 	@echo 'make env      print the LUA_PATH and LUA_CPATH for that'
 	@echo 'make install  put the rock into the LuaRocks tree PREFIX ($(PREFIX))'
-	@echo 'make check    the longer checks: compiler, linters, models, sanitizers, valgrind'
+	@echo 'make check    the longer checks: compiler, linters, models (check-model), sanitizers, valgrind'
 	@echo 'make fuzz     every operation among scribble: FUZZ_SECONDS ($(FUZZ_SECONDS)) of locks, 100 million of furniture'
 	@echo 'make clean    remove what was built'
 
