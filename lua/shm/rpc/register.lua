@@ -40,7 +40,8 @@ local KINDS = {server = {0, SERVERS}, client = {SERVERS, CLIENTS}}
 
 -- How many places of this process there are by that key, which are not looked at: a handle of a
 -- mutex that its thread holds by another one can not be closed, and its collection would keep the
--- memory. Services of the same name in two arenas may share a key.
+-- memory. Services of the same name in two arenas may share a key. A child inherits the list, and
+-- none of the places.
 local own = {}
 
 local Register = {}
@@ -107,6 +108,10 @@ local function count_own(register, who, n)
   own[key] = count > 0 and count or nil
 end
 
+local function is_own(register, who)
+  return own[key_of(register, who)] and who >> NUMBER_BITS == process.pid()
+end
+
 local function who_at(place)
   return FIRST + place * PLACE + WHO
 end
@@ -139,7 +144,7 @@ function Register:sweep(kind)
   local first, n = table.unpack(KINDS[kind])
   for place = first, first + n - 1 do
     local who = self.region:load(who_at(place))
-    if who ~= 0 and not own[key_of(self, who)] then
+    if who ~= 0 and not is_own(self, who) then
       local lock = mutex_at(self, place)
       if lock and lock:try() then -- not while it lives
         bury(self, place)
