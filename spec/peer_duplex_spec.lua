@@ -9,7 +9,7 @@ local support = require "spec.support"
 local sysv = require "shm.sysv"
 
 local ENOENT, EBUSY, EPIPE, EBADMSG, EOPNOTSUPP, EADDRINUSE = 2, 16, 32, 74, 95, 98
-local ECONNRESET, ETIMEDOUT = 104, 110
+local EMFILE, ECONNRESET, ETIMEDOUT = 24, 104, 110
 local TIMEOUT = 10 * support.patience
 local WITHIN = 1 * support.patience
 
@@ -526,6 +526,35 @@ describe("who listens", function()
     until turn()
     close(talk, other, server)
     ended(busy)
+  end)
+
+  it("is not kept from those who are here by one for whom there is no descriptor", function()
+    local go <close> = assert(shm.anonymous(64))
+    local talk, client, server, key = pair(function(mine)
+      assert(go:wait(0, 0, TIMEOUT))
+      assert(mine:send("here", TIMEOUT))
+      assert.equal("bye", mine:receive(TIMEOUT))
+    end)
+    local arrivals = server.region:load32(door.ARRIVALS)
+    local other = child(function()
+      assert(peer.dial(key, {timeout = TIMEOUT})):close()
+    end)
+    support.eventually(function() return server.region:load32(door.ARRIVALS) ~= arrivals end)
+    local open = process.open
+    process.open = function() return nil, "Too many open files", EMFILE end
+    refused(EMFILE, "Too many open files", server:wait(0))
+    go:store32(0, 1)
+    go:wake(0)
+    support.eventually(function() return talk.inbox:used() > 0 end)
+    local with, what = server:wait(TIMEOUT)
+    process.open = open
+    assert.same({talk, "message"}, {with, what})
+    assert.equal("here", talk:receive(0))
+    assert(talk:send("bye", TIMEOUT))
+    local new = assert(server:accept(TIMEOUT))
+    ended(client)
+    ended(other)
+    close(talk, new, server)
   end)
 
   it("is not kept from others by one whose segments are scribbled over", function()

@@ -199,8 +199,6 @@ function Listener:wait(timeout)
     local talk, message, errno = admit(self)
     if talk then
       return talk, "new"
-    elseif errno then
-      return nil, message, errno
     end
     local all = self.talks
     for i = 1, #all do
@@ -211,6 +209,7 @@ function Listener:wait(timeout)
         return all[at], what
       end
     end
+    return nil, message, errno -- those who are here go first
   end)
 end
 
