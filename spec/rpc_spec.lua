@@ -663,6 +663,23 @@ describe("rpc", function()
     assert.matches("its server died, pid %d+$", message)
   end)
 
+  it("stays open for a call that is waited for, when nobody has the client any more", function()
+    local server <close> = assert(rpc.server(arena, "calc", {add = add}))
+    local function start()
+      local client = assert(rpc.client(arena, "calc"))
+      return assert(client:with {timeout = LONG}:start("add", 1, 2))
+    end
+    local call = start()
+    collectgarbage()
+    collectgarbage()
+    assert.is_true(server:step(LONG))
+    assert.equal(3, call:wait())
+    call = nil -- luacheck: ignore
+    collectgarbage()
+    collectgarbage()
+    assert.same({}, server:callers())
+  end)
+
   it("takes no harm from what is no request, and no answer", function()
     local server <close>, client = pair {add = add}
     local _ <close> = client

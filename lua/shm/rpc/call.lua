@@ -24,9 +24,14 @@ function M.results(state, what, method, answer)
   return unpack(answer, 3, n + 2)
 end
 
---- A call that has been pushed.
-function M.new(state, slot, method, limit)
-  return setmetatable({state = state, slot = slot, method = method, limit = limit}, Call)
+--- A call that has been pushed. As long as it is in flight its client is not collected.
+function M.new(client, state, slot, method, limit)
+  return setmetatable({client = client, state = state, slot = slot, method = method,
+                       limit = limit}, Call)
+end
+
+local function settle(call, answer)
+  call.client, call.slot, call.answer = nil, nil, answer
 end
 
 local function check(call, what, level)
@@ -62,7 +67,7 @@ function Call:wait(timeout)
       return M.fail(state, "wait", self.method, why, errno)
     end
     flight.release(state, slot)
-    self.slot, self.answer = nil, answer
+    settle(self, answer)
   end
   return M.results(state, "wait", self.method, self.answer)
 end
@@ -76,7 +81,7 @@ function Call:cancel()
     return false
   end
   flight.give_up(state, slot)
-  self.slot, self.answer = nil, {0, -ECANCELED, "it was cancelled"}
+  settle(self, {0, -ECANCELED, "it was cancelled"})
   return true
 end
 

@@ -133,7 +133,7 @@ function Client:start(method, ...)
     flight.give_up(state, slot)
     return calls.fail(state, "start", method, why, errno)
   end
-  return calls.new(state, slot, method, self.limit)
+  return calls.new(self.of or self, state, slot, method, self.limit)
 end
 
 --- Has a method called once, or not at all: nobody hears of its results and errors, nor that
