@@ -680,6 +680,18 @@ describe("rpc", function()
     assert.same({}, server:callers())
   end)
 
+  it("answers a call of what a table of methods throws when it is asked for it", function()
+    local server <close>, client = pair(setmetatable({}, {
+      __index = function(_, name) error("what is " .. name .. "?", 0) end,
+    }))
+    local _ <close> = client
+    local call = assert(client:start("it"))
+    assert(client:cast "it")
+    assert.is_true(server:step(LONG))
+    assert.is_true(server:step(LONG))
+    refused(121, "^rpc%.wait 'calc%.it': what is it%?$", call:wait(LONG))
+  end)
+
   it("takes no harm from what is no request, and no answer", function()
     local server <close>, client = pair {add = add}
     local _ <close> = client

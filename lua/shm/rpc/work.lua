@@ -108,14 +108,21 @@ local function text_of(thrown)
   return index and ("result %d%s"):format(index - 2, rest) or text
 end
 
+-- The methods are the caller's table, which may throw where a name is not in it.
+local function find(methods, name)
+  return methods[name]
+end
+
 -- A client's request: claims it, does it, and answers.
 local function run(server, client, id, message, n)
   local offset, claimed = (id & SLOT) * 8, id & SEQUENCE | server.claim
   if not client.cas(client.region, offset, id & SEQUENCE | QUEUED, claimed) then
     return -- given up, or begun by another: it was twice in the queue
   end
-  local method = server.methods[message[2]]
-  if type(method) ~= "function" then
+  local found, method = pcall(find, server.methods, message[2])
+  if not found then
+    return refuse(server, client, offset, claimed, id, EREMOTEIO, text_of(method))
+  elseif type(method) ~= "function" then
     return refuse(server, client, offset, claimed, id, ENOSYS, "there is no such method")
   end
   client.busy = client.busy + 1
@@ -133,8 +140,8 @@ local function run(server, client, id, message, n)
 end
 
 local function run_cast(server, message, n)
-  local method = server.methods[message[2]]
-  if type(method) == "function" then
+  local found, method = pcall(find, server.methods, message[2])
+  if found and type(method) == "function" then
     pcall(method, setmetatable(message, server.cast), unpack(message, 4, n + 3))
     setmetatable(message, OVER)
   end
