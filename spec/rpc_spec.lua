@@ -692,6 +692,18 @@ describe("rpc", function()
     refused(121, "^rpc%.wait 'calc%.it': what is it%?$", call:wait(LONG))
   end)
 
+  it("says why a request can not be pushed", function()
+    local server <close>, client = pair {add = add}
+    local _ <close> = client
+    local push = client.state.push
+    client.state.push = function() return nil, "pid 1 holds it", EBUSY end
+    refused(EBUSY, "^rpc%.call 'calc%.add': pid 1 holds it$", client:call("add", 1, 2))
+    client.state.push = push
+    local call = assert(client:start("add", 1, 2))
+    assert.is_true(server:step(LONG))
+    assert.equal(3, call:wait(LONG))
+  end)
+
   it("takes no harm from what is no request, and no answer", function()
     local server <close>, client = pair {add = add}
     local _ <close> = client

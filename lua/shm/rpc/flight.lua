@@ -79,8 +79,8 @@ local function complaint(message)
 end
 
 -- After there was no room at once.
-local function push_later(state, message, errno, timeout)
-  local deadline, done, why
+local function push_later(state, message, why, errno, timeout)
+  local deadline, done
   if errno == ETIMEDOUT and timeout > 0 then
     deadline = monotonic() + timeout
     done, why, errno = state.push(message, timeout < math.huge and timeout or nil)
@@ -101,7 +101,7 @@ end
 -- @treturn[2] string why
 -- @treturn[2] int errno
 function M.push(state, what, message, timeout)
-  local ok, done, _, errno = pcall(state.push, message, 0)
+  local ok, done, why, errno = pcall(state.push, message, 0)
   if not ok then
     if message[ID] ~= 0 then
       M.give_up(state, message[ID] & SLOT)
@@ -110,7 +110,7 @@ function M.push(state, what, message, timeout)
   elseif done then
     return true
   end
-  return push_later(state, message, errno, timeout)
+  return push_later(state, message, why, errno, timeout)
 end
 
 --- Begins a call.
