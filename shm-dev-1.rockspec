@@ -172,6 +172,7 @@ build = {
       ["shm.chat.display"] = "lua/shm/chat/display.lua",
       ["shm.chat.door"] = "lua/shm/chat/door.lua",
       ["shm.chat.editor"] = "lua/shm/chat/editor.lua",
+      ["shm.chat.history"] = "lua/shm/chat/history.lua",
       ["shm.chat.hub"] = "lua/shm/chat/hub.lua",
       ["shm.chat.outbox"] = "lua/shm/chat/outbox.lua",
       ["shm.chat.session"] = "lua/shm/chat/session.lua",

@@ -34,8 +34,8 @@ function M.serve(opts)
   tells:close()
   local port = math.tointeger(tonumber((assert(told:recv(10, M.TIMEOUT)))))
   told:close()
-  return {
-    child = child, port = port,
+  local server = {
+    child = child, port = port, clients = {},
     log = function()
       return support.read_file(path)
     end,
@@ -51,6 +51,17 @@ function M.serve(opts)
       end
     end,
   }
+  --- Hangs up its clients, for which it need not wait then, and ends it, if nothing has yet.
+  function server.finish()
+    for _, client in ipairs(server.clients) do
+      client:close()
+    end
+    local how, code = server.stop()
+    if how ~= nil and (how ~= "exit" or code ~= 0) then
+      error(("the server has ended by %s %s"):format(how, code), 2)
+    end
+  end
+  return server
 end
 
 --- Starts the textbook's server. Its clients get no welcome.
@@ -60,13 +71,11 @@ function M.serve_textbook(program, limit)
   local port, pid = pipe:read("n", "n")
   local server = {child = {pid = pid}, port = port, silent = true}
   function server.stop()
-    pcall(function() -- it may have crashed
-      for _, child in ipairs(M.children(server)) do
-        process.kill(child, "KILL")
-      end
-      support.eventually(function() return #M.children(server) == 0 end, 1)
-    end)
+    local ok, children = pcall(M.children, server) -- it may have crashed
     process.kill(pid, "KILL")
+    for _, child in ipairs(ok and children or {}) do
+      process.kill(child, "KILL")
+    end
     pipe:close()
   end
   return server
@@ -85,6 +94,9 @@ function M.connect(server)
   connection:settimeout(M.TIMEOUT)
   assert(connection:connect(M.TIMEOUT))
   local client = setmetatable({connection = connection, server = server}, Client)
+  if server.clients then
+    table.insert(server.clients, client)
+  end
   if not server.silent then
     client.name = assert(client:expect("^%* welcome, (%S+);"))
   end
@@ -140,6 +152,26 @@ function M.children(server)
     pids[#pids + 1] = math.tointeger(tonumber(pid))
   end
   return pids
+end
+
+--- Whether a server and its children sleep, and did so all of the last fifth of a second: it has
+-- nothing to do. One that waits for a cpu does not sleep.
+function M.is_idle(server)
+  local function runs()
+    local sum = {}
+    for _, pid in ipairs {server.child.pid, table.unpack(M.children(server))} do
+      local ok, stat = pcall(support.read_file, ("/proc/%d/stat"):format(pid))
+      local state = ok and stat:match "%) (%a)"
+      if state ~= "S" and state ~= "Z" then
+        return nil
+      end
+      sum[#sum + 1] = support.read_file(("/proc/%d/schedstat"):format(pid))
+    end
+    return table.concat(sum)
+  end
+  local before = runs()
+  process.sleep(0.2)
+  return before ~= nil and before == runs()
 end
 
 --- Runs functions side by side until all have returned; an error in one is raised.

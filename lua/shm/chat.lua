@@ -108,7 +108,7 @@ function M.serve(opts)
     error("chat.serve: path: there is nothing to listen on", 2)
   end
   process.signal("CHLD", "default") -- ignored, it would have the kernel reap our children
-  local signals <close> = assert(process.signals("TERM", "INT", "HUP"))
+  local signals <close> = assert(process.signals("TERM", "INT", "HUP", "CHLD"))
   local listeners, message, code = listen(opts)
   local memory
   if not message then

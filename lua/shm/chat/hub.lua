@@ -16,6 +16,9 @@ local M = {}
 local TICK = 0.25       -- seconds between looks at what should not last
 local CLOSING = 1       -- seconds that clients have to read the last line
 local PACE = 0.00004    -- seconds until the next round, for each child that was woken
+-- How much the memory of Lua grows, in per cent, until what is young is collected, and until all
+-- is: hardly ever in a child, as that would write to, and so copy, all that it has of the server.
+local MINOR, MAJOR = 2, 1000
 local EINTR, ETIMEDOUT = 4, 110
 
 local Hub = {}
@@ -24,7 +27,7 @@ Hub.__index = Hub
 --- Makes the hub.
 -- @tparam table board the shared memory, with nobody there
 -- @tparam table listeners listening sockets of cqueues
--- @tparam shm.process.signals signals TERM, INT and HUP
+-- @tparam shm.process.signals signals TERM, INT, HUP and CHLD
 -- @tparam table opts `limit`, `backlog`, `history`, `grace`, `log`
 -- @int port the TCP port that is listened on, or 0
 -- @tparam table arrivals connections that the server before this one has accepted
@@ -145,19 +148,21 @@ function Hub:become_child(client, channel, member)
   }
 end
 
--- Waits, in the loop, for a member's child to end.
-function Hub:watch(member)
-  local child = member.child
-  local how, code, errno
-  repeat
-    cqueues.poll(child)
-    how, code, errno = child:wait(0)
-  until how or errno ~= ETIMEDOUT and errno ~= EINTR
-  cqueues.cancel(child:fileno())
-  member.how, member.code = how or "error", code
-  member.channel:close()
-  child:close()
-  self.ended[#self.ended + 1] = member
+-- Looks whose children have ended: once for as many as ended meanwhile. A coroutine each would
+-- wait for them as well, but all children would have all coroutines in their memory.
+function Hub:reap()
+  for _, member in pairs(self.members) do
+    local how, code, errno
+    if not member.how then
+      how, code, errno = member.child:wait(0)
+    end
+    if how or errno and errno ~= ETIMEDOUT and errno ~= EINTR then
+      member.how, member.code = how or "error", code
+      member.channel:close()
+      member.child:close()
+      self.ended[#self.ended + 1] = member
+    end
+  end
 end
 
 -- A name and a slot for who comes; nil when the arena has no memory for it.
@@ -174,6 +179,14 @@ function Hub:receive(socket)
   return member
 end
 
+-- What is there by now becomes old: new, survived, old. The child shares its pages as long as it
+-- does not write to them, and its collector goes through what is young alone.
+local function grow_old()
+  for _ = 1, 3 do
+    collectgarbage "step"
+  end
+end
+
 function Hub:admit(connection)
   local _, host, port = connection:peername()
   local member = self:receive(unread.name(host or "", port or 0))
@@ -181,6 +194,7 @@ function Hub:admit(connection)
   local ok, message = pcall(function()
     client = assert(process.channel(connection:pollfd()))
     ours, theirs = assert(process.socketpair())
+    grow_old()
     member.child = assert(process.fork(function()
       self:become_child(client, theirs, member)
     end))
@@ -204,18 +218,17 @@ function Hub:admit(connection)
   member.channel = ours
   self.members[member.slot.number] = member
   self.count = self.count + 1
-  self.loop:wrap(function()
-    self:watch(member)
-  end)
   self.log(("%s joined from %s, served by pid %d"):format(
     member.name, door.address(host, port), member.child.pid))
 end
 
 function Hub:await_signals()
-  while not self.closing do
+  while true do
     cqueues.poll(self.signals)
     local name = self.signals:wait(0)
-    if name then
+    if name == "CHLD" then
+      self:reap()
+    elseif name then
       self:close_down(name)
     end
   end
@@ -338,6 +351,7 @@ function Hub:run()
   -- closed.
   collectgarbage()
   collectgarbage()
+  local mode = collectgarbage("generational", MINOR, MAJOR)
   while not self.closing or self.count > 0 do
     self.board:asleep(false)
     while self:turn() do end
@@ -360,6 +374,7 @@ function Hub:run()
   for _, listener in ipairs(self.listeners) do
     cqueues.cancel(listener:pollfd())
   end
+  collectgarbage(mode)
   cqueues.cancel(self.signals:fileno())
   cqueues.cancel(self.poked:fileno())
   self.loop:close()

@@ -13,6 +13,7 @@
 -- @module shm.chat.session
 local cqueues = require "cqueues"
 local commands = require "shm.chat.commands"
+local history = require "shm.chat.history"
 local outbox = require "shm.chat.outbox"
 local process = require "shm.process"
 local board_of = require "shm.chat.board"
@@ -55,6 +56,7 @@ function M.run(given)
   session.out = outbox.new() -- what is for the client
   session.took = 0     -- when its socket took something
   session.behind = false
+  session.typing = true -- there may be something to read from the client
   session.mark = board_of.FIRST_MARK - 1 -- of the latest join
   -- A controller of its own: the parent's was copied by fork and is shared with it.
   local loop = cqueues.new()
@@ -103,36 +105,8 @@ function Session:enter(name, room)
     return false
   end
   self.mark = mark
-  self.entering = {name = name, room = room, history = self:gather(room, mark)}
+  self.entering = {name = name, room = room, history = history.of(self, room, mark)}
   return true
-end
-
--- The last lines that were said in a room before a mark of ours.
-function Session:gather(room, mark)
-  local said, count = {}, 0
-  local reader <close> = self.board.said:subscribe {from = "oldest"}
-  while reader and self.history > 0 do
-    local message = reader:try()
-    if not message then
-      break
-    end
-    local from, to, what, begin = board_of.parse(message)
-    if from == self.number and what == mark then
-      break
-    elseif to == room and what == TALK then
-      said[#said + 1] = message:sub(begin)
-    end
-  end
-  local from = #said + 1
-  while from > 1 and count < self.history do
-    from = from - 1
-    count = count + select(2, said[from]:gsub("\n", ""))
-  end
-  local text = table.concat(said, "", from)
-  for _ = self.history + 1, count do
-    text = text:gsub("^[^\n]*\n", "", 1)
-  end
-  return text
 end
 
 -- The topic has come to the mark of our join: from here on we hear the room.
@@ -166,10 +140,11 @@ end
 
 -- Reads from the client. True if anything came.
 function Session:listen()
-  if not self:hears() then
+  if not self.typing or not self:hears() then
     return false
   end
   local data, _, errno = self.client:recv(CHUNK, 0)
+  self.typing = data ~= nil and #data == CHUNK
   if data then
     self.typed:split(data, self.lines)
     self.left = self.typed.quit
@@ -311,24 +286,35 @@ end
 function Session:sleep()
   local blocked = self.out.size > 0
   self.slot:asleep(true)
-  local news = self.reader and #self.reader > 0 or self:finished()
-  if not news then
+  local woken = true
+  if not (self.reader and #self.reader > 0 or self:finished()) then
     if self.waits then
       self.board:wait_for_room(true)
       self.board:wake_server(self.poke)
     end
     local events = (self:hears() and "r" or "") .. (blocked and "w" or "")
     local timeout = self.waits and NO_ROOM or (blocked or self.left) and RETRY or AN_HOUR
-    if events == "" then
-      cqueues.poll(self.server, timeout)
-    else
-      self.watched.events = events
-      cqueues.poll(self.server, self.watched, timeout)
-    end
+    self.watched.events = events
+    woken = self:notice(cqueues.poll(self.server, events == "" and timeout or self.watched,
+                                     timeout))
   end
   self.slot:asleep(false)
+  if not woken then
+    return true
+  end
   local _, _, errno = self.server:recv(64, 0)
   return not errno or errno == ETIMEDOUT
+end
+
+-- What the sleep has ended by: only where there is something it is read. True for the server.
+function Session:notice(...)
+  local woken = false
+  for i = 1, select("#", ...) do
+    local it = select(i, ...)
+    self.typing = self.typing or it == self.watched
+    woken = woken or it == self.server
+  end
+  return woken
 end
 
 -- Gives up on a client that leaves and takes no more of what is meant for it. As long as it
