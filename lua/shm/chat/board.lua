@@ -306,6 +306,15 @@ function Board:list(room)
   return list
 end
 
+--- How many are in a room, which is cheaper than who.
+function Board:population(room)
+  local slots, count = self.slots, 0
+  for at = SLOTS + ROOM, SLOTS + self.limit * SLOT_SIZE, SLOT_SIZE do
+    count = count + (slots:load32(at) == room and 1 or 0)
+  end
+  return count
+end
+
 --- The slot of a number from 1 to the limit.
 function Board:slot(number)
   return setmetatable({

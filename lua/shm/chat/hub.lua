@@ -111,6 +111,7 @@ function Hub:remove_ended()
   for _, member in ipairs(ended) do
     local room = member.slot:room()
     local name = self.board:forget(member.name, member.number, member.slot.number) or member.name
+    member.slot:set_room(0)
     self.members[member.slot.number] = nil
     self.count = self.count - 1
     self.free[#self.free + 1] = member.slot.number

@@ -113,7 +113,7 @@ end
 function Session:arrive()
   local room = self.entering
   self.entering = nil
-  local here = #self.board:list(room.room)
+  local here = self.board:population(room.room)
   if self.room then
     self:tell(("* this is %s; %d here"):format(room.name, here))
   else
