@@ -297,6 +297,8 @@ function Session:sleep()
     self.watched.events = events
     woken = self:notice(cqueues.poll(self.server, events == "" and timeout or self.watched,
                                      timeout))
+  else
+    self.typing = true
   end
   self.slot:asleep(false)
   if not woken then
@@ -338,12 +340,14 @@ function Session:serve()
   self.watched = {pollfd = self.client:fileno()}
   self.lobby = assert(board:room "lobby")
   repeat
-    local moved
+    local busy, moved = false
     repeat
       self.slot:turn()
       moved = self:listen()
       moved = self:hear() or moved
-      moved = self:fetch() or moved
+      local news = self:fetch()
+      self.typing = self.typing or news and busy -- who is always told something is also heard
+      moved, busy = news or moved, true
       moved = self:deliver() or moved
       if self:is_lost() then
         self.reader:close()
