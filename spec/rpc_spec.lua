@@ -692,6 +692,20 @@ describe("rpc", function()
     refused(121, "^rpc%.wait 'calc%.it': what is it%?$", call:wait(LONG))
   end)
 
+  it("fails one call alone whose arguments became what can not be sent", function()
+    local server <close>, client = pair {add = add}
+    local _ <close> = client
+    local arguments = {1}
+    local changed = assert(client:start("add", arguments))
+    arguments[1] = print
+    assert(rpc.server(arena, "calc", {add = add})):close() -- a departure: it is pushed again
+    local call = assert(client:start("add", 1, 2))
+    assert.is_true(server:step(LONG))
+    assert.is_true(server:step(LONG))
+    assert.equal(3, call:wait(LONG))
+    changed:cancel()
+  end)
+
   it("says why a request can not be pushed", function()
     local server <close>, client = pair {add = add}
     local _ <close> = client

@@ -18,6 +18,7 @@ local QUEUED <const>, CLAIMED <const>, STATE <const> = words.QUEUED, words.CLAIM
 local SLOT <const>, NEXT <const> = words.SLOT, words.NEXT
 local EINTR <const>, ENOSPC <const>, ENOBUFS <const>, ETIMEDOUT <const> = 4, 28, 105, 110
 local EMSGSIZE <const>, EPIPE <const>, EOWNERDEAD <const> = 90, 32, 130
+local EINVAL <const> = 22
 local NUMBER_BITS <const> = registers.NUMBER_BITS
 
 M.SLICE = SLICE
@@ -162,6 +163,17 @@ local function drain(state)
   end
 end
 
+-- Pushes a request once more, if there is room. Its arguments are the caller's, who may have
+-- changed them since to what can not be sent: then that is its answer.
+local function push_again(state, slot)
+  local message = state.pending[slot]
+  local ok, pushed = pcall(state.push, message, 0)
+  if not ok then
+    state.answers[slot] = {message[ID], -EINVAL, tostring(pushed)}
+  end
+  return ok and pushed
+end
+
 -- The server that had begun it is gone.
 local function bereave(state, slot, pid)
   local message = state.pending[slot]
@@ -169,7 +181,7 @@ local function bereave(state, slot, pid)
   if retries then
     state.retries[slot] = retries > 1 and retries - 1 or nil
     message[ID] = renew(state, slot)
-    if not state.push(message, 0) then
+    if not push_again(state, slot) then
       state.noted[slot] = false -- for the next look
     end
   else
@@ -184,7 +196,7 @@ local function look_after(state, slot)
     -- A server may have died with it in its hands. If it has not, there are two in the queue
     -- now, of which the word lets one be begun.
     local departures = state.departures()
-    if departures ~= state.noted[slot] and state.push(state.pending[slot], 0) then
+    if departures ~= state.noted[slot] and push_again(state, slot) then
       state.noted[slot] = departures
     end
   elseif word & STATE == CLAIMED and not register:serves(words.who(word)) then
