@@ -192,6 +192,7 @@ function Log:entry(seq)
     return nil
   end
   local bytes = region:read(self.base + at + HEADER, size)
+  shm.fence() -- what was read, was read before
   if region:load(RESERVED) > place + ring then
     return nil
   end

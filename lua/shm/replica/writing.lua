@@ -82,12 +82,12 @@ function Node:incr(key, n, init)
     return fail(self, "incr", message, errno)
   end
   old = old == nil and init or old
-  if old == nil then
+  if old == nil and self.leading then
     return fail(self, "incr", "there is no such key", ENOENT)
-  elseif type(old) ~= "number" then
+  elseif type(old or 0) ~= "number" then
     error("replica.incr: the key's value is a " .. type(old), 2)
   end
-  local sum, seq = old + (n or 1)
+  local sum, seq = (old or 0) + (n or 1)
   seq, message, errno = write(self, "incr", {1, key, sum}, {key}, {sum}, {})
   if not seq then
     return nil, message, errno
