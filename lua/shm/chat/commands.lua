@@ -9,7 +9,7 @@ local M = {}
 
 local LONGEST_NAME = 32
 
-local HELP <const> = "/nick NAME, /who, /join ROOM, /msg NAME TEXT, /quit"
+local HELP <const> = "/nick NAME, /who, /join ROOM (and back: /join lobby), /msg NAME TEXT, /quit"
 
 --- Whether a member or a room may be called so.
 function M.is_name(name)
