@@ -50,7 +50,7 @@ describe("the group chat", function()
     eve:say "/dance"
     eve:expect "^%* there is no (/dance); see /help$"
     eve:say "/help"
-    eve:expect "^%*%* (/nick NAME), /who, /join ROOM %(and back: /join lobby%), /msg NAME TEXT, /quit; //"
+    eve:expect "^%* (/nick NAME), /who, /join ROOM %b(), /msg NAME TEXT, /quit; //"
     eve:say "//dance"
     ann:expect "^guest3: (/dance)$"
     bob:say "/quit"
