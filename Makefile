@@ -244,7 +244,7 @@ fuzz-locks: check-deps
 
 # LibFuzzer keeps the inputs that led further in build/fuzz, and goes on from them. It ends
 # after FUZZ_SECONDS, or FUZZ_OPERATIONS where those are given.
-FUZZER = -close_fd_mask=0 -print_final_stats=0 -verbosity=0 -timeout=20 -max_len=2000 -len_control=10
+FUZZER = -close_fd_mask=0 -print_final_stats=0 -verbosity=0 -print_funcs=0 -timeout=20 -max_len=2000 -len_control=10
 fuzz-furniture: check-deps
 	@echo 'furniture among scribble, for $(or $(FUZZ_OPERATIONS:%=% operations),$(FUZZ_SECONDS) s)'
 	@mkdir -p build/c build/fuzz
