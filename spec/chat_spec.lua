@@ -1,4 +1,5 @@
 local chat_support = require "spec.chat_support"
+local cqueues = require "cqueues"
 local process = require "shm.process"
 local support = require "spec.support"
 
@@ -242,6 +243,17 @@ describe("the group chat", function()
     server.stop "KILL"
   end)
 
+  -- Waits until the server's kernel has all that the client has written: a reset throws away what
+  -- the client's own still holds.
+  local function delivered(client)
+    client.connection:flush()
+    local _, _, port = client.connection:localname()
+    local held = ("%%d+: %%x+:%04X %%x+:%%x+ 01 (%%x+):"):format(port)
+    repeat
+      cqueues.sleep(0.005)
+    until tonumber(support.read_file "/proc/net/tcp":match(held), 16) == 0
+  end
+
   it("takes what a client said before it was cut off while it was being talked to", function()
     local server = serve()
     local bob, talker = connect(server), connect(server)
@@ -256,6 +268,7 @@ describe("the group chat", function()
         for i = 1, lines do
           ann:say("line " .. i)
         end
+        delivered(ann)
         ann:close() -- with unread bytes, so that the kernel resets the connection
       end, function()
         local got, noise = 0, 0
@@ -466,7 +479,7 @@ describe("the group chat", function()
     end
     jobs[#jobs + 1] = function()
       for _, pid in ipairs(pids) do
-        require("cqueues").sleep(math.random() * 0.02)
+        cqueues.sleep(math.random() * 0.02)
         assert(process.kill(pid, "KILL"))
       end
     end
