@@ -92,6 +92,7 @@ function loops.luv()
   end
 
   function self.turn(seconds)
+    uv.update_time() -- by an older one it might fire before the wait, which then has no end
     timer:start(math.ceil(seconds * 1000), 0, function() end)
     uv.run "once"
     timer:stop()
