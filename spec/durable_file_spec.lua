@@ -1,12 +1,11 @@
 -- shm.durable with a file: what outlives the machine, and what is said of files and disks.
 local d = require "spec.durable_support"
-local durable = require "shm.durable"
 local layout = require "shm.durable.place"
 local process = require "shm.process"
 local support = require "spec.support"
 
 local EPERM, ENOENT, EEXIST, EPROTO, EBADMSG, ESTALE = 1, 2, 17, 71, 74, 116
-local LONG = d.LONG
+local LONG, open, with = d.LONG, d.open, d.with
 
 describe("a durable state with a file", function()
   local places, place, before
@@ -21,17 +20,6 @@ describe("a durable state with a file", function()
     d.remove(places)
     assert.same(before, support.belongings())
   end)
-
-  local function open(which, options)
-    options = options or {}
-    options.file = which.file
-    return durable.open(which.name, options)
-  end
-
-  local function with(which, options, f)
-    local state <close>, how = assert(open(which, options))
-    return f(state, how)
-  end
 
   it("is as of the last sync when the machine went down with it", function()
     d.killed(function()

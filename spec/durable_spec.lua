@@ -6,7 +6,7 @@ local shm = require "shm"
 local support = require "spec.support"
 
 local EPERM, ENOENT, EEXIST, EPROTO, EADDRINUSE = 1, 2, 17, 71, 98
-local LONG = d.LONG
+local LONG, open, with = d.LONG, d.open, d.with
 local UNSHARE = "unshare --pid --fork --kill-child --mount-proc"
 
 describe("a durable state", function()
@@ -21,17 +21,6 @@ describe("a durable state", function()
     d.remove(places)
     assert.same(before, support.belongings())
   end)
-
-  local function open(place, options)
-    options = options or {}
-    options.file = place.file
-    return durable.open(place.name, options)
-  end
-
-  local function with(place, options, f)
-    local state <close>, how = assert(open(place, options))
-    return f(state, how)
-  end
 
   -- Each test in memory and with a file.
   local function both(what, f)

@@ -1,6 +1,7 @@
 -- What the specs of durable states share.
 local assert = require "luassert"
 local disk = require "shm.durable.disk"
+local durable = require "shm.durable"
 local process = require "shm.process"
 local support = require "spec.support"
 
@@ -52,6 +53,19 @@ function M.files(places)
     list[#list + 1] = (line:gsub("^" .. places.name:gsub("%p", "%%%0"), "NAME"))
   end
   return list
+end
+
+--- Opens a state at one of the places.
+function M.open(place, options)
+  options = options or {}
+  options.file = place.file
+  return durable.open(place.name, options)
+end
+
+--- Does that, and calls f with the state and how it began.
+function M.with(place, options, f)
+  local state <close>, how = assert(M.open(place, options))
+  return f(state, how)
 end
 
 --- Runs f in a child, whose end must be this one; absent for a good one.

@@ -1,6 +1,11 @@
---- Tables of options: what is unknown, of another type or out of range throws.
+--- What functions in Lua take besides their subject, and how they refuse what makes no sense:
+-- tables of options, and time-outs.
 -- @module shm.options
+local process = require "shm.process"
+
 local M = {}
+
+local monotonic = process.monotonic
 
 local function check(value, rule, name, level)
   local kind = rule.integer and "integer" or rule.type
@@ -40,6 +45,22 @@ function M.read(given, rules, where)
     end
   end
   return options
+end
+
+--- Reads a time-out.
+-- @tparam[opt] number seconds absent for ever, 0 for not to wait
+-- @tparam string where the function's name, for the errors
+-- @tparam[opt="timeout"] string name the argument's
+-- @treturn number when it is over, by process.monotonic
+-- @raise when it is no number, or less than 0; the error points at the caller of the function
+function M.deadline(seconds, where, name)
+  if seconds == nil then
+    return math.huge
+  elseif type(seconds) ~= "number" or seconds < 0 or seconds ~= seconds then
+    error(("%s: %s: seconds expected, got %s"):format(where, name or "timeout",
+      tostring(seconds)), 3)
+  end
+  return monotonic() + seconds
 end
 
 return M

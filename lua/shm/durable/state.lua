@@ -6,6 +6,7 @@
 local birth = require "shm.durable.birth"
 local checkpoint = require "shm.durable.checkpoint"
 local layout = require "shm.record.layout"
+local options = require "shm.options"
 local process = require "shm.process"
 
 local M = {}
@@ -28,15 +29,6 @@ local function check_open(self, action)
   if not self.place then
     error(("durable.%s: the state is closed"):format(action), 3)
   end
-end
-
-local function deadline_of(action, timeout)
-  if timeout == nil then
-    return math.huge
-  elseif type(timeout) ~= "number" or timeout < 0 or timeout ~= timeout then
-    error(("durable.%s: timeout: seconds expected, got %s"):format(action, tostring(timeout)), 3)
-  end
-  return process.monotonic() + timeout
 end
 
 local function fail(self, action, message, errno)
@@ -98,7 +90,7 @@ end
 -- @raise when the state has no file, and within a transaction of `region:transaction`
 function State:sync(timeout)
   check_open(self, "sync")
-  local deadline = deadline_of("sync", timeout)
+  local deadline = options.deadline(timeout, "durable.sync")
   if not self.file then
     error("durable.sync: the state has no file", 2)
   end
@@ -145,7 +137,7 @@ function State:stop(keep, timeout)
   if keep ~= nil and type(keep) ~= "boolean" then
     error(("durable.stop: keep: boolean expected, got %s"):format(type(keep)), 2)
   end
-  local deadline = deadline_of("stop", timeout)
+  local deadline = options.deadline(timeout, "durable.stop")
   if self.owner ~= process.pid() then
     return fail(self, "stop", ("pid %d serves it"):format(self.owner), EPERM)
   end

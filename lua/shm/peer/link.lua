@@ -1,5 +1,6 @@
 --- One side of a link between peers: waiting for the other, and messages.
 -- @module shm.peer.link
+local options = require "shm.options"
 local process = require "shm.process"
 local segment = require "shm.peer.segment"
 local sysv = require "shm.sysv"
@@ -37,13 +38,6 @@ local function check(link, action)
   if link.owner ~= process.pid() then
     error(("peer.%s: the link belongs to process %d"):format(action, link.owner), 3)
   end
-end
-
-local function check_timeout(timeout, action)
-  if timeout ~= nil and not (type(timeout) == "number" and timeout >= 0) then
-    error(("peer.%s: timeout: seconds expected, got %s"):format(action, tostring(timeout)), 3)
-  end
-  return process.monotonic() + (timeout or math.huge)
 end
 
 local function new(role, id, region)
@@ -148,7 +142,7 @@ end
 -- @treturn[2] int ETIMEDOUT, EINTR after a signal
 function Link:accept(timeout)
   check(self, "accept")
-  local deadline = check_timeout(timeout, "accept")
+  local deadline = options.deadline(timeout, "peer.accept")
   if self.listening then
     local done, message, errno = await(self, self.guard, "accept", deadline, function()
       return admit(self)
@@ -170,7 +164,7 @@ function Link:accept(timeout)
 end
 
 local function connected(link, action, timeout)
-  local deadline = check_timeout(timeout, action)
+  local deadline = options.deadline(timeout, "peer." .. action)
   if link.listening then
     local pid, message, errno = link:accept(timeout)
     if not pid then

@@ -7,6 +7,7 @@
 -- segments must be made by that pid, marked, of the size, and attached by it.
 -- @module shm.peer.listener
 local door = require "shm.peer.door"
+local options = require "shm.options"
 local process = require "shm.process"
 local segment = require "shm.peer.segment"
 local shm = require "shm"
@@ -155,13 +156,8 @@ local function look_around(listener)
   return found
 end
 
-local function await(listener, action, timeout, look)
-  if timeout ~= nil and not (type(timeout) == "number" and timeout >= 0) then
-    error(("peer.%s: timeout: seconds expected, got %s"):format(action, tostring(timeout)), 3)
-  end
-  local now = process.monotonic()
-  local deadline = now + (timeout or math.huge)
-  if now > listener.looked + LOOK then
+local function await(listener, action, deadline, look)
+  if process.monotonic() > listener.looked + LOOK then
     look_around(listener)
   end
   local talk, second, errno = listener.bell:await(look, deadline, function()
@@ -181,7 +177,8 @@ end
 -- @treturn[2] int ETIMEDOUT, EINTR after a signal, EMFILE, ENOMEM
 function Listener:accept(timeout)
   check(self, "accept")
-  return await(self, "accept", timeout, function() return admit(self) end)
+  local deadline = options.deadline(timeout, "peer.accept")
+  return await(self, "accept", deadline, function() return admit(self) end)
 end
 
 --- Waits until there is something with any of the clients. All get their turn.
@@ -195,7 +192,7 @@ end
 -- @treturn[2] int ETIMEDOUT, EINTR after a signal, EMFILE, ENOMEM
 function Listener:wait(timeout)
   check(self, "wait")
-  return await(self, "wait", timeout, function()
+  return await(self, "wait", options.deadline(timeout, "peer.wait"), function()
     local talk, message, errno = admit(self)
     if talk then
       return talk, "new"

@@ -19,6 +19,7 @@
 -- sees its end at the next look, a tenth of a second later at most. Both segments go with the
 -- last of the two that is attached.
 -- @module shm.peer.talk
+local options = require "shm.options"
 local process = require "shm.process"
 local segment = require "shm.peer.segment"
 local shm = require "shm"
@@ -71,13 +72,6 @@ local function check(talk, action)
   if talk.owner ~= process.pid() then
     error(("peer.%s: the talk belongs to process %d"):format(action, talk.owner), 3)
   end
-end
-
-local function check_timeout(timeout, action)
-  if timeout ~= nil and not (type(timeout) == "number" and timeout >= 0) then
-    error(("peer.%s: timeout: seconds expected, got %s"):format(action, tostring(timeout)), 3)
-  end
-  return process.monotonic() + (timeout or math.huge)
 end
 
 --- Makes one side of what is in place. It owns all that it is given but the server's bell.
@@ -187,7 +181,7 @@ function Talk:send(data, timeout)
   if type(data) ~= "string" then
     error("peer.send: data: string expected, got " .. type(data), 2)
   end
-  local deadline = check_timeout(timeout, "send")
+  local deadline = options.deadline(timeout, "peer.send")
   local done, message, errno = true, nil, nil
   if self.begun then -- the last one was not brought to its end
     done, message, errno = push(self, false, deadline)
@@ -253,7 +247,7 @@ end
 -- everything that it had sent is received; EBADMSG when it sends what is no message
 function Talk:receive(timeout)
   check(self, "receive")
-  local deadline = check_timeout(timeout, "receive")
+  local deadline = options.deadline(timeout, "peer.receive")
   while true do
     local value, message, errno = pop(self, deadline)
     if value == nil then

@@ -20,15 +20,6 @@ function M.check(node, action, owner)
   end
 end
 
---- When a timeout of so many seconds is over.
-function M.deadline(timeout, action, name)
-  if timeout ~= nil and not (type(timeout) == "number" and timeout >= 0) then
-    error(("replica.%s: %s: seconds expected, got %s"):format(action, name or "timeout",
-      tostring(timeout)), 3)
-  end
-  return process.monotonic() + (timeout or math.huge)
-end
-
 --- What a function of the node answers when the world says no.
 function M.fail(node, action, why, errno)
   return nil, ("replica.%s '%s': %s"):format(action, node.name, why), errno

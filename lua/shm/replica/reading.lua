@@ -5,11 +5,12 @@ local copies = require "shm.replica.copy"
 local follow = require "shm.replica.follow"
 local groups = require "shm.replica.group"
 local handle = require "shm.replica.handle"
+local options = require "shm.options"
 local stepping = require "shm.replica.stepping"
 
 local EAGAIN <const> = 11
 local MARK = copies.MARK
-local check, deadline_of, fail, Node = handle.check, handle.deadline, handle.fail, handle.Node
+local check, fail, Node = handle.check, handle.fail, handle.Node
 
 --- A key's value, in this node's copy.
 -- @function node:get
@@ -134,7 +135,7 @@ function Node:wait_for(seq, timeout)
   if math.type(seq) ~= "integer" or seq < 0 then
     error("replica.wait_for: seq: a change's number expected, got " .. tostring(seq), 2)
   end
-  local deadline = deadline_of(timeout, "wait_for")
+  local deadline = options.deadline(timeout, "replica.wait_for")
   local log = self.copy.log
   local done, message, errno = await(self, "wait_for", deadline, function()
     local _, now = log:head()
@@ -159,8 +160,8 @@ end
 function Node:read(key, staleness, timeout)
   check(self, "read")
   key = changes.key(key, "read", 2)
-  deadline_of(staleness, "read", "staleness")
-  local deadline = deadline_of(timeout, "read")
+  options.deadline(staleness, "replica.read", "staleness")
+  local deadline = options.deadline(timeout, "replica.read")
   local done, message, errno = await(self, "read", deadline, function()
     local n, seconds, code = follow.lag(self)
     if not n then

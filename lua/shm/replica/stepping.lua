@@ -2,13 +2,14 @@
 -- @module shm.replica.stepping
 local follow = require "shm.replica.follow"
 local handle = require "shm.replica.handle"
+local options = require "shm.options"
 local process = require "shm.process"
 
 local M = {}
 
 local SLICE <const> = 0.02 -- seconds between looks whether the primary lives
 local EAGAIN, EBUSY, EROFS, ETIMEDOUT = 11, 16, 30, 110
-local check, deadline_of, fail = handle.check, handle.deadline, handle.fail
+local check, fail = handle.check, handle.fail
 local primary, Node = handle.primary, handle.Node
 
 --- Sleeps until there may be something to do. The bell was read before it was last looked.
@@ -57,7 +58,7 @@ end
 -- log can not be reached), EBUSY
 function Node:step(timeout)
   check(self, "step", true)
-  local deadline = deadline_of(timeout, "step")
+  local deadline = options.deadline(timeout, "replica.step")
   if self.readonly then
     return fail(self, "step", self.id .. " is only looked at", EROFS)
   end
@@ -73,7 +74,7 @@ end
 -- @treturn[2] int as for `step`
 function Node:run(timeout)
   check(self, "run", true)
-  local deadline = deadline_of(timeout, "run")
+  local deadline = options.deadline(timeout, "replica.run")
   if self.readonly then
     return fail(self, "run", self.id .. " is only looked at", EROFS)
   end
@@ -97,7 +98,7 @@ end
 -- @treturn[2] int EAGAIN (another node was faster), EHOSTDOWN, ENODATA, ENOSPC, EBUSY
 function Node:takeover(timeout)
   check(self, "takeover", true)
-  local deadline = deadline_of(timeout, "takeover")
+  local deadline = options.deadline(timeout, "replica.takeover")
   if self.readonly then
     return fail(self, "takeover", self.id .. " is only looked at", EROFS)
   elseif self:role() == "primary" then

@@ -1,6 +1,7 @@
 --- Calls whose answer is waited for later, and how answers become results.
 -- @module shm.rpc.call
 local flight = require "shm.rpc.flight"
+local options = require "shm.options"
 
 local M = {}
 
@@ -57,9 +58,7 @@ end
 -- @treturn[2] int as of client:call, or ECANCELED
 function Call:wait(timeout)
   local state = check(self, "wait")
-  if timeout ~= nil and not (type(timeout) == "number" and timeout >= 0) then
-    error(("rpc.wait: timeout: seconds expected, got %s"):format(tostring(timeout)), 2)
-  end
+  options.deadline(timeout, "rpc.wait")
   local slot = self.slot
   if slot then
     local answer, why, errno = flight.await(state, slot, timeout or self.limit)

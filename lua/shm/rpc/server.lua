@@ -1,6 +1,7 @@
 --- Who serves: the methods of servers.
 -- @module shm.rpc.server
 local attention = require "shm.rpc.attention"
+local options = require "shm.options"
 local outboxes = require "shm.rpc.outbox"
 local owners = require "shm.rpc.owner"
 local process = require "shm.process"
@@ -89,10 +90,7 @@ end
 -- @treturn[2] int ETIMEDOUT, EINTR after a signal, EPIPE (the queue of requests was shut down)
 function Server:step(timeout)
   check(self, "step")
-  if timeout ~= nil and not (type(timeout) == "number" and timeout >= 0) then
-    error(("rpc.step: timeout: seconds expected, got %s"):format(tostring(timeout)), 2)
-  end
-  local deadline = timeout and timeout > 0 and monotonic() + timeout
+  local deadline = options.deadline(timeout, "rpc.step")
   local left = timeout or math.huge
   self.steps = self.steps + 1
   if self.steps % OFTEN == 0 then
@@ -100,7 +98,7 @@ function Server:step(timeout)
   end
   while true do
     local done, why, errno = take(self, left < ATTEND and left or ATTEND)
-    left = deadline and deadline - monotonic() or left
+    left = deadline - monotonic()
     if done then
       return true
     end
