@@ -256,6 +256,18 @@ for _, mode in ipairs {"mpmc", "spsc"} do
       assert.same({{"a", false, "b", nil, "c"}, 5}, {q:pop_many(9)})
     end)
 
+    -- Malloc fills what it gives, so that what was not written can be told.
+    it("shows nothing of a process's memory but its messages", function()
+      local script = [[
+        local shm = require "shm"
+        local region = assert(shm.anonymous(65536))
+        local q = assert(shm.queue.create(region, 0, {capacity = 4096, mode = "%s"}))
+        q:push_many {"a", ("b"):rep(8), {1, "c"}, 5}
+        print(region:find(0, ("\xa5"):rep(3)), region:find(0, "bbbb") and true)]]
+      assert.equal("nil\ttrue\n", support.shell(("MALLOC_PERTURB_=%d lua5.4 -e '%s' 2>&1")
+        :format(0x5a, script:format(mode))))
+    end)
+
     it("says what is no message", function()
       local q = create {mode = mode}
       q:push "abc"

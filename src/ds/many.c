@@ -18,11 +18,13 @@ size_t ds_queue_record_size(size_t length)
 }
 
 /* Writes one of those that are to be pushed together, which is no longer than the
- * capacity. */
+ * capacity. What it is filled up with is copied as well, so it is made 0: nothing else of
+ * this process's memory is for others to see. */
 size_t ds_queue_record(uint8_t *record, const ds_bytes *bytes)
 {
     uint32_t length = (uint32_t)(bytes->head_size + bytes->body_size);
     uint32_t extent = ring_extent_for(length);
+    memset(record + (size_t)(extent - 1) * RING_UNIT, 0, RING_UNIT);
     ring_write(record, ring_header(length, extent, RING_VALUE), bytes);
     return (size_t)extent * RING_UNIT;
 }
