@@ -30,7 +30,7 @@ describe("make install", function()
   end)
 
   it("makes the command serve", function()
-    local log = run(([[cd %s; bin/shm serve --port 0 >log & server=$!;
+    local log = run(([[cd %s; : >log; bin/shm serve --port 0 >log & server=$!;
                        until grep -q Join log || ! kill -0 $server; do :; done;
                        kill $server; wait $server; echo status $? >>log; cat log]]):format(prefix))
     assert.matches("listening on 127%.0%.0%.1:%d+", log)
@@ -38,7 +38,7 @@ describe("make install", function()
   end)
 
   it("makes the command take part", function()
-    local said = run(([[cd %s; bin/shm serve --no-tcp --unix chat >log & server=$!;
+    local said = run(([[cd %s; : >log; bin/shm serve --no-tcp --unix chat >log & server=$!;
                         until grep -q Join log || ! kill -0 $server; do :; done;
                         echo /nick ann | bin/shm chat --unix chat; echo status $?;
                         kill $server; wait $server]]):format(prefix))

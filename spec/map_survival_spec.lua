@@ -263,13 +263,16 @@ describe("who is killed before any of its stores to a map", function()
   it("sweeps what expired", function()
     everywhere {
       prepare = function()
-        anew(1 << 15)
-        m:set("stays", 1)
-        local n = 0
-        while n < 20 and m:set(n, ("x"):rep(2000), 0.005) do
-          n = n + 1
-        end
-        assert(n < 20)
+        local ttl, n = 0.005
+        repeat -- until it is full before the first of them expires
+          anew(1 << 15)
+          m:set("stays", 1)
+          n = 0
+          while n < 20 and m:set(n, ("x"):rep(2000), ttl) do
+            n = n + 1
+          end
+          ttl = 2 * ttl
+        until n < 20
         support.eventually(function() return m:next((m:next())) == nil end)
         assert(m:get "stays")
       end,
