@@ -105,6 +105,7 @@ help:
 
 .PHONY: build
 build: $(TREE)/built
+	@echo 'built; for this shell: eval "$$(make -s env)"'
 
 $(TREE)/built: $(SOURCES)
 	$(call need,$(BUILD_DEPS))
@@ -130,19 +131,19 @@ check-deps: ; $(call need,$(CHECK_DEPS))
 bench-deps: ; -$(call need,$(BENCH_DEPS))
 
 .PHONY: demo
-demo: demo-deps build
+demo: demo-deps $(TREE)/built
 	@$(call lua_env,$(TREE)) $(LUA) examples/demo.lua
 
 .PHONY: chat
-chat: demo-deps build
+chat: demo-deps $(TREE)/built
 	@exec env $(call lua_env,$(TREE)) $(LUA) lua/shm/command.lua serve --host '$(HOST)' --port '$(PORT)'
 
 .PHONY: test
-test: test-deps build
+test: test-deps $(TREE)/built
 	@$(call lua_env,$(TREE)) $(BOUND) $(LUA) spec/run.lua
 
 .PHONY: soak
-soak: build
+soak: $(TREE)/built
 	@env $(call lua_env,$(TREE)) SOAK_SECONDS='$(SOAK_SECONDS)' $(LUA) spec/soak.lua
 	@env $(call lua_env,$(TREE)) $(LUA) spec/model_map.lua
 	@env $(call lua_env,$(TREE)) $(LUA) spec/model_furniture.lua
@@ -155,7 +156,7 @@ soak: build
 
 # What is compared with is C, too, and built as the module is.
 .PHONY: bench
-bench: bench-deps build build/bench/baseline.so build/bench/chat_clients build/bench/chat_textbook
+bench: bench-deps $(TREE)/built build/bench/baseline.so build/bench/chat_clients build/bench/chat_textbook
 	@rm -f build/bench/lmdb.so
 	@! echo '#include <lmdb.h>' | gcc -E - >/dev/null 2>&1 || gcc -O2 -fPIC -shared \
 	     -I/usr/include/lua5.4 bench/lmdb.c -o build/bench/lmdb.so -llmdb
@@ -196,7 +197,7 @@ check-model: check-deps
 	@echo 'the protocols of src/sync, of buckets and of replicas, as models that spin searches'
 	@sh spec/model/check.sh build/model
 
-check-sanitizers: check-deps
+check-sanitizers: check-deps $(TREE)/built
 	@echo 'the suite under AddressSanitizer and UndefinedBehaviorSanitizer'
 	@mkdir -p build && rm -f build/sanitizer.*
 	$(call rock,build/asan,CFLAGS='-O1 -g -fPIC $(SANITIZE)' LIBFLAG='-shared $(SANITIZE)')
@@ -262,7 +263,7 @@ VALGRIND := valgrind -q --error-exitcode=99 --vex-iropt-register-updates=allregs
 # Valgrind now and then ends a child by SIGBUS; two run at a time, where the System V objects
 # of each are its own. A child's exit counts what it inherited as lost: leaks are looked for
 # where nothing forks.
-check-valgrind: check-deps build
+check-valgrind: check-deps $(TREE)/built
 	@echo 'the suite under valgrind'
 	@rm -rf build/valgrind && mkdir -p build/valgrind
 	@ls spec/*_spec.lua | xargs -P $(if $(findstring unshare,$(BOUND)),2,1) -I {} sh -c 'said=$$(mktemp); \
