@@ -1,4 +1,4 @@
--- What README shows is so.
+-- What README names is there. guides_spec runs its code.
 local support = require "spec.support"
 
 local MODULES <const> = {"sysv", "posix", "process", "peer", "rpc", "replica", "durable",
@@ -6,25 +6,6 @@ local MODULES <const> = {"sysv", "posix", "process", "peer", "rpc", "replica", "
 
 describe("README", function()
   local text = support.read_file "README.md"
-
-  it("has Lua that runs", function()
-    local blocks = 0
-    for block in text:gmatch "```lua\n(.-)```" do
-      local path = os.tmpname()
-      local file <close> = assert(io.open(path, "w"))
-      file:write(block)
-      file:close()
-      local output = support.shell("lua5.4 " .. path .. " 2>&1")
-      os.remove(path)
-      blocks = blocks + 1
-      local expected = {
-        "^hello from %d+\texit\t0\n$", "^7\n$", "^b\t20\t10\t8\n$",
-        "^11\t7\t3\n$",
-      }
-      assert.matches(expected[blocks], output)
-    end
-    assert.equal(4, blocks)
-  end)
 
   it("names targets that there are", function()
     local targets = support.shell "make help"
