@@ -225,7 +225,7 @@ describe("the interface", function()
     assert.same(names, classes["shm.record"].functions)
     local source = support.read_file "lua/shm/record.lua"
     for method in pairs(names) do
-      assert(source:find("@function record:" .. method, 1, true), method)
+      assert(source:find("@function shm.record:" .. method, 1, true), method)
     end
   end)
 

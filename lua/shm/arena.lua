@@ -84,7 +84,7 @@ end
 -- is mapped.
 -- @tparam string|shm.region where the name of a POSIX shared memory object; or a region of
 -- any kind, that is writable and shared, whose first bytes are the arena's or zero
--- @tparam[opt] table given options
+-- @tparam[opt] table options
 -- @treturn shm.arena the arena
 -- @treturn boolean whether it was made
 -- @treturn[2] nil
@@ -92,6 +92,7 @@ end
 -- @treturn[2] int ENOSPC (less than 32 KiB, or /dev/shm is full), ENOTEMPTY (something else is
 -- there), EPROTO (another version's), ERANGE (it may grow beyond what the region maps), EXDEV
 -- (another pid namespace's), EUSERS (`processes` are attached), and shm.attach's
+-- @function shm.arena
 -- @see shm_open(3)
 function M.open(where, given)
   given = options.read(given, RULES, "shm.arena")

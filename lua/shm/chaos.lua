@@ -175,7 +175,7 @@ end
 -- @tparam function operation what is to be killed; its error is one here, with its message
 -- @tparam function verify called with n and whether the child survived; where it throws, the
 -- error here says at which store the operation had been killed
--- @tparam[opt] table given `prepare(n)`, called in this process before each run; `timeout` in
+-- @tparam[opt] table options `prepare(n)`, called in this process before each run; `timeout` in
 -- seconds for each run, 10 if absent: a child that takes longer is killed, and that is an error;
 -- `limit`, how many stores there may be, 100000 if absent: more are an error; `mode`, "random"
 -- or "stores" for nothing else; `rounds` of random kills, 200 if absent

@@ -99,7 +99,7 @@ end
 -- makes an older one of this version: it works on a copy, and happens whole or not at all. Both
 -- get a table with `map` and `arena`.
 -- @string name of the memory, as for `shm.create`; with a file only for messages
--- @tparam[opt] table given options
+-- @tparam[opt] table options options
 -- @treturn shm.durable the state: its `map`, and `arena` for all else; `began`, as the next
 -- @treturn string "new"; "resumed" when its last server stopped in order; "recovered" when that
 -- died; "restored" when the machine went down with it, and it is as of the last sync
@@ -120,7 +120,7 @@ end
 -- look, or to change it beside the server. The map is `arena:map "state"`. It is not told when
 -- the state moves, as it does when it is migrated, and when it begins from its file.
 -- @string name
--- @tparam[opt] table given `file`, as for `open`
+-- @tparam[opt] table options `file`, as for `open`
 -- @treturn shm.arena
 -- @treturn[2] nil
 -- @treturn[2] string message
@@ -151,7 +151,7 @@ end
 -- for them, in an event loop or with `signals:wait`, and returns when one has come. If it throws,
 -- the state is left as by a death.
 -- @string name
--- @tparam[opt] table given options as for `open`, and `keep`, true not to give the memory back
+-- @tparam[opt] table options options as for `open`, and `keep`, true not to give the memory back
 -- @tparam function f called with the state and `signals`, of `process.signals`
 -- @treturn boolean true
 -- @treturn[2] nil

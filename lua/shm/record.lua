@@ -47,21 +47,21 @@ local METATABLE = {
 }
 
 --- How many bytes a record takes, with its padding: what C's sizeof gives.
--- @function record:size
+-- @function shm.record:size
 -- @treturn int bytes
 function Record:size()
   return check_record(self, "size").size
 end
 
 --- What the address of a record is a multiple of in C: what C's _Alignof gives.
--- @function record:alignment
+-- @function shm.record:alignment
 -- @treturn int bytes
 function Record:alignment()
   return check_record(self, "alignment").align
 end
 
 --- Where a field begins: what C's offsetof gives.
--- @function record:offset
+-- @function shm.record:offset
 -- @string path the field's name; `"position.x"` and `"scores[2]"` go further, items from 1
 -- @treturn int bytes from the record's beginning
 -- @raise when there is no such field
@@ -76,7 +76,7 @@ end
 
 --- The record that lies at an offset: its fields are read and written by their names. A
 -- whole one is written by assigning a table to it where it is itself a field or an item.
--- @function record:at
+-- @function shm.record:at
 -- @tparam shm.region region the memory
 -- @int[opt=0] offset in bytes from 0
 -- @treturn table fields by name; `pairs` goes through them in order
@@ -91,7 +91,7 @@ end
 
 --- Several records, one behind the other: items count from 1, `#` is how many there are, and
 -- `ipairs` goes through them.
--- @function record:array
+-- @function shm.record:array
 -- @tparam shm.region region the memory
 -- @int offset where the first begins, in bytes from 0
 -- @int n how many
@@ -110,7 +110,7 @@ function Record:array(region, offset, n)
 end
 
 --- The declaration of the struct in C, with assertions that the compiler has the same layout.
--- @function record:c_header
+-- @function shm.record:c_header
 -- @string[opt] name the struct's; absent for the record's own, or "record"
 -- @treturn string C
 function Record:c_header(name)
@@ -128,7 +128,7 @@ end
 --
 -- In the list: `name`, what c_header calls the struct; `packed`, true to have no padding;
 -- `align`, the least alignment of the whole.
--- @function record
+-- @function shm.record
 -- @tparam table fields the list
 -- @treturn shm.record the record
 -- @raise an error that names the field

@@ -56,7 +56,7 @@ end
 -- which a primary that was stopped (SIGSTOP, a debugger) is taken over from, absent for never;
 -- `readonly`, true to look at the copy of a node that another process follows with.
 -- @string name of the group, and of its memory
--- @tparam table given options, of which id must be there
+-- @tparam table options options, of which id must be there
 -- @treturn shm.replica the node
 -- @treturn[2] nil
 -- @treturn[2] string message

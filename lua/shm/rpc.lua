@@ -101,7 +101,7 @@ end
 -- @string name the service's, 1 to 200 bytes
 -- @tparam table methods functions by name; all that are in it, and in what it indexes, can be
 -- called by every client
--- @tparam[opt] table opts for who opens the service first: `capacity`, bytes of all requests
+-- @tparam[opt] table options for who opens the service first: `capacity`, bytes of all requests
 -- that wait, and of the longest (65536); `overflow`, "block" or "reject": whether calling waits
 -- for room
 -- @treturn shm.rpc.server
@@ -122,7 +122,7 @@ end
 --- Opens a service as a client, whether anybody serves already or not.
 -- @tparam shm.arena arena
 -- @string name the service's, 1 to 200 bytes
--- @tparam[opt] table opts `timeout`, seconds that a call may take if nothing else is said
+-- @tparam[opt] table options `timeout`, seconds that a call may take if nothing else is said
 -- (absent for ever); `retry`, how often a call whose server died is begun anew (0: what was
 -- begun is done at most once; more: it may be done so many times more); `answers`, bytes of all
 -- answers that were not looked at, and of the longest (16384); and `capacity` and `overflow`, as

@@ -113,7 +113,7 @@ With a region, an aligned 64-bit word there decides as well, which any process m
 without the map's knowing: if it holds what is expected, it gets the value in the same
 step, as by `region:cas`; else nothing is changed. Who is killed in the step may leave the
 word changed and the map not: the word counts.
-@function map:apply
+@function shm.map:apply
 @tparam table keys a list
 @tparam table versions for each key the one that is known, or false for any
 @tparam table values for each key a new value, or nil

@@ -80,7 +80,7 @@ void bind_arena_name(lua_State *L, int arg, ds_wanted *wanted)
 
 /***
 Finds the arena that a region begins with, or makes it there. See shm.arena.
-@function open
+@function core.arena.open
 @tparam shm.region region the whole of it is the arena's, if it is made
 @tparam[opt] table options max: bytes that it may grow to, as far as that is mapped; journal: bytes, absent for a
 sixteenth of the size, from 4 KiB to 64 KiB; processes: how many can be attached at once,
@@ -136,7 +136,7 @@ static int arena_open(lua_State *L)
 /***
 How far the arena that a region begins with may grow: for who attaches, and is to map as
 much.
-@function reach
+@function core.arena.reach
 @tparam shm.region region where the arena lies
 @treturn int bytes; 0 when there is no arena
 */
@@ -159,7 +159,7 @@ static int arena_reach(lua_State *L)
 
 /***
 Whether so many bytes are enough for a new arena, with its journal.
-@function fits
+@function core.arena.fits
 @int size bytes
 @int[opt=0] journal bytes, 0 for as many as the size asks for
 @int[opt=0] processes how many can be attached at once, 0 for as many as usual

@@ -5,7 +5,7 @@
 
 /***
 Makes a barrier in a region.
-@function barrier.create
+@function shm.barrier.create
 @tparam shm.region region where it lies
 @int offset where in the region, in bytes from 0, a multiple of 8
 @int parties how many wait for each other, 1 to 64
@@ -24,7 +24,7 @@ static uint32_t arguments(lua_State *L, int arg, uint64_t *value)
 /***
 Arrives, and waits until all parties have. One that gives up or dies while it waits has
 not arrived; another one can come in its place.
-@function barrier:wait
+@function shm.barrier:wait
 @number[opt] timeout in seconds, absent for ever
 @treturn boolean true
 @treturn ?string "last" for the one that came last
@@ -51,7 +51,7 @@ static int barrier_wait(lua_State *L)
 
 /***
 How many have arrived and wait, as it was just now.
-@function barrier:arrived
+@function shm.barrier:arrived
 @treturn int how many
 */
 static int barrier_arrived(lua_State *L)
@@ -66,7 +66,7 @@ static int barrier_arrived(lua_State *L)
 
 /***
 How many wait for each other.
-@function barrier:parties
+@function shm.barrier:parties
 @treturn int how many
 */
 static int barrier_parties(lua_State *L)

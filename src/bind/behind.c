@@ -17,7 +17,7 @@ static bind_region *open_self(lua_State *L)
 
 /***
 Waits until what was changed is on disk, where there is one behind the region.
-@function sync
+@function shm.region:sync
 @int[opt=0] offset where from, in bytes from 0
 @int[opt] n how many bytes, absent for all behind offset
 @treturn boolean true
@@ -54,7 +54,7 @@ made with `max`, it stays where it is and can not become longer than
 that; others who also did see more of it without asking. Else it may move: its address
 changes, and views of it stay what they were. Who has pages mapped that are gone gets an
 error on touching them; of the last page the rest reads as zeros.
-@function resize
+@function shm.region:resize
 @int[opt] n how many bytes, at least 1
 @treturn boolean true
 @treturn[2] nil
@@ -98,7 +98,7 @@ static int region_resize(lua_State *L)
 /***
 The descriptor of the object behind the region, to be sent to another process. It stays
 the region's: do not close it.
-@function fileno
+@function shm.region:fileno
 @treturn int the descriptor
 @treturn[2] nil
 @treturn[2] string message
@@ -117,7 +117,7 @@ static int region_descriptor(lua_State *L)
 /***
 Receives bytes from a socket, pipe or file straight into the region: as many as there are,
 and at most n. What io has read ahead from a pipe is not among them.
-@function recv
+@function shm.region:recv
 @tparam int|file|shm.process.channel fd whatever has a descriptor
 @int offset where to, in bytes from 0
 @int n how many at most
@@ -153,7 +153,7 @@ static int region_receive(lua_State *L)
 /***
 Sends bytes of the region straight to a socket, pipe or file, all of them, behind what a
 file of io's has in its buffer.
-@function send
+@function shm.region:send
 @tparam int|file|shm.process.channel fd whatever has a descriptor
 @int offset where from, in bytes from 0
 @int n how many

@@ -80,7 +80,7 @@ static int block_allocate(lua_State *L)
 
 /***
 Where its bytes are, from the arena's begin: a multiple of 16.
-@function block:offset
+@function shm.block:offset
 @treturn int bytes
 */
 static int block_offset(lua_State *L)
@@ -94,7 +94,7 @@ static int block_offset(lua_State *L)
 /***
 Keeps it: from here on it is everybody's who knows the offset, until `free`. The handle is
 closed.
-@function block:keep
+@function shm.block:keep
 @treturn int the offset
 @treturn[2] nil
 @treturn[2] string message
@@ -120,7 +120,7 @@ static int block_keep(lua_State *L)
 
 /***
 Gives the memory back, unless it was kept. Closing twice is harmless.
-@function block:close
+@function shm.block:close
 @treturn boolean true
 */
 static int block_close(lua_State *L)

@@ -62,7 +62,7 @@ static int bound_add_amount(lua_State *L)
 
 /***
 Binds load to an offset.
-@function loader
+@function shm.region:loader
 @int offset in bytes from 0, a multiple of 8
 @treturn function without arguments, giving the word's value
 @raise when offset is misaligned or reaches outside
@@ -74,7 +74,7 @@ static int word_loader(lua_State *L)
 
 /***
 Binds store to an offset.
-@function storer
+@function shm.region:storer
 @int offset in bytes from 0, a multiple of 8
 @treturn function of the value to write
 @raise when offset is misaligned or reaches outside, or the region is read-only
@@ -86,7 +86,7 @@ static int word_storer(lua_State *L)
 
 /***
 Binds add to an offset.
-@function adder
+@function shm.region:adder
 @int offset in bytes from 0, a multiple of 8
 @int[opt] value what to add; absent for a function that is told each time
 @treturn function giving what the word held before: of the value to add, or without
@@ -143,7 +143,7 @@ static int bound_add_amount32(lua_State *L)
 
 /***
 Binds load32 to an offset.
-@function loader32
+@function shm.region:loader32
 @int offset in bytes from 0, a multiple of 4
 @treturn function without arguments, giving the word's value
 @raise when offset is misaligned or reaches outside
@@ -155,7 +155,7 @@ static int word_loader32(lua_State *L)
 
 /***
 Binds store32 to an offset.
-@function storer32
+@function shm.region:storer32
 @int offset in bytes from 0, a multiple of 4
 @treturn function of the value to write
 @raise when offset is misaligned or reaches outside, or the region is read-only
@@ -167,7 +167,7 @@ static int word_storer32(lua_State *L)
 
 /***
 Binds add32 to an offset.
-@function adder32
+@function shm.region:adder32
 @int offset in bytes from 0, a multiple of 4
 @int[opt] value what to add; absent for a function that is told each time
 @treturn function giving what the word held before: of the value to add, or without

@@ -86,7 +86,7 @@ static int put(lua_State *L, const char *what,
 
 /***
 Gives a key a value, whether it had one or not.
-@function map:set
+@function shm.map:set
 @tparam string|int|boolean key up to 1 MiB
 @param value boolean, integer, float, string or a table of these; not nil
 @number[opt] ttl after how many seconds it goes; absent for never
@@ -103,7 +103,7 @@ static int map_set(lua_State *L)
 
 /***
 Gives a key a value that has none.
-@function map:add
+@function shm.map:add
 @tparam string|int|boolean key
 @param value
 @number[opt] ttl
@@ -119,7 +119,7 @@ static int map_add(lua_State *L)
 
 /***
 Gives a key a value that has one.
-@function map:replace
+@function shm.map:replace
 @tparam string|int|boolean key
 @param value
 @number[opt] ttl
@@ -135,7 +135,7 @@ static int map_replace(lua_State *L)
 
 /***
 Takes a key away.
-@function map:delete
+@function shm.map:delete
 @tparam string|int|boolean key
 @treturn boolean whether it was there
 @treturn[2] nil
@@ -165,7 +165,7 @@ static int delete_if(ds_map_change *change, const ds_map_old *old)
 
 /***
 Gives a key a value if its version is still the one that is known, or takes it away.
-@function map:set_if
+@function shm.map:set_if
 @tparam string|int|boolean key
 @int version as of `lookup`; 0 for an absent key
 @param value nil to take the key away
@@ -221,7 +221,7 @@ static int if_same(ds_map_change *change, const ds_map_old *old)
 /***
 Gives a key a value if the one that it has is what is expected, byte for byte as
 MessagePack has it: 1 is not 1.0, and for tables `set_if` is the better choice.
-@function map:cas
+@function shm.map:cas
 @tparam string|int|boolean key
 @param old nil for an absent key
 @param new nil to take the key away

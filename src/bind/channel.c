@@ -40,7 +40,7 @@ static channel *push_channel(lua_State *L)
 Makes two channels that are connected to each other: one for the parent, one for the
 child. After fork each side closes the one that it does not use, or it will not notice the
 other's end.
-@function socketpair
+@function shm.process.socketpair
 @string[opt="stream"] kind "stream" (bytes) or "seqpacket" (messages, each received whole)
 @treturn shm.process.channel one end
 @treturn shm.process.channel the other end
@@ -67,7 +67,7 @@ static int channel_pair(lua_State *L)
 /***
 Makes a channel of a connected socket that another library opened, by duplicating its
 descriptor: the library closes its own when it likes.
-@function channel
+@function shm.process.channel
 @int fd the socket's descriptor
 @treturn shm.process.channel the channel
 @treturn[2] nil
@@ -86,7 +86,7 @@ static int channel_adopt(lua_State *L)
 
 /***
 Sends all of data.
-@function channel:send
+@function shm.process.channel:send
 @string data at least one byte
 @number[opt] timeout in seconds, absent for ever
 @treturn boolean true
@@ -115,7 +115,7 @@ static int channel_send(lua_State *L)
 
 /***
 Receives what there is, or waits for it. A message longer than n is cut.
-@function channel:recv
+@function shm.process.channel:recv
 @int n how many bytes at most
 @number[opt] timeout in seconds, absent for ever
 @treturn string 1 to n bytes
@@ -144,7 +144,7 @@ static int channel_receive(lua_State *L)
 Sends a descriptor: the other end gets one of its own that is open on the same file,
 memory or socket. The other end takes it with recvfd, at the same place among what is
 sent.
-@function channel:sendfd
+@function shm.process.channel:sendfd
 @tparam int|file|shm.posix.descriptor|shm.region fd whatever has a descriptor
 @number[opt] timeout in seconds, absent for ever
 @treturn boolean true
@@ -166,7 +166,7 @@ static int channel_send_fd(lua_State *L)
 
 /***
 Receives a descriptor.
-@function channel:recvfd
+@function shm.process.channel:recvfd
 @number[opt] timeout in seconds, absent for ever
 @treturn shm.posix.descriptor the descriptor, to be mapped with shm.map, for one
 @treturn[2] nil
@@ -188,7 +188,7 @@ static int channel_receive_fd(lua_State *L)
 /***
 Tells the other end that no more will be sent; it can still be heard. Closing at once
 would, on TCP, take back what is under way if there is something left to read.
-@function channel:shutdown
+@function shm.process.channel:shutdown
 @treturn boolean true
 @treturn[2] nil
 @treturn[2] string message
@@ -204,7 +204,7 @@ static int channel_shutdown(lua_State *L)
 
 /***
 Closes this end.
-@function channel:close
+@function shm.process.channel:close
 @treturn boolean true
 */
 static int channel_close(lua_State *L)

@@ -9,7 +9,7 @@
 
 /***
 Kills this process before its n-th store to the shared memory of its regions, with -9.
-@function arm
+@function core.chaos.arm
 @tparam shm.region tally where the stores are counted, in the first 8 bytes; stores to it
 are none
 @int n which store, from 1
@@ -33,7 +33,7 @@ static int chaos_arm(lua_State *L)
 
 /***
 Takes arm back.
-@function disarm
+@function core.chaos.disarm
 @treturn int how many stores there were
 @treturn[2] nil
 @treturn[2] string message, when some may have been missed
@@ -52,7 +52,7 @@ static int chaos_disarm(lua_State *L)
 
 /***
 Kills this process after some time, with -9.
-@function kill_after
+@function core.chaos.kill_after
 @number seconds when
 @treturn boolean true
 @treturn[2] nil

@@ -66,7 +66,7 @@ signal mask.
 
 Fork outside of coroutines that an event loop runs: the child has a copy of the loop and
 must not return to it.
-@function fork
+@function shm.process.fork
 @func f what the child does
 @param ... arguments for f
 @treturn shm.process.handle the child, to the parent; its pid is the field pid
@@ -93,7 +93,7 @@ static int child_fork(lua_State *L)
 /***
 Holds on to a process that is not a child of this one: the handle stands for that very
 process, even when its pid is given to another one later.
-@function open
+@function shm.process.open
 @int pid the process
 @treturn shm.process.handle the process
 @treturn[2] nil
@@ -115,7 +115,7 @@ static int other_open(lua_State *L)
 
 /***
 Whether a process lives. One that has exited and waits to be reaped does not.
-@function alive
+@function shm.process.alive
 @int pid the process
 @treturn boolean whether it lives
 @treturn[2] nil
@@ -138,7 +138,7 @@ static int other_alive(lua_State *L)
 
 /***
 Whether the process lives. One that has exited and waits to be reaped does not.
-@function handle:alive
+@function shm.process.handle:alive
 @treturn boolean whether it lives
 */
 static int handle_alive(lua_State *L)
@@ -164,7 +164,7 @@ static int push_status(lua_State *L, const os_status *status)
 
 /***
 Waits for a child's end and reaps it. Later calls answer the same at once.
-@function handle:wait
+@function shm.process.handle:wait
 @number[opt] timeout in seconds, absent for ever
 @treturn string "exit" or "signal"
 @treturn int|string the exit code, or the signal's name without SIG
@@ -191,7 +191,7 @@ static int handle_wait(lua_State *L)
 
 /***
 Sends the process a signal. It never reaches another process that has got its pid.
-@function handle:kill
+@function shm.process.handle:kill
 @tparam string|int signal its name, with or without SIG, or its number
 @treturn boolean true
 @treturn[2] nil
@@ -213,7 +213,7 @@ static int handle_kill(lua_State *L)
 /***
 Lets go of the process, which goes on. A child that has ended is reaped; one that has not
 leaves a zombie when it does, until this process ends: wait for your children.
-@function handle:close
+@function shm.process.handle:close
 @treturn boolean true
 */
 static int handle_close(lua_State *L)

@@ -66,7 +66,7 @@ static int wait_for(bind_map *self, claim *of)
 
 /***
 Says that this thread computes a key's value, which is absent, or waits for who does.
-@function map:claim
+@function shm.map:claim
 @tparam string|int|boolean key
 @number[opt] timeout in seconds, absent for ever
 @treturn boolean true: fulfil or abandon it; false: there is a value by now
@@ -103,7 +103,7 @@ static int map_claim(lua_State *L)
 
 /***
 Gives the key a value that this thread has claimed.
-@function map:fulfil
+@function shm.map:fulfil
 @tparam string|int|boolean key
 @param value
 @number[opt] ttl
@@ -132,7 +132,7 @@ static int map_fulfil(lua_State *L)
 
 /***
 Takes back a claim of this thread's.
-@function map:abandon
+@function shm.map:abandon
 @tparam string|int|boolean key
 @treturn boolean whether there was one
 @treturn[2] nil

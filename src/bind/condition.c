@@ -7,7 +7,7 @@
 
 /***
 Makes a condition in a region. 31 can wait at once.
-@function condition.create
+@function shm.condition.create
 @tparam shm.region region where it lies
 @int offset where in the region, in bytes from 0, a multiple of 8
 @treturn shm.condition the condition
@@ -26,7 +26,7 @@ static uint32_t arguments(lua_State *L, int arg, uint64_t *value)
 /***
 Lets go of a mutex and waits to be signalled, then locks it again. What is waited for may
 have changed once more by then: ask for it in a loop.
-@function condition:wait
+@function shm.condition:wait
 @tparam shm.mutex mutex this thread holds it, and does again afterwards
 @number[opt] timeout in seconds, absent for ever
 @treturn boolean true
@@ -61,7 +61,7 @@ static int condition_wait(lua_State *L)
 
 /***
 Wakes the one that has waited longest, and lives.
-@function condition:signal
+@function shm.condition:signal
 @treturn boolean whether there was one
 */
 static int condition_signal(lua_State *L)
@@ -76,7 +76,7 @@ static int condition_signal(lua_State *L)
 
 /***
 Wakes all who wait.
-@function condition:broadcast
+@function shm.condition:broadcast
 @treturn int how many
 */
 static int condition_broadcast(lua_State *L)

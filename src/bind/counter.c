@@ -5,7 +5,7 @@
 
 /***
 Makes a counter in a region.
-@function counter.create
+@function shm.counter.create
 @tparam shm.region region where it lies
 @int offset where in the region, in bytes from 0, a multiple of 8
 @int[opt=0] value what it begins with
@@ -23,7 +23,7 @@ static uint32_t arguments(lua_State *L, int arg, uint64_t *value)
 
 /***
 Adds to it in one step, and wakes who waits.
-@function counter:add
+@function shm.counter:add
 @int[opt=1] n how much
 @treturn int what it was before
 */
@@ -40,7 +40,7 @@ static int counter_add(lua_State *L)
 
 /***
 Its value.
-@function counter:get
+@function shm.counter:get
 @treturn int the value
 */
 static int counter_get(lua_State *L)
@@ -57,7 +57,7 @@ static int counter_get(lua_State *L)
 
 /***
 Gives it a value, and wakes who waits.
-@function counter:set
+@function shm.counter:set
 @int value the value
 */
 static int counter_set(lua_State *L)
@@ -72,7 +72,7 @@ static int counter_set(lua_State *L)
 
 /***
 Waits until it is at least so much.
-@function counter:wait
+@function shm.counter:wait
 @int least how much
 @number[opt] timeout in seconds, absent for ever
 @treturn boolean true

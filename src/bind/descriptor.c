@@ -94,7 +94,7 @@ int bind_fd_flush(lua_State *L, int arg)
 
 /***
 Closes the descriptor.
-@function descriptor:close
+@function shm.posix.descriptor:close
 @treturn boolean true
 */
 static int descriptor_close(lua_State *L)
@@ -117,7 +117,7 @@ static int descriptor_tostring(lua_State *L)
 Keeps the descriptor from children made by fork, from now on: theirs is open on /dev/null.
 What belongs to the open file, as a lock does, goes with this process then, and does not
 wait for its children. Up to 64 at a time.
-@function descriptor:clofork
+@function shm.posix.descriptor:clofork
 @treturn boolean true
 @treturn[2] nil
 @treturn[2] string message
@@ -135,7 +135,7 @@ static int descriptor_clofork(lua_State *L)
 
 /***
 The descriptor's number. It stays the handle's: do not close it.
-@function descriptor:fileno
+@function shm.posix.descriptor:fileno
 @treturn int the number
 */
 static int descriptor_number(lua_State *L)

@@ -5,7 +5,7 @@
 
 /***
 Makes an event in a region, which is not set.
-@function event.create
+@function shm.event.create
 @tparam shm.region region where it lies
 @int offset where in the region, in bytes from 0, a multiple of 8
 @tparam[opt] table options manual: it stays set until it is reset, and all who wait go on;
@@ -28,7 +28,7 @@ static uint32_t arguments(lua_State *L, int arg, uint64_t *value)
 
 /***
 Waits until it is set.
-@function event:wait
+@function shm.event:wait
 @number[opt] timeout in seconds, absent for ever
 @treturn boolean true
 @treturn[2] nil
@@ -46,7 +46,7 @@ static int event_wait(lua_State *L)
 
 /***
 wait with a time-out of 0.
-@function event:try
+@function shm.event:try
 */
 static int event_try(lua_State *L)
 {
@@ -58,7 +58,7 @@ static int event_try(lua_State *L)
 
 /***
 Sets it. Setting it again before somebody took it changes nothing.
-@function event:set
+@function shm.event:set
 */
 static int event_set(lua_State *L)
 {
@@ -71,7 +71,7 @@ static int event_set(lua_State *L)
 
 /***
 It is not set after that.
-@function event:reset
+@function shm.event:reset
 */
 static int event_reset(lua_State *L)
 {
@@ -84,7 +84,7 @@ static int event_reset(lua_State *L)
 
 /***
 Whether it is set, as it was just now.
-@function event:is_set
+@function shm.event:is_set
 @treturn boolean whether it is
 */
 static int event_is_set(lua_State *L)

@@ -55,7 +55,7 @@ static int bound_get_i8(lua_State *L)
 
 /***
 Binds get_i8 to an offset: the function that it gives reads a signed 8-bit integer there.
-@function getter_i8
+@function shm.region:getter_i8
 @int offset in bytes from 0
 @treturn function of no arguments, giving the value
 @raise when it reaches outside the region
@@ -73,7 +73,7 @@ static int bound_get_u8(lua_State *L)
 /***
 Binds get_u8 to an offset: the function that it gives reads an unsigned 8-bit integer
 there.
-@function getter_u8
+@function shm.region:getter_u8
 @int offset in bytes from 0
 @treturn function of no arguments, giving the value
 @raise when it reaches outside the region
@@ -91,7 +91,7 @@ static int bound_get_i16(lua_State *L)
 /***
 Binds get_i16 to an offset: the function that it gives reads a signed 16-bit integer
 there.
-@function getter_i16
+@function shm.region:getter_i16
 @int offset in bytes from 0
 @treturn function of no arguments, giving the value
 @raise when it reaches outside the region
@@ -109,7 +109,7 @@ static int bound_get_u16(lua_State *L)
 /***
 Binds get_u16 to an offset: the function that it gives reads an unsigned 16-bit integer
 there.
-@function getter_u16
+@function shm.region:getter_u16
 @int offset in bytes from 0
 @treturn function of no arguments, giving the value
 @raise when it reaches outside the region
@@ -127,7 +127,7 @@ static int bound_get_i32(lua_State *L)
 /***
 Binds get_i32 to an offset: the function that it gives reads a signed 32-bit integer
 there.
-@function getter_i32
+@function shm.region:getter_i32
 @int offset in bytes from 0
 @treturn function of no arguments, giving the value
 @raise when it reaches outside the region
@@ -145,7 +145,7 @@ static int bound_get_u32(lua_State *L)
 /***
 Binds get_u32 to an offset: the function that it gives reads an unsigned 32-bit integer
 there.
-@function getter_u32
+@function shm.region:getter_u32
 @int offset in bytes from 0
 @treturn function of no arguments, giving the value
 @raise when it reaches outside the region
@@ -163,7 +163,7 @@ static int bound_get_i64(lua_State *L)
 /***
 Binds get_i64 to an offset: the function that it gives reads a signed 64-bit integer
 there.
-@function getter_i64
+@function shm.region:getter_i64
 @int offset in bytes from 0
 @treturn function of no arguments, giving the value
 @raise when it reaches outside the region
@@ -181,7 +181,7 @@ static int bound_get_u64(lua_State *L)
 /***
 Binds get_u64 to an offset: the function that it gives reads an unsigned 64-bit integer
 there.
-@function getter_u64
+@function shm.region:getter_u64
 @int offset in bytes from 0
 @treturn function of no arguments, giving the value
 @raise when it reaches outside the region
@@ -198,7 +198,7 @@ static int bound_get_f32(lua_State *L)
 
 /***
 Binds get_f32 to an offset: the function that it gives reads a 32-bit float there.
-@function getter_f32
+@function shm.region:getter_f32
 @int offset in bytes from 0
 @treturn function of no arguments, giving the value
 @raise when it reaches outside the region
@@ -215,7 +215,7 @@ static int bound_get_f64(lua_State *L)
 
 /***
 Binds get_f64 to an offset: the function that it gives reads a 64-bit float there.
-@function getter_f64
+@function shm.region:getter_f64
 @int offset in bytes from 0
 @treturn function of no arguments, giving the value
 @raise when it reaches outside the region

@@ -106,7 +106,7 @@ static inline int push_value(lua_State *L, bind_map *self, const char *what,
 
 /***
 A key's value. No lock is taken, and nobody waits for who reads.
-@function map:get
+@function shm.map:get
 @tparam string|int|boolean key
 @return its value, or nil when the key is absent
 @treturn[2] nil
@@ -123,7 +123,7 @@ static int map_get(lua_State *L)
 
 /***
 A key's value and its version, which each change of the key makes another.
-@function map:lookup
+@function shm.map:lookup
 @tparam string|int|boolean key
 @number[opt] timeout in seconds, for who was stopped in the middle of changing it; or a second
 @return its value, or nil when the key is absent
@@ -144,7 +144,7 @@ static int map_lookup(lua_State *L)
 
 /***
 A key's version, which each change of it makes another. It is never reused in this map.
-@function map:version
+@function shm.map:version
 @tparam string|int|boolean key
 @treturn int the version, 0 when the key is absent
 @treturn[2] nil
@@ -183,7 +183,7 @@ static void set_number(lua_State *L, const char *name, uint64_t value)
 
 /***
 How much there is.
-@function map:stat
+@function shm.map:stat
 @treturn table count: keys, with those that expired and are not swept yet; used: bytes of
 their entries; capacity: bytes that they may take, 0 for as many as there is room for;
 buckets
@@ -224,7 +224,7 @@ static bool has_changed(const sync_handle *handle)
 
 /***
 Waits until a key's version is another.
-@function map:wait
+@function shm.map:wait
 @tparam string|int|boolean key
 @int version the one that is known, 0 for an absent key
 @number[opt] timeout in seconds, absent for ever
@@ -274,7 +274,7 @@ static bool any_changed(const sync_handle *handle)
 /***
 How many changes there were since the last time: more than 0 is what its descriptor tells
 event loops of.
-@function map:changes
+@function shm.map:changes
 @treturn int how many
 @treturn[2] nil
 @treturn[2] string message
@@ -298,7 +298,7 @@ static int map_changes(lua_State *L)
 
 /***
 Lets go of the map. Closing twice is harmless.
-@function map:close
+@function shm.map:close
 @treturn boolean true
 */
 static int map_close(lua_State *L)

@@ -9,7 +9,7 @@
 
 /***
 Copies all of an arena, as it is between two steps.
-@function take
+@function core.image.take
 @tparam shm.arena arena the arena
 @tparam shm.region region where to
 @int offset in the region
@@ -43,7 +43,7 @@ static int image_take(lua_State *L)
 /***
 Makes an arena that was taken, perhaps on another day, one of this process's machine and
 pid namespace. Nobody else may have the region yet.
-@function adopt
+@function core.image.adopt
 @tparam shm.region region that begins with it
 @int max bytes that it may grow to, where that is more than it was
 @number later in seconds, how far the monotonic clock is ahead of that of then
@@ -70,7 +70,7 @@ static int image_adopt(lua_State *L)
 
 /***
 A number by which bytes are known again.
-@function sum
+@function core.image.sum
 @tparam shm.region|string bytes what to sum
 @int[opt=0] offset where to begin
 @int[opt] n how many bytes, absent for all behind offset

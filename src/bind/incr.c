@@ -43,7 +43,7 @@ static int add_to(ds_map_change *change, const ds_map_old *old)
 
 /***
 Adds to a key's number, in one step. Integers wrap around; with a float it becomes one.
-@function map:incr
+@function shm.map:incr
 @tparam string|int|boolean key
 @tparam[opt=1] number n what to add
 @int[opt] init what an absent key begins with; else it is an error
@@ -100,7 +100,7 @@ static int keep_value(ds_map_change *change, const ds_map_old *old)
 
 /***
 How long a key has, or from now on shall have.
-@function map:ttl
+@function shm.map:ttl
 @tparam string|int|boolean key
 @number[opt] seconds from now on; `math.huge` for no end; absent to ask
 @treturn number seconds, `math.huge` without an end; nil when the key is absent

@@ -20,6 +20,12 @@ static bind_ipcid *ipcid_self(lua_State *L)
     return handle;
 }
 
+/***
+Lets go of the number: the handle can not be used any more, and the object stays.
+Closing twice is harmless.
+@function shm.sysv.id:close
+@treturn boolean true
+*/
 static int ipcid_close(lua_State *L)
 {
     ipcid_self(L)->open = false;

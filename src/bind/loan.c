@@ -73,7 +73,7 @@ static bind_queue *open_still(lua_State *L, bind_queue *queue)
 /***
 Room for a message, in its place among the others, to be written where it lies. Who pops
 waits for it to be committed; if its process dies, or it is closed, it is passed over.
-@function queue:loan
+@function shm.queue:loan
 @int n how many bytes
 @number[opt] timeout in seconds, absent for ever
 @treturn shm.loan the room
@@ -103,7 +103,7 @@ static int queue_loan(lua_State *L)
 /***
 Takes the oldest message, and leaves its bytes where they are until the view is closed;
 then there is room for others. It can not be changed.
-@function queue:view
+@function shm.queue:view
 @number[opt] timeout in seconds, absent for ever
 @treturn shm.view the message
 @treturn[2] nil
@@ -129,7 +129,7 @@ static int queue_view(lua_State *L)
 
 /***
 The bytes to be written, as a region that is closed together with the loan.
-@function loan:region
+@function shm.loan:region
 @treturn shm.region the bytes
 */
 static int loan_region(lua_State *L)
@@ -142,7 +142,7 @@ static int loan_region(lua_State *L)
 
 /***
 The message's bytes, as a region that is read-only and is closed together with the view.
-@function view:region
+@function shm.view:region
 @treturn shm.region the bytes
 @treturn boolean whether they are as somebody wrote them to a loan; otherwise they are a
 value as `shm.value` encodes it
@@ -158,7 +158,7 @@ static int view_region(lua_State *L)
 
 /***
 Makes the bytes a message, which is popped as a string. The loan is closed.
-@function loan:commit
+@function shm.loan:commit
 @int[opt] n how many bytes, absent for all
 @treturn boolean true
 @treturn[2] nil
@@ -180,7 +180,7 @@ static int loan_commit(lua_State *L)
 
 /***
 Takes it back, if it was not committed. Closing twice is harmless.
-@function loan:close
+@function shm.loan:close
 @treturn boolean true
 */
 static int loan_close(lua_State *L)
@@ -200,7 +200,7 @@ static int loan_close(lua_State *L)
 
 /***
 Gives the message's room back to the queue. Closing twice is harmless.
-@function view:close
+@function shm.view:close
 @treturn boolean true
 */
 static int view_close(lua_State *L)

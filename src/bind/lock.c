@@ -10,7 +10,7 @@ static const short LOCK_TYPES[] = {F_RDLCK, F_WRLCK};
 Locks a file, or some bytes of it, for the open file behind the descriptor: it holds until
 it is unlocked, or the last descriptor of that open file is closed. The kernel drops it if
 the holder dies. It binds who asks for a lock, and nobody else.
-@function lock
+@function shm.posix.lock
 @tparam int|shm.posix.descriptor|file fd whatever has a descriptor
 @string kind "read" (others may read, too) or "write" (nobody else)
 @int[opt=0] offset where the bytes begin
@@ -36,7 +36,7 @@ static int file_lock(lua_State *L)
 
 /***
 Drops what lock took, or a part of it.
-@function unlock
+@function shm.posix.unlock
 @tparam int|shm.posix.descriptor|file fd whatever has a descriptor
 @int[opt=0] offset where the bytes begin
 @int[opt=0] n how many, 0 for up to the end
@@ -58,7 +58,7 @@ static int file_unlock(lua_State *L)
 
 /***
 Tells whether another open file's lock is in the way of one.
-@function locked
+@function shm.posix.locked
 @tparam int|shm.posix.descriptor|file fd whatever has a descriptor
 @string kind "read" or "write", of the lock that one would like
 @int[opt=0] offset where the bytes begin

@@ -45,7 +45,7 @@ static int encode_list(lua_State *L, const bind_queue *self, int list, lua_Integ
 
 /***
 Pushes a list of messages: all that fit at once are there at once.
-@function queue:push_many
+@function shm.queue:push_many
 @tparam table list the messages, 1 to #list
 @number[opt] timeout in seconds, absent for ever
 @treturn int how many were pushed before the time was up: the first ones
@@ -95,7 +95,7 @@ static int append(lua_State *L, int list, const uint8_t *bytes, size_t n, lua_In
 
 /***
 Takes messages: waits for the first, and takes what is there then.
-@function queue:pop_many
+@function shm.queue:pop_many
 @int most how many at most
 @number[opt] timeout in seconds, absent for ever
 @treturn table the messages

@@ -14,7 +14,7 @@
 
 /***
 Maps a file, a memory object or new memory.
-@function mmap
+@function shm.posix.mmap
 @tparam ?int address where it should lie, nil for wherever there is room
 @int size in bytes; whole pages, of PAGE_SIZE bytes, are mapped
 @int protection PROT_NONE, or any of PROT_READ, PROT_WRITE, PROT_EXEC
@@ -68,7 +68,7 @@ static int map_new(lua_State *L)
 
 /***
 Unmaps a region, as its close does.
-@function munmap
+@function shm.posix.munmap
 @tparam shm.region region what mmap gave
 @treturn boolean true
 @treturn[2] nil
@@ -99,7 +99,7 @@ static uint8_t *take_part(lua_State *L, int arg, size_t *n)
 
 /***
 Writes what was changed to the file behind a region.
-@function msync
+@function shm.posix.msync
 @tparam shm.region region any
 @int[opt=MS_SYNC] flags MS_SYNC (wait until it is on disk) or MS_ASYNC (begin), and
 MS_INVALIDATE
@@ -124,7 +124,7 @@ static int map_sync(lua_State *L)
 Forbids or allows access to a region, or to pages of it. Where the whole region is
 protected from writing, its methods refuse to write; what touches a protected page is an
 error.
-@function mprotect
+@function shm.posix.mprotect
 @tparam shm.region region any
 @int protection PROT_NONE, or any of PROT_READ, PROT_WRITE, PROT_EXEC
 @int[opt=0] offset where, a multiple of the page size
@@ -153,7 +153,7 @@ static int map_protect(lua_State *L)
 
 /***
 Tells the kernel how a region will be used.
-@function madvise
+@function shm.posix.madvise
 @tparam shm.region region any
 @int advice MADV_NORMAL, MADV_RANDOM, MADV_SEQUENTIAL, MADV_WILLNEED, MADV_DONTNEED,
 MADV_HUGEPAGE, MADV_NOHUGEPAGE, MADV_DONTDUMP, MADV_DODUMP,
@@ -182,7 +182,7 @@ static int map_advise(lua_State *L)
 
 /***
 Keeps a region's pages in memory.
-@function mlock
+@function shm.posix.mlock
 @tparam shm.region region any
 @int[opt=0] offset where
 @int[opt] n how many bytes, absent for all behind offset
@@ -202,7 +202,7 @@ static int map_lock(lua_State *L)
 
 /***
 Takes mlock back.
-@function munlock
+@function shm.posix.munlock
 @tparam shm.region region any
 @int[opt=0] offset where
 @int[opt] n how many bytes, absent for all behind offset

@@ -58,7 +58,7 @@ static int push_value(lua_State *L, bind_queue *self, int arg, lua_Number second
 /***
 Pushes a message: nil, a boolean, number, string or a table of these. Waits while there is
 no room, unless the queue was made to reject.
-@function queue:push
+@function shm.queue:push
 @param value the message
 @number[opt] timeout in seconds, absent for ever
 @treturn boolean true
@@ -177,7 +177,7 @@ static int pop_value(lua_State *L, bind_queue *self, int handle, lua_Number seco
 /***
 Takes the oldest message: waits until there is one. A message may be nil; then there is
 nothing behind it.
-@function queue:pop
+@function shm.queue:pop
 @number[opt] timeout in seconds, absent for ever
 @return the message
 @treturn[2] nil
@@ -201,7 +201,7 @@ static int queue_pop(lua_State *L)
 
 /***
 The oldest message, which stays.
-@function queue:peek
+@function shm.queue:peek
 @return the message
 @treturn[2] nil
 @treturn[2] string message
@@ -232,7 +232,7 @@ static int queue_peek(lua_State *L)
 /***
 Ends it for all: pushing is refused from here on, and popping when nothing is left. Who
 waits is woken.
-@function queue:shutdown
+@function shm.queue:shutdown
 @treturn boolean true
 @treturn[2] nil
 @treturn[2] string message
@@ -253,7 +253,7 @@ static int queue_shutdown(lua_State *L)
 
 /***
 How many bytes of the queue its messages take, each with the 8 that it takes besides.
-@function queue:used
+@function shm.queue:used
 @treturn int bytes
 */
 static int queue_used(lua_State *L)
@@ -294,7 +294,7 @@ static int bound_pop(lua_State *L)
 
 /***
 A function that does what push does, and costs less to call.
-@function queue:pusher
+@function shm.queue:pusher
 @treturn function push(value, timeout)
 */
 static int queue_pusher(lua_State *L)
@@ -307,7 +307,7 @@ static int queue_pusher(lua_State *L)
 
 /***
 A function that does what pop does, and costs less to call.
-@function queue:popper
+@function shm.queue:popper
 @treturn function pop(timeout)
 */
 static int queue_popper(lua_State *L)

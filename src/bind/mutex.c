@@ -5,7 +5,7 @@
 
 /***
 Makes a mutex in a region.
-@function mutex.create
+@function shm.mutex.create
 @tparam shm.region region where it lies
 @int offset where in the region, in bytes from 0, a multiple of 8
 @tparam[opt] table options recursive: its holder may lock it again; journal: bytes that
@@ -29,7 +29,7 @@ static uint32_t arguments(lua_State *L, int arg, uint64_t *value)
 
 /***
 Locks it: waits until nobody holds it.
-@function mutex:lock
+@function shm.mutex:lock
 @number[opt] timeout in seconds, absent for ever
 @treturn boolean true
 @treturn ?string "recovered" when its last holder died with it; what a transaction had
@@ -54,7 +54,7 @@ static int mutex_lock(lua_State *L)
 
 /***
 Locks it if nobody holds it: lock with a time-out of 0.
-@function mutex:try
+@function shm.mutex:try
 @treturn boolean true, and as lock
 @treturn[2] nil
 @treturn[2] string message
@@ -67,7 +67,7 @@ static int mutex_try(lua_State *L)
 
 /***
 Leaves it to the next one.
-@function mutex:unlock
+@function shm.mutex:unlock
 @raise when this thread does not hold it, or its transaction goes on under it
 */
 static int mutex_unlock(lua_State *L)
@@ -84,7 +84,7 @@ static int mutex_unlock(lua_State *L)
 /***
 Runs a function with the mutex locked, and unlocks it also when that throws. Whether a
 holder had died before is not told: where that matters, use hold. The function may yield.
-@function mutex:with
+@function shm.mutex:with
 @func f what to run
 @param ... arguments for f
 @return what f returns
@@ -100,7 +100,7 @@ static int mutex_with(lua_State *L)
 /***
 Locks it for as long as a variable lives: local held <close> = m:hold(). What is collected
 and was not closed stays locked.
-@function mutex:hold
+@function shm.mutex:hold
 @number[opt] timeout in seconds, absent for ever
 @treturn shm.held what unlocks when it is closed
 @treturn ?string "recovered", as lock
@@ -116,7 +116,7 @@ static int mutex_hold(lua_State *L)
 
 /***
 Who holds it.
-@function mutex:holder
+@function shm.mutex:holder
 @treturn ?int the pid, or nothing when nobody does; it may be a dead one's
 @treturn ?number since when, on the clock of process.monotonic, to a few milliseconds
 */

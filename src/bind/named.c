@@ -65,7 +65,7 @@ The mutex of a name, which is made if there is none. What follows the name count
 then: as create of the kind takes it, behind the offset.
 @function shm.arena:mutex
 @string name 1 to 255 bytes
-@param ... as for shm.mutex.create
+@tparam[opt] table options as for shm.mutex.create
 @treturn shm.mutex the mutex
 @treturn boolean whether it was made
 @treturn[2] nil
@@ -81,6 +81,9 @@ static int named_mutex(lua_State *L)
 /***
 The same for a readers-writer lock.
 @function shm.arena:rwlock
+@string name 1 to 255 bytes
+@tparam[opt] table options as for shm.rwlock.create
+@treturn shm.rwlock it, or nil, and the rest as of arena:mutex
 */
 static int named_rwlock(lua_State *L)
 {
@@ -90,6 +93,9 @@ static int named_rwlock(lua_State *L)
 /***
 The same for a semaphore.
 @function shm.arena:semaphore
+@string name 1 to 255 bytes
+@int[opt=0] value what it begins with
+@treturn shm.semaphore it, or nil, and the rest as of arena:mutex
 */
 static int named_semaphore(lua_State *L)
 {
@@ -99,6 +105,9 @@ static int named_semaphore(lua_State *L)
 /***
 The same for an event.
 @function shm.arena:event
+@string name 1 to 255 bytes
+@tparam[opt] table options as for shm.event.create
+@treturn shm.event it, or nil, and the rest as of arena:mutex
 */
 static int named_event(lua_State *L)
 {
@@ -108,6 +117,8 @@ static int named_event(lua_State *L)
 /***
 The same for a condition.
 @function shm.arena:condition
+@string name 1 to 255 bytes
+@treturn shm.condition it, or nil, and the rest as of arena:mutex
 */
 static int named_condition(lua_State *L)
 {
@@ -117,6 +128,9 @@ static int named_condition(lua_State *L)
 /***
 The same for a barrier.
 @function shm.arena:barrier
+@string name 1 to 255 bytes
+@int parties 1 to 64
+@treturn shm.barrier it, or nil, and the rest as of arena:mutex
 */
 static int named_barrier(lua_State *L)
 {
@@ -126,6 +140,9 @@ static int named_barrier(lua_State *L)
 /***
 The same for a counter.
 @function shm.arena:counter
+@string name 1 to 255 bytes
+@int[opt=0] value what it begins with
+@treturn shm.counter it, or nil, and the rest as of arena:mutex
 */
 static int named_counter(lua_State *L)
 {

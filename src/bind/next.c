@@ -28,8 +28,8 @@ static const uint8_t *push_key(lua_State *L, const uint8_t *bytes, uint32_t word
 /***
 The key behind another one, and its value: in no order that means something, but one that
 stays while others change the map. A key that is there all the time is seen once.
-@function map:next
-@tparam ?string|int|boolean key absent or nil for the first one
+@function shm.map:next
+@tparam[opt] string|int|boolean key absent or nil for the first one
 @return the next key, or nil behind the last one
 @return its value
 @treturn[2] nil
@@ -79,7 +79,7 @@ static int iterate(lua_State *L)
 /***
 For loops over all keys: `for key, value in map:pairs() do`. Nobody waits for it, and it
 waits for nobody; it may change the map, as may others.
-@function map:pairs
+@function shm.map:pairs
 @treturn function
 @treturn shm.map
 */

@@ -8,7 +8,7 @@ A descriptor that is readable when the object may be had: a mutex or rwlock is f
 semaphore's count more than 0, an event set, a counter changed since get was last called.
 Nothing is taken by that: try, and when it says no wait for the descriptor again. It stays
 the object's: do not close it. Making it takes a thread, which sleeps at the object.
-@function shm.mutex:fileno
+@function shm.waitable:fileno
 @treturn int the descriptor
 @treturn[2] nil
 @treturn[2] string message
@@ -18,12 +18,12 @@ the object's: do not close it. Making it takes a thread, which sleeps at the obj
 
 /***
 The same, under the name that LuaSocket's select asks for.
-@function shm.mutex:getfd
+@function shm.waitable:getfd
 */
 
 /***
 The same, under the name that cqueues asks for.
-@function shm.mutex:pollfd
+@function shm.waitable:pollfd
 */
 static int notice_fd(lua_State *L)
 {
@@ -44,7 +44,7 @@ static int notice_fd(lua_State *L)
 
 /***
 What to poll the descriptor for, for cqueues.
-@function shm.mutex:events
+@function shm.waitable:events
 @treturn string "r"
 */
 static int notice_events(lua_State *L)
@@ -57,7 +57,7 @@ static int notice_events(lua_State *L)
 
 /***
 After how long to look without an event, for cqueues.
-@function shm.mutex:timeout
+@function shm.waitable:timeout
 @treturn nil never
 */
 static int notice_timeout(lua_State *L)

@@ -95,7 +95,7 @@ whole: sized, zeroed, its memory reserved. A creator that is killed leaves nothi
 
 Options: `mode`, permission bits, exactly (0600); `max`, in bytes, how far it may grow
 without being mapped anew; `prefault`, true to have all its pages at once.
-@function create
+@function shm.create
 @string name up to 255 bytes without a slash, but for one at the beginning
 @int size in bytes, at least 1
 @tparam[opt] table options
@@ -127,7 +127,7 @@ language. Symbolic links are not followed, and what another user owns is refused
 Options: `readonly`, true to only look at it; `max`, in bytes, how far it may grow without
 being mapped anew; `owner`, a user's number, or -1 for any (this process's user);
 `prefault`, true to have all its pages at once.
-@function attach
+@function shm.attach
 @string name as for create
 @tparam[opt] table options
 @treturn shm.region all its bytes
@@ -156,7 +156,7 @@ Attaches a POSIX shared memory object if it exists, and else creates it: of seve
 processes that open the same name, one creates it and all have the same.
 
 Options: those of create and attach, but for `readonly`.
-@function open
+@function shm.open
 @string name as for create
 @int size in bytes, of a new one; an existing one must have at least as many
 @tparam[opt] table options
@@ -188,7 +188,7 @@ static int object_open(lua_State *L)
 
 /***
 Removes a name. Who has the object attached keeps it; its memory goes with the last.
-@function unlink
+@function shm.unlink
 @string name as for create
 @treturn boolean true
 @treturn[2] nil
@@ -208,7 +208,7 @@ static int object_unlink(lua_State *L)
 Memory without a name: for children made by fork, and for whom its descriptor is sent to.
 
 Options: `max` and `prefault`, as for create.
-@function anonymous
+@function shm.anonymous
 @int size in bytes, at least 1
 @tparam[opt] table options
 @treturn shm.region its bytes, all of them zero
@@ -251,7 +251,7 @@ reserve what lies between its end and size; `max` and `prefault`, as for shm.cre
 The region may be longer than the file: touching pages that the file does not reach is an
 error until it does. With max it is as long as the file, also when that grows, and size
 goes with create alone. What create made stays if the mapping fails.
-@function map
+@function shm.map
 @tparam string|int|file path the file's path, or a descriptor or file that is open on it
 @tparam[opt] table options
 @treturn shm.region the file's bytes

@@ -10,7 +10,7 @@
 
 /***
 Writes values in a format of string.pack, whose alignment counts from offset.
-@function pack
+@function shm.region:pack
 @int offset where to, in bytes from 0
 @string format as for string.pack
 @param ... the values
@@ -65,7 +65,7 @@ static void push_reach(lua_State *L, bind_region *region, const char *format)
 /***
 Reads values in a format of string.unpack, whose alignment counts from offset. No more is
 looked at than the values take.
-@function unpack
+@function shm.region:unpack
 @int offset where from, in bytes from 0
 @string format as for string.unpack
 @return the values, and then the offset behind them

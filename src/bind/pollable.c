@@ -9,20 +9,20 @@
 /***
 The descriptor, which is readable once waiting is over. It stays the
 handle's: do not close it.
-@function pollable:fileno
+@function shm.process.pollable:fileno
 @treturn int the descriptor
 */
 
 /***
 The same, under the name that LuaSocket's select asks for.
-@function pollable:getfd
+@function shm.process.pollable:getfd
 @treturn int the descriptor
 */
 
 /***
 The same, under the name that cqueues asks for. Tell cqueues.cancel before you close the
 handle.
-@function pollable:pollfd
+@function shm.process.pollable:pollfd
 @treturn int the descriptor
 */
 static int descriptor(lua_State *L)
@@ -41,7 +41,7 @@ static int descriptor(lua_State *L)
 
 /***
 What to poll the descriptor for, for cqueues.
-@function pollable:events
+@function shm.process.pollable:events
 @treturn string "r"
 */
 static int events(lua_State *L)
@@ -53,7 +53,7 @@ static int events(lua_State *L)
 
 /***
 After how long to look without an event, for cqueues.
-@function pollable:timeout
+@function shm.process.pollable:timeout
 @treturn nil never
 */
 static int timeout(lua_State *L)

@@ -30,7 +30,7 @@ static int opened(lua_State *L, int error, const char *function, const char *nam
 
 /***
 Opens a file. The descriptor is closed on exec, and when it is collected.
-@function open
+@function shm.posix.open
 @string path the file's path
 @int flags O_RDONLY, O_WRONLY or O_RDWR, and O_CREAT, O_EXCL, O_TRUNC, O_NONBLOCK,
 O_NOFOLLOW
@@ -54,7 +54,7 @@ static int posix_open(lua_State *L)
 /***
 Creates or opens a POSIX shared memory object. A new one has no bytes yet: ftruncate or
 posix_fallocate gives it some.
-@function shm_open
+@function shm.posix.shm_open
 @string name begins with a slash and has no other
 @int flags O_RDONLY or O_RDWR, and O_CREAT, O_EXCL, O_TRUNC
 @int[opt=0600] mode permission bits of a new object, less those of the umask
@@ -76,7 +76,7 @@ static int posix_shm_open(lua_State *L)
 
 /***
 Removes the name of a POSIX shared memory object; the object goes with its last user.
-@function shm_unlink
+@function shm.posix.shm_unlink
 @string name as for shm_open
 @treturn boolean true
 @treturn[2] nil
@@ -94,7 +94,7 @@ static int posix_shm_unlink(lua_State *L)
 
 /***
 Makes memory without a name, to be mapped, inherited and sent.
-@function memfd_create
+@function shm.posix.memfd_create
 @string name for people who look into /proc
 @int[opt=0] flags MFD_ALLOW_SEALING, MFD_HUGETLB …; MFD_CLOEXEC is always set
 @treturn shm.posix.descriptor the descriptor
@@ -116,7 +116,7 @@ static int posix_memfd(lua_State *L)
 /***
 Gives a file or memory object a size. What is beyond goes; what is new is zero, and not
 reserved.
-@function ftruncate
+@function shm.posix.ftruncate
 @tparam int|shm.posix.descriptor|file fd whatever has a descriptor
 @int size in bytes
 @treturn boolean true
@@ -135,7 +135,7 @@ static int posix_truncate(lua_State *L)
 /***
 Reserves bytes of a file or memory object, so that writing them can not fail for want of
 room. It grows if it ends before.
-@function posix_fallocate
+@function shm.posix.posix_fallocate
 @tparam int|shm.posix.descriptor|file fd whatever has a descriptor
 @int offset where they begin, in bytes from 0
 @int n how many
@@ -175,7 +175,7 @@ static void push_file(lua_State *L, const struct stat *stat)
 /***
 Waits until all that was written to a file is on the disk; of a directory, the names in
 it. There is no bound on how long that takes.
-@function fsync
+@function shm.posix.fsync
 @tparam int|shm.posix.descriptor|file fd whatever has a descriptor
 @treturn boolean true
 @treturn[2] nil
@@ -192,7 +192,7 @@ static int posix_sync(lua_State *L)
 
 /***
 Asks about an open file or memory object.
-@function fstat
+@function shm.posix.fstat
 @tparam int|shm.posix.descriptor|file fd whatever has a descriptor
 @treturn table size and used (bytes that it has, and that it takes), mode (permission
 bits), uid, gid, nlink, ino, atime, mtime, ctime (seconds since 1970)
@@ -214,7 +214,7 @@ static int posix_stat(lua_State *L)
 
 /***
 Forbids changes to a memfd for good.
-@function add_seals
+@function shm.posix.add_seals
 @tparam int|shm.posix.descriptor fd a memfd made with MFD_ALLOW_SEALING
 @int seals F_SEAL_SHRINK, F_SEAL_GROW, F_SEAL_WRITE, F_SEAL_FUTURE_WRITE, F_SEAL_SEAL
 @treturn boolean true
@@ -232,7 +232,7 @@ static int posix_add_seals(lua_State *L)
 
 /***
 Tells what is forbidden for a memfd.
-@function get_seals
+@function shm.posix.get_seals
 @tparam int|shm.posix.descriptor fd a memfd
 @treturn int the seals
 @treturn[2] nil
@@ -264,7 +264,7 @@ static void set_entry(lua_State *L, const char *name, const struct stat *stat)
 
 /***
 Lists what has a name in /dev/shm: POSIX shared memory and semaphores, in no order.
-@function list
+@function shm.posix.list
 @treturn table a list of tables with the fields of fstat, name, and kind: "memory",
 "semaphore" or "other"
 @treturn[2] nil

@@ -47,7 +47,7 @@ static notification *notification_self(lua_State *L)
 /***
 Opens a message queue, which processes find by its name. It can be polled: it is readable
 while it has a message.
-@function mq_open
+@function shm.posix.mq_open
 @string name begins with a slash and has no other
 @int flags O_RDONLY, O_WRONLY or O_RDWR, and O_CREAT, O_EXCL, O_NONBLOCK
 @int[opt=0600] mode permission bits of a new one, less those of the umask
@@ -90,7 +90,7 @@ static int mq_open_named(lua_State *L)
 
 /***
 Removes the name of a queue; who has it open keeps it.
-@function mq_unlink
+@function shm.posix.mq_unlink
 @string name as for mq_open
 @treturn boolean true
 @treturn[2] nil
@@ -110,7 +110,7 @@ static int mq_unlink_named(lua_State *L)
 /***
 Puts a message into a queue, behind those of its priority and before all lower ones, and
 waits while the queue is full.
-@function mq_send
+@function shm.posix.mq_send
 @tparam shm.posix.queue queue the queue
 @string data at most as many bytes as the attribute msgsize
 @int[opt=0] priority 0 to 32767, the highest comes out first
@@ -124,7 +124,7 @@ waits while the queue is full.
 */
 /***
 What mq_send does.
-@function queue:send
+@function shm.posix.queue:send
 @string data the message
 @int[opt=0] priority 0 to 32767
 @number[opt] timeout in seconds
@@ -145,7 +145,7 @@ static int mq_put(lua_State *L)
 
 /***
 Takes the oldest message of the highest priority, and waits while there is none.
-@function mq_receive
+@function shm.posix.mq_receive
 @tparam shm.posix.queue queue the queue
 @number[opt] timeout in seconds, absent for ever, 0 to try
 @treturn string the message
@@ -158,7 +158,7 @@ for that)
 */
 /***
 What mq_receive does.
-@function queue:receive
+@function shm.posix.queue:receive
 @number[opt] timeout in seconds
 @treturn string the message
 @treturn int its priority
@@ -183,7 +183,7 @@ static int mq_take(lua_State *L)
 
 /***
 Tells what a queue is like.
-@function mq_getattr
+@function shm.posix.mq_getattr
 @tparam shm.posix.queue queue the queue
 @treturn table maxmsg, msgsize, curmsgs (messages in it), flags (O_NONBLOCK or 0)
 @treturn[2] nil
@@ -193,7 +193,7 @@ Tells what a queue is like.
 */
 /***
 What mq_getattr gives.
-@function queue:getattr
+@function shm.posix.queue:getattr
 @treturn table maxmsg, msgsize, curmsgs, flags
 */
 static int mq_attributes(lua_State *L)
@@ -218,7 +218,7 @@ static int mq_attributes(lua_State *L)
 
 /***
 Sets or clears O_NONBLOCK, for all descriptors of this open queue.
-@function mq_setattr
+@function shm.posix.mq_setattr
 @tparam shm.posix.queue queue the queue
 @int flags O_NONBLOCK or 0
 @treturn boolean true
@@ -229,7 +229,7 @@ Sets or clears O_NONBLOCK, for all descriptors of this open queue.
 */
 /***
 What mq_setattr does.
-@function queue:setattr
+@function shm.posix.queue:setattr
 @int flags O_NONBLOCK or 0
 @treturn boolean true
 */
@@ -246,7 +246,7 @@ static int mq_set_attributes(lua_State *L)
 Asks to be told of the next message that comes while the queue is empty and nobody waits
 in mq_receive. It tells once: to be told again, ask again, and empty the queue after that.
 Of all processes one at a time can ask.
-@function mq_notify
+@function shm.posix.mq_notify
 @tparam shm.posix.queue queue the queue
 @treturn shm.posix.notification readable once the message is there
 @treturn[2] nil
@@ -256,7 +256,7 @@ Of all processes one at a time can ask.
 */
 /***
 What mq_notify gives.
-@function queue:notify
+@function shm.posix.queue:notify
 @treturn shm.posix.notification readable once the message is there
 */
 static int mq_tell(lua_State *L)
@@ -275,14 +275,14 @@ static int mq_tell(lua_State *L)
 
 /***
 Closes a queue; it stays for others, and in it what it has.
-@function mq_close
+@function shm.posix.mq_close
 @tparam shm.posix.queue queue the queue
 @treturn boolean true
 @see mq_close(3)
 */
 /***
 What mq_close does.
-@function queue:close
+@function shm.posix.queue:close
 @treturn boolean true
 */
 static int mq_let_go(lua_State *L)
@@ -301,7 +301,7 @@ static int mq_tostring(lua_State *L)
 
 /***
 Waits until the message is there.
-@function notification:wait
+@function shm.posix.notification:wait
 @number[opt] timeout in seconds, absent for ever, 0 to try
 @treturn boolean true
 @treturn[2] nil
@@ -324,7 +324,7 @@ static int notification_wait(lua_State *L)
 
 /***
 Asks no longer to be told.
-@function notification:close
+@function shm.posix.notification:close
 @treturn boolean true
 */
 static int notification_close(lua_State *L)

@@ -55,7 +55,7 @@ static int kept(void *base, size_t size)
 
 /***
 Opens a named semaphore, which processes find by its name.
-@function sem_open
+@function shm.posix.sem_open
 @string name begins with a slash and has no other
 @int[opt=0] flags O_CREAT, O_EXCL
 @int[opt=0600] mode permission bits of a new one, less those of the umask
@@ -92,7 +92,7 @@ static int sem_open_named(lua_State *L)
 
 /***
 Removes the name of a semaphore; who has it open keeps it.
-@function sem_unlink
+@function shm.posix.sem_unlink
 @string name as for sem_open
 @treturn boolean true
 @treturn[2] nil
@@ -126,7 +126,7 @@ static void place(lua_State *L, semaphore *self)
 
 /***
 Makes an unnamed semaphore in memory that processes share. It takes SEM_SIZE bytes there.
-@function sem_init
+@function shm.posix.sem_init
 @tparam shm.region region the memory
 @int offset where in it, in bytes from 0, a multiple of 8
 @int[opt=0] value what it begins with
@@ -152,7 +152,7 @@ static int sem_make(lua_State *L)
 /***
 The unnamed semaphore that lies in a region already, as another process's sem_init made
 it.
-@function sem_attach
+@function shm.posix.sem_attach
 @tparam shm.region region the memory
 @int offset where in it, in bytes from 0, a multiple of 8
 @treturn shm.posix.semaphore the semaphore; it keeps the memory attached
@@ -176,7 +176,7 @@ static bool lives(const void *what)
 
 /***
 Takes one from a semaphore, and waits while there is none.
-@function sem_wait
+@function shm.posix.sem_wait
 @tparam shm.posix.semaphore sem the semaphore
 @number[opt] timeout in seconds, absent for ever, 0 to try
 @treturn boolean true
@@ -187,7 +187,7 @@ Takes one from a semaphore, and waits while there is none.
 */
 /***
 What sem_wait does.
-@function semaphore:wait
+@function shm.posix.semaphore:wait
 @number[opt] timeout in seconds
 @treturn boolean true
 */
@@ -202,7 +202,7 @@ static int sem_take(lua_State *L)
 
 /***
 Gives one to a semaphore, and wakes who waits.
-@function sem_post
+@function shm.posix.sem_post
 @tparam shm.posix.semaphore sem the semaphore
 @treturn boolean true
 @treturn[2] nil
@@ -212,7 +212,7 @@ Gives one to a semaphore, and wakes who waits.
 */
 /***
 What sem_post does.
-@function semaphore:post
+@function shm.posix.semaphore:post
 @treturn boolean true
 */
 static int sem_give(lua_State *L)
@@ -224,14 +224,14 @@ static int sem_give(lua_State *L)
 
 /***
 Tells a semaphore's value, which others may change at any time.
-@function sem_getvalue
+@function shm.posix.sem_getvalue
 @tparam shm.posix.semaphore sem the semaphore
 @treturn int the value
 @see sem_getvalue(3)
 */
 /***
 What sem_getvalue gives.
-@function semaphore:getvalue
+@function shm.posix.semaphore:getvalue
 @treturn int the value
 */
 static int sem_value(lua_State *L)
@@ -248,7 +248,7 @@ static int sem_value(lua_State *L)
 
 /***
 Lets a semaphore go; it stays for others. Closing twice is harmless.
-@function sem_close
+@function shm.posix.sem_close
 @tparam shm.posix.semaphore sem the semaphore
 @treturn boolean true
 @treturn[2] nil
@@ -258,7 +258,7 @@ Lets a semaphore go; it stays for others. Closing twice is harmless.
 */
 /***
 What sem_close does.
-@function semaphore:close
+@function shm.posix.semaphore:close
 @treturn boolean true
 */
 static int sem_let_go(lua_State *L)

@@ -9,7 +9,7 @@
 
 /***
 The pid of this process.
-@function pid
+@function shm.process.pid
 @treturn int the pid
 @see getpid(2)
 */
@@ -23,7 +23,7 @@ static int process_pid(lua_State *L)
 /***
 Sends a signal to a process. By the time it arrives the pid may belong to another one;
 a handle's kill reaches the very process or none.
-@function kill
+@function shm.process.kill
 @int pid a process; 0 and negative numbers are groups of them, as in kill(2)
 @tparam string|int signal its name, with or without SIG, or its number; 0 only asks
 @treturn boolean true
@@ -43,7 +43,7 @@ static int process_kill(lua_State *L)
 
 /***
 Sleeps. A signal ends the sleep.
-@function sleep
+@function shm.process.sleep
 @number seconds how long
 @treturn boolean true when the time is up
 @treturn[2] nil
@@ -61,7 +61,7 @@ static int process_sleep(lua_State *L)
 /***
 Lets others run that wait for this cpu, if there are any, and goes on: for who waits for
 one of them and does not want to sleep.
-@function yield
+@function shm.process.yield
 @see sched_yield(2)
 */
 static int process_yield(lua_State *L)
@@ -73,7 +73,7 @@ static int process_yield(lua_State *L)
 
 /***
 The time on a clock that nobody sets: for time-outs and durations.
-@function monotonic
+@function shm.process.monotonic
 @treturn number seconds since some point in the past
 @see clock_gettime(2)
 */
@@ -87,7 +87,7 @@ static int process_monotonic(lua_State *L)
 /***
 Ends this process at once, after writing out buffered output. No finalizer runs and no
 state is closed, so a child leaves what it has from its parent as it is.
-@function exit
+@function shm.process.exit
 @int[opt=0] code 0 to 255
 @see _exit(2)
 */
@@ -101,7 +101,7 @@ static int process_exit(lua_State *L)
 Closes all descriptors from first to last, those that are not open included. For a child
 that is to keep nothing of its parent's. Handles that own one of them must be closed
 before: theirs would hit whatever gets the number next.
-@function close_range
+@function shm.process.close_range
 @int first the lowest
 @int[opt] last the highest, absent for all above first
 @treturn boolean true
@@ -122,7 +122,7 @@ static int process_close_range(lua_State *L)
 
 /***
 Sets an option of a socket that another library opened.
-@function setsockopt
+@function shm.process.setsockopt
 @int fd the socket's descriptor
 @int level SOL_SOCKET, or another level's number
 @int option SO_SNDBUF, SO_RCVBUF, or another option's number

@@ -132,7 +132,7 @@ and 65536 if absent: messages that are shorter share the next power of two that 
 and each takes 8 bytes besides, rounded up to a multiple of 8; `overflow`, `"block"` or
 `"reject"`: whether pushing waits for room; and `mode`, `"mpmc"` or `"spsc"`: any may push
 and pop, or one thread may and another one, which costs less.
-@function queue.create
+@function shm.queue.create
 @tparam shm.region region where it lies
 @int offset where in the region, in bytes from 0, a multiple of 64
 @tparam[opt] table options capacity, overflow, mode
@@ -149,7 +149,7 @@ static int queue_create(lua_State *L)
 
 /***
 Finds the queue that another process or handle made.
-@function queue.attach
+@function shm.queue.attach
 @tparam shm.region region where it lies
 @int offset where in the region, in bytes from 0, a multiple of 64
 @treturn shm.queue the queue
@@ -166,7 +166,10 @@ static int queue_attach(lua_State *L)
 
 /***
 Finds the queue or else makes it, with the arguments of create, which count only then.
-@function queue.open
+@function shm.queue.open
+@tparam shm.region region where it lies
+@int offset where in the region, in bytes from 0, a multiple of 64
+@tparam[opt] table options as for create
 @treturn shm.queue the queue
 @treturn boolean whether it was made
 */
@@ -177,7 +180,7 @@ static int queue_open(lua_State *L)
 
 /***
 How many bytes a queue takes.
-@function queue.size
+@function shm.queue.size
 @tparam[opt] table options as for create
 @treturn int bytes
 */
@@ -193,7 +196,7 @@ static int queue_size(lua_State *L)
 /***
 Lets go of the queue, which stays where it is; and of the role of its producer or
 consumer. Closing twice is harmless.
-@function queue:close
+@function shm.queue:close
 @treturn boolean true
 */
 static int queue_close(lua_State *L)

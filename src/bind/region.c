@@ -160,7 +160,7 @@ void bind_region_push_bytes(lua_State *L, const bind_region *region, const uint8
 
 /***
 Reads bytes.
-@function read
+@function shm.region:read
 @int offset where from, in bytes from 0
 @int n how many bytes
 @treturn string the n bytes
@@ -177,7 +177,7 @@ static int region_read(lua_State *L)
 
 /***
 Writes bytes.
-@function write
+@function shm.region:write
 @int offset where to, in bytes from 0
 @string data what to write
 @raise when data reaches outside the region, or the region is read-only
@@ -195,7 +195,7 @@ static int region_write(lua_State *L)
 
 /***
 Writes one byte value over and over.
-@function fill
+@function shm.region:fill
 @int offset where from, in bytes from 0
 @int n how many bytes
 @int[opt=0] byte the value, 0 to 255
@@ -214,7 +214,7 @@ static int region_fill(lua_State *L)
 
 /***
 Copies bytes from another region, or from elsewhere in this one (the two may overlap).
-@function copy
+@function shm.region:copy
 @int offset where to, in bytes from 0
 @tparam shm.region source where from
 @int source_offset where from in source, in bytes from 0
@@ -238,7 +238,7 @@ static int region_copy(lua_State *L)
 /***
 A part of the region as a region of its own. It keeps the memory attached for itself:
 closing one does not close the other.
-@function view
+@function shm.region:view
 @int offset where it begins, in bytes from 0
 @int n how many bytes it has
 @treturn shm.region the part
@@ -261,7 +261,7 @@ static int region_view(lua_State *L)
 
 /***
 The address at which the region lies in this process; other processes have their own.
-@function address
+@function shm.region:address
 @treturn int the address
 */
 static int region_address(lua_State *L)
@@ -276,7 +276,7 @@ static int region_address(lua_State *L)
 
 /***
 Lets the memory go; what it shows remains for others. Closing twice is harmless.
-@function close
+@function shm.region:close
 @treturn boolean true
 @treturn[2] nil
 @treturn[2] string message

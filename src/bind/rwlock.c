@@ -6,7 +6,7 @@
 
 /***
 Makes a readers-writer lock in a region. 31 can read at once.
-@function rwlock.create
+@function shm.rwlock.create
 @tparam shm.region region where it lies
 @int offset where in the region, in bytes from 0, a multiple of 8
 @tparam[opt] table options journal: bytes that are set aside for region.transaction
@@ -26,7 +26,7 @@ static uint32_t arguments(lua_State *L, int arg, uint64_t *value)
 /***
 Locks it for writing: waits until nobody writes and nobody reads. Readers that come later
 wait.
-@function rwlock:lock
+@function shm.rwlock:lock
 @number[opt] timeout in seconds, absent for ever
 @treturn boolean true, and as mutex.lock
 @treturn[2] nil
@@ -40,7 +40,7 @@ static int rwlock_lock(lua_State *L)
 
 /***
 Locks it for reading: waits until nobody writes nor waits to. Who reads may do so again.
-@function rwlock:lock_shared
+@function shm.rwlock:lock_shared
 @number[opt] timeout in seconds, absent for ever
 @treturn boolean true, and as mutex.lock
 @treturn[2] nil
@@ -54,7 +54,7 @@ static int rwlock_lock_shared(lua_State *L)
 
 /***
 lock with a time-out of 0.
-@function rwlock:try
+@function shm.rwlock:try
 */
 static int rwlock_try(lua_State *L)
 {
@@ -63,7 +63,7 @@ static int rwlock_try(lua_State *L)
 
 /***
 lock_shared with a time-out of 0.
-@function rwlock:try_shared
+@function shm.rwlock:try_shared
 */
 static int rwlock_try_shared(lua_State *L)
 {
@@ -72,7 +72,7 @@ static int rwlock_try_shared(lua_State *L)
 
 /***
 Leaves it, from writing or from reading, whichever this thread does.
-@function rwlock:unlock
+@function shm.rwlock:unlock
 @raise when this thread does neither, or its transaction goes on under it
 */
 static int rwlock_unlock(lua_State *L)
@@ -82,7 +82,9 @@ static int rwlock_unlock(lua_State *L)
 
 /***
 Runs a function while this thread writes: as mutex.with.
-@function rwlock:with
+@function shm.rwlock:with
+@tparam function f what to run
+@param ... its arguments
 */
 static int rwlock_with(lua_State *L)
 {
@@ -91,7 +93,9 @@ static int rwlock_with(lua_State *L)
 
 /***
 Runs a function while this thread reads: as mutex.with.
-@function rwlock:with_shared
+@function shm.rwlock:with_shared
+@tparam function f what to run
+@param ... its arguments
 */
 static int rwlock_with_shared(lua_State *L)
 {
@@ -100,7 +104,8 @@ static int rwlock_with_shared(lua_State *L)
 
 /***
 Locks it for writing for as long as a variable lives: as mutex.hold.
-@function rwlock:hold
+@function shm.rwlock:hold
+@number[opt] timeout in seconds, absent for ever
 */
 static int rwlock_hold(lua_State *L)
 {
@@ -109,7 +114,8 @@ static int rwlock_hold(lua_State *L)
 
 /***
 Locks it for reading for as long as a variable lives: as mutex.hold.
-@function rwlock:hold_shared
+@function shm.rwlock:hold_shared
+@number[opt] timeout in seconds, absent for ever
 */
 static int rwlock_hold_shared(lua_State *L)
 {
@@ -118,7 +124,7 @@ static int rwlock_hold_shared(lua_State *L)
 
 /***
 Who writes, or waits for the last readers to leave.
-@function rwlock:holder
+@function shm.rwlock:holder
 @treturn ?int the pid, or nothing when nobody does
 @treturn ?number since when, on the clock of process.monotonic
 */
@@ -131,7 +137,7 @@ static int rwlock_holder(lua_State *L)
 
 /***
 Who reads.
-@function rwlock:readers
+@function shm.rwlock:readers
 @treturn table pids; one that reads twice is there twice
 */
 static int rwlock_readers(lua_State *L)

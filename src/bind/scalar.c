@@ -34,7 +34,7 @@ LSHM_SPECIALISED int set(lua_State *L, bind_scalar kind)
 
 /***
 Reads a signed 8-bit integer.
-@function get_i8
+@function shm.region:get_i8
 @int offset in bytes from 0
 @treturn int the value
 @raise when it reaches outside the region
@@ -46,7 +46,7 @@ static int get_i8(lua_State *L)
 
 /***
 Reads an unsigned 8-bit integer.
-@function get_u8
+@function shm.region:get_u8
 @int offset in bytes from 0
 @treturn int the value
 @raise when it reaches outside the region
@@ -58,7 +58,7 @@ static int get_u8(lua_State *L)
 
 /***
 Reads a signed 16-bit integer.
-@function get_i16
+@function shm.region:get_i16
 @int offset in bytes from 0
 @treturn int the value
 @raise when it reaches outside the region
@@ -70,7 +70,7 @@ static int get_i16(lua_State *L)
 
 /***
 Reads an unsigned 16-bit integer.
-@function get_u16
+@function shm.region:get_u16
 @int offset in bytes from 0
 @treturn int the value
 @raise when it reaches outside the region
@@ -82,7 +82,7 @@ static int get_u16(lua_State *L)
 
 /***
 Reads a signed 32-bit integer.
-@function get_i32
+@function shm.region:get_i32
 @int offset in bytes from 0
 @treturn int the value
 @raise when it reaches outside the region
@@ -94,7 +94,7 @@ static int get_i32(lua_State *L)
 
 /***
 Reads an unsigned 32-bit integer.
-@function get_u32
+@function shm.region:get_u32
 @int offset in bytes from 0
 @treturn int the value
 @raise when it reaches outside the region
@@ -106,7 +106,7 @@ static int get_u32(lua_State *L)
 
 /***
 Reads a signed 64-bit integer.
-@function get_i64
+@function shm.region:get_i64
 @int offset in bytes from 0
 @treturn int the value
 @raise when it reaches outside the region
@@ -119,7 +119,7 @@ static int get_i64(lua_State *L)
 /***
 Reads an unsigned 64-bit integer. Lua has signed ones only: 2^63 and above come out
 negative, as from string.unpack("J"); math.ult compares them and "%x" prints them.
-@function get_u64
+@function shm.region:get_u64
 @int offset in bytes from 0
 @treturn int the value
 @raise when it reaches outside the region
@@ -131,7 +131,7 @@ static int get_u64(lua_State *L)
 
 /***
 Reads a 32-bit float.
-@function get_f32
+@function shm.region:get_f32
 @int offset in bytes from 0
 @treturn number the value
 @raise when it reaches outside the region
@@ -143,7 +143,7 @@ static int get_f32(lua_State *L)
 
 /***
 Reads a 64-bit float.
-@function get_f64
+@function shm.region:get_f64
 @int offset in bytes from 0
 @treturn number the value
 @raise when it reaches outside the region
@@ -155,7 +155,7 @@ static int get_f64(lua_State *L)
 
 /***
 Writes a signed 8-bit integer.
-@function set_i8
+@function shm.region:set_i8
 @int offset in bytes from 0
 @int value -128 to 127
 @raise when value is out of range, it reaches outside, or the region is read-only
@@ -167,7 +167,7 @@ static int set_i8(lua_State *L)
 
 /***
 Writes an unsigned 8-bit integer.
-@function set_u8
+@function shm.region:set_u8
 @int offset in bytes from 0
 @int value 0 to 255
 @raise when value is out of range, it reaches outside, or the region is read-only
@@ -179,7 +179,7 @@ static int set_u8(lua_State *L)
 
 /***
 Writes a signed 16-bit integer.
-@function set_i16
+@function shm.region:set_i16
 @int offset in bytes from 0
 @int value -32768 to 32767
 @raise when value is out of range, it reaches outside, or the region is read-only
@@ -191,7 +191,7 @@ static int set_i16(lua_State *L)
 
 /***
 Writes an unsigned 16-bit integer.
-@function set_u16
+@function shm.region:set_u16
 @int offset in bytes from 0
 @int value 0 to 65535
 @raise when value is out of range, it reaches outside, or the region is read-only
@@ -203,7 +203,7 @@ static int set_u16(lua_State *L)
 
 /***
 Writes a signed 32-bit integer.
-@function set_i32
+@function shm.region:set_i32
 @int offset in bytes from 0
 @int value -2147483648 to 2147483647
 @raise when value is out of range, it reaches outside, or the region is read-only
@@ -215,7 +215,7 @@ static int set_i32(lua_State *L)
 
 /***
 Writes an unsigned 32-bit integer.
-@function set_u32
+@function shm.region:set_u32
 @int offset in bytes from 0
 @int value 0 to 4294967295
 @raise when value is out of range, it reaches outside, or the region is read-only
@@ -227,7 +227,7 @@ static int set_u32(lua_State *L)
 
 /***
 Writes a signed 64-bit integer.
-@function set_i64
+@function shm.region:set_i64
 @int offset in bytes from 0
 @int value any integer
 @raise when value is not an integer, it reaches outside, or the region is read-only
@@ -240,7 +240,7 @@ static int set_i64(lua_State *L)
 /***
 Writes an unsigned 64-bit integer. Any integer is one: Lua writes 2^63 and above as
 negative numbers, so 0xffffffffffffffff and -1 are the same value.
-@function set_u64
+@function shm.region:set_u64
 @int offset in bytes from 0
 @int value any integer
 @raise when value is not an integer, it reaches outside, or the region is read-only
@@ -252,7 +252,7 @@ static int set_u64(lua_State *L)
 
 /***
 Writes a 32-bit float, rounded to its precision.
-@function set_f32
+@function shm.region:set_f32
 @int offset in bytes from 0
 @number value any number whose size a float can hold, infinities and NaN included
 @raise when value is too large, it reaches outside, or the region is read-only
@@ -264,7 +264,7 @@ static int set_f32(lua_State *L)
 
 /***
 Writes a 64-bit float.
-@function set_f64
+@function shm.region:set_f64
 @int offset in bytes from 0
 @number value any number
 @raise when value is not a number, it reaches outside, or the region is read-only

@@ -32,7 +32,7 @@ static size_t differ(const uint8_t *one, const uint8_t *other, size_t n, uint8_t
 
 /***
 Compares bytes with those of another region, or of a string.
-@function compare
+@function shm.region:compare
 @int offset where from, in bytes from 0
 @tparam shm.region|string other what with
 @int other_offset where from in other, in bytes from 0
@@ -72,7 +72,7 @@ static int region_compare(lua_State *L)
 
 /***
 Looks for bytes.
-@function find
+@function shm.region:find
 @int offset where to begin, in bytes from 0
 @string data what to look for, at least one byte
 @int[opt] n how many bytes to look through, absent for all behind offset

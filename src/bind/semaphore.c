@@ -5,7 +5,7 @@
 
 /***
 Makes a semaphore in a region.
-@function semaphore.create
+@function shm.semaphore.create
 @tparam shm.region region where it lies
 @int offset where in the region, in bytes from 0, a multiple of 8
 @int[opt=0] value its count at first
@@ -24,7 +24,7 @@ static uint32_t arguments(lua_State *L, int arg, uint64_t *value)
 /***
 Takes one of the count: waits until it is more than 0. What a process took and did not
 post is not given back when it dies.
-@function semaphore:wait
+@function shm.semaphore:wait
 @number[opt] timeout in seconds, absent for ever
 @treturn boolean true
 @treturn[2] nil
@@ -42,7 +42,7 @@ static int semaphore_wait(lua_State *L)
 
 /***
 wait with a time-out of 0.
-@function semaphore:try
+@function shm.semaphore:try
 */
 static int semaphore_try(lua_State *L)
 {
@@ -54,7 +54,7 @@ static int semaphore_try(lua_State *L)
 
 /***
 Adds to the count, and wakes as many.
-@function semaphore:post
+@function shm.semaphore:post
 @int[opt=1] n how much
 @treturn boolean true
 @treturn[2] nil
@@ -72,7 +72,7 @@ static int semaphore_post(lua_State *L)
 
 /***
 The count, as it was just now.
-@function semaphore:value
+@function shm.semaphore:value
 @treturn int the count
 */
 static int semaphore_value(lua_State *L)

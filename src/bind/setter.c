@@ -27,7 +27,7 @@ static int bound_set_i8(lua_State *L)
 
 /***
 Binds set_i8 to an offset: the function that it gives writes a signed 8-bit integer there.
-@function setter_i8
+@function shm.region:setter_i8
 @int offset in bytes from 0
 @treturn function of the value, which set_i8 would take
 @raise when it reaches outside, or the region is read-only
@@ -45,7 +45,7 @@ static int bound_set_u8(lua_State *L)
 /***
 Binds set_u8 to an offset: the function that it gives writes an unsigned 8-bit integer
 there.
-@function setter_u8
+@function shm.region:setter_u8
 @int offset in bytes from 0
 @treturn function of the value, which set_u8 would take
 @raise when it reaches outside, or the region is read-only
@@ -63,7 +63,7 @@ static int bound_set_i16(lua_State *L)
 /***
 Binds set_i16 to an offset: the function that it gives writes a signed 16-bit integer
 there.
-@function setter_i16
+@function shm.region:setter_i16
 @int offset in bytes from 0
 @treturn function of the value, which set_i16 would take
 @raise when it reaches outside, or the region is read-only
@@ -81,7 +81,7 @@ static int bound_set_u16(lua_State *L)
 /***
 Binds set_u16 to an offset: the function that it gives writes an unsigned 16-bit integer
 there.
-@function setter_u16
+@function shm.region:setter_u16
 @int offset in bytes from 0
 @treturn function of the value, which set_u16 would take
 @raise when it reaches outside, or the region is read-only
@@ -99,7 +99,7 @@ static int bound_set_i32(lua_State *L)
 /***
 Binds set_i32 to an offset: the function that it gives writes a signed 32-bit integer
 there.
-@function setter_i32
+@function shm.region:setter_i32
 @int offset in bytes from 0
 @treturn function of the value, which set_i32 would take
 @raise when it reaches outside, or the region is read-only
@@ -117,7 +117,7 @@ static int bound_set_u32(lua_State *L)
 /***
 Binds set_u32 to an offset: the function that it gives writes an unsigned 32-bit integer
 there.
-@function setter_u32
+@function shm.region:setter_u32
 @int offset in bytes from 0
 @treturn function of the value, which set_u32 would take
 @raise when it reaches outside, or the region is read-only
@@ -135,7 +135,7 @@ static int bound_set_i64(lua_State *L)
 /***
 Binds set_i64 to an offset: the function that it gives writes a signed 64-bit integer
 there.
-@function setter_i64
+@function shm.region:setter_i64
 @int offset in bytes from 0
 @treturn function of the value, which set_i64 would take
 @raise when it reaches outside, or the region is read-only
@@ -153,7 +153,7 @@ static int bound_set_u64(lua_State *L)
 /***
 Binds set_u64 to an offset: the function that it gives writes an unsigned 64-bit integer
 there.
-@function setter_u64
+@function shm.region:setter_u64
 @int offset in bytes from 0
 @treturn function of the value, which set_u64 would take
 @raise when it reaches outside, or the region is read-only
@@ -170,7 +170,7 @@ static int bound_set_f32(lua_State *L)
 
 /***
 Binds set_f32 to an offset: the function that it gives writes a 32-bit float there.
-@function setter_f32
+@function shm.region:setter_f32
 @int offset in bytes from 0
 @treturn function of the value, which set_f32 would take
 @raise when it reaches outside, or the region is read-only
@@ -187,7 +187,7 @@ static int bound_set_f64(lua_State *L)
 
 /***
 Binds set_f64 to an offset: the function that it gives writes a 64-bit float there.
-@function setter_f64
+@function shm.region:setter_f64
 @int offset in bytes from 0
 @treturn function of the value, which set_f64 would take
 @raise when it reaches outside, or the region is read-only

@@ -29,7 +29,7 @@ a semaphore's count one less, an event with automatic reset not set any more. Of
 subscribers and maps nothing is taken: a queue has a message or was shut down, a
 subscriber has a message, a map has changes. Then pop, try or changes; another process may
 have been faster.
-@function wait_any
+@function shm.wait_any
 @tparam table objects mutexes, semaphores, events, queues, subscribers and maps, 64 at
 most; earlier ones come first
 @number[opt] timeout in seconds, absent for ever

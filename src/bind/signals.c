@@ -31,7 +31,7 @@ same one sent twice before it is read comes once.
 
 Closing the handle gives the signals back; one that is still unread then does what it
 would have done without the handle.
-@function signals
+@function shm.process.signals
 @tparam string|int ... signals by name, with or without SIG, or by number
 @treturn shm.process.signals the handle
 @treturn[2] nil
@@ -60,7 +60,7 @@ static int signals_open(lua_State *L)
 
 /***
 Waits for the next signal.
-@function signals:wait
+@function shm.process.signals:wait
 @number[opt] timeout in seconds, absent for ever
 @treturn string the signal's name without SIG
 @treturn int the pid of its sender, 0 if the kernel sent it
@@ -88,7 +88,7 @@ static int signals_wait(lua_State *L)
 
 /***
 Gives the signals back.
-@function signals:close
+@function shm.process.signals:close
 @treturn boolean true
 */
 static int signals_close(lua_State *L)
@@ -124,7 +124,7 @@ static int signals_tostring(lua_State *L)
 /***
 Sets what a signal does to this process when nobody reads it. Who is signalled by peers
 ignores the signal, so that one that comes late does not end the process.
-@function signal
+@function shm.process.signal
 @tparam string|int signal by name, with or without SIG, or by number
 @string action "ignore", or "default" for what the kernel does
 @treturn boolean true

@@ -153,7 +153,7 @@ static int next(lua_State *L, bind_subscriber *self, lua_Number seconds, const c
 
 /***
 The next message that it has not got yet: waits until there is one.
-@function subscriber:next
+@function shm.subscriber:next
 @number[opt] timeout in seconds, absent for ever
 @return the message
 @treturn[2] nil
@@ -174,7 +174,7 @@ static int subscriber_next(lua_State *L)
 
 /***
 next with a time-out of 0.
-@function subscriber:try
+@function shm.subscriber:try
 */
 static int subscriber_try(lua_State *L)
 {
@@ -184,7 +184,7 @@ static int subscriber_try(lua_State *L)
 /***
 How many messages it has missed since it subscribed, as they were overwritten before it
 got them.
-@function subscriber:lost
+@function shm.subscriber:lost
 @treturn int how many
 */
 static int subscriber_lost(lua_State *L)
@@ -209,7 +209,7 @@ static int subscriber_len(lua_State *L)
 
 /***
 Ends the subscription: its place is another's to take. Closing twice is harmless.
-@function subscriber:close
+@function shm.subscriber:close
 @treturn boolean true
 */
 static int subscriber_close(lua_State *L)

@@ -130,7 +130,7 @@ static int obtain(lua_State *L, bool create, bool attach, const char *verb)
 
 /***
 Makes the object in a region, where there must be none: see create of its kind.
-@function create
+@function shm.object.create
 */
 static int sync_create(lua_State *L)
 {
@@ -139,7 +139,7 @@ static int sync_create(lua_State *L)
 
 /***
 Finds the object that another process or handle made.
-@function attach
+@function shm.object.attach
 @tparam shm.region region where it lies
 @int offset where in the region, in bytes from 0, a multiple of 8
 @treturn userdata the object
@@ -156,7 +156,7 @@ static int sync_attach(lua_State *L)
 
 /***
 Finds the object or else makes it, with the arguments of create, which count only then.
-@function open
+@function shm.object.open
 @treturn userdata the object
 @treturn boolean whether it was made
 */
@@ -167,7 +167,7 @@ static int sync_open(lua_State *L)
 
 /***
 How many bytes the object takes.
-@function size
+@function shm.object.size
 @param ... what create takes behind the offset
 @treturn int bytes
 */
@@ -192,7 +192,7 @@ void bind_sync_let_go(bind_sync *self)
 
 /***
 Lets go of the object, which stays in the region. Closing twice is harmless.
-@function close
+@function shm.object:close
 @treturn boolean true
 @raise when this thread holds it
 */
@@ -227,7 +227,7 @@ static int sync_collect(lua_State *L)
 /***
 Removes the object from the region, for good: who has it must not use it any more, and
 another one can be made there. The handle is closed.
-@function remove
+@function shm.object:remove
 @treturn boolean true
 @raise when this thread holds it
 */
@@ -249,7 +249,7 @@ static int sync_remove(lua_State *L)
 
 /***
 Who sleeps there. One that spins does not count yet.
-@function waiters
+@function shm.object:waiters
 @treturn int how many there are
 @treturn table their pids, in no order; of the first 31 at most
 */

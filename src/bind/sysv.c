@@ -6,7 +6,7 @@
 /***
 Makes a key from an existing file and a number. The same path gives the same key only as
 long as the file is the same; of the number the low 8 bits count.
-@function ftok
+@function shm.sysv.ftok
 @string path an existing file or directory
 @int id any number whose low 8 bits are not 0: POSIX leaves open what 0 gives
 @treturn int the key

@@ -30,7 +30,7 @@ static int answer(lua_State *L, int error, const char *function, int id)
 
 /***
 Creates a message queue or finds an existing one.
-@function msgget
+@function shm.sysv.msgget
 @int key from ftok, IPC_PRIVATE for a new one without a name, or any number
 @int[opt=0] flags IPC_CREAT, IPC_EXCL and the mode bits, which are 0600 if none are given
 @treturn shm.sysv.queue the queue; its number is the field id
@@ -53,7 +53,7 @@ static struct msgbuf *push_message(lua_State *L, size_t size)
 /***
 Puts a message into a queue. While the queue is full it waits; the kernel knows no
 time-out here, so with one it asks again every few milliseconds.
-@function msgsnd
+@function shm.sysv.msgsnd
 @tparam shm.sysv.queue|int id the queue or its number
 @int type any number above 0, by which receivers choose
 @string data the text; its size is all that counts against the limits
@@ -89,7 +89,7 @@ positive one, and for a negative one the first of the lowest type that is not ab
 With MSG_EXCEPT it is the first of any other type. With MSG_NOERROR a message that is too
 long is cut; else it stays, and the answer is E2BIG. With MSG_COPY and IPC_NOWAIT it is
 message number type, from 0, and it stays in the queue.
-@function msgrcv
+@function shm.sysv.msgrcv
 @tparam shm.sysv.queue|int id the queue or its number
 @int size how many bytes of text at most
 @int[opt=0] type which message, see above
@@ -199,7 +199,7 @@ removes the queue at once and wakes who waits for it.
 About all queues: MSG_STAT and MSG_STAT_ANY take an index instead of an id; IPC_INFO gives
 the limits msgmax, msgmnb and msgmni, and MSG_INFO how many queues, messages and bytes
 there are. Both have the field index, the highest one in use.
-@function msgctl
+@function shm.sysv.msgctl
 @tparam shm.sysv.queue|int id the queue or its number; any number for IPC_INFO, MSG_INFO
 @int command one of those above
 @tparam[opt] table values for IPC_SET
@@ -233,7 +233,7 @@ static int msg_control(lua_State *L)
 
 /***
 What msgctl gives with IPC_STAT.
-@function queue:stat
+@function shm.sysv.queue:stat
 @treturn table the fields of struct msqid_ds
 */
 static int queue_stat(lua_State *L)
@@ -244,7 +244,7 @@ static int queue_stat(lua_State *L)
 
 /***
 What msgctl does with IPC_RMID.
-@function queue:remove
+@function shm.sysv.queue:remove
 @treturn boolean true
 */
 static int queue_remove(lua_State *L)

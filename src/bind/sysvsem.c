@@ -30,7 +30,7 @@ static int answer(lua_State *L, int error, const char *function, int id)
 
 /***
 Creates a set of semaphores, or finds an existing one. A new set's values are 0.
-@function semget
+@function shm.sysv.semget
 @int key from ftok, IPC_PRIVATE for a new one without a name, or any number
 @int count how many semaphores; 0 when the set must exist already
 @int[opt=0] flags IPC_CREAT, IPC_EXCL and the mode bits, which are 0600 if none are given
@@ -72,7 +72,7 @@ static size_t list_length(lua_State *L, int arg)
 Creates a set of semaphores with values, or finds it: nobody gets a set whose values are
 not in place yet, and a maker that is killed on the way is stood in for. What other
 programs make of the key is waited for, by sem_otime, for up to a second.
-@function seminit
+@function shm.sysv.seminit
 @int key from ftok, or any number; with IPC_PRIVATE the set is always a new one
 @tparam table values a list, whose item 1 is the value of semaphore 0
 @int[opt=0] flags IPC_EXCL, and the mode bits, which are 0600 if none are given
@@ -137,7 +137,7 @@ static lua_Integer op_field(lua_State *L, size_t i, const char *name, lua_Intege
 
 /***
 Does several operations on a set, all of them in one step or none.
-@function semop
+@function shm.sysv.semop
 @tparam shm.sysv.semaphores|int id the set or its number
 @tparam table ops a list of {num=, op=, flg=}: semaphore num, from 0, is raised by a
 positive op, lowered by a negative one once it is large enough, and waited for to be 0 by
@@ -274,7 +274,7 @@ waits for it.
 About all sets: SEM_STAT and SEM_STAT_ANY take an index instead of an id; IPC_INFO gives
 the limits semmni, semmns, semmsl, semopm, semvmx and semaem, and SEM_INFO how many sets
 and semaphores there are. Both have the field index, the highest one in use.
-@function semctl
+@function shm.sysv.semctl
 @tparam shm.sysv.semaphores|int id the set or its number
 @int num which semaphore, from 0; any number where the command is about the set
 @int command one of those above
@@ -328,7 +328,7 @@ static int sem_control(lua_State *L)
 
 /***
 What semctl gives with IPC_STAT.
-@function semaphores:stat
+@function shm.sysv.semaphores:stat
 @treturn table the fields of struct semid_ds
 */
 static int semaphores_stat(lua_State *L)
@@ -339,7 +339,7 @@ static int semaphores_stat(lua_State *L)
 
 /***
 What semctl does with IPC_RMID.
-@function semaphores:remove
+@function shm.sysv.semaphores:remove
 @treturn boolean true
 */
 static int semaphores_remove(lua_State *L)

@@ -20,7 +20,7 @@ static const bind_ipcid_kind SEGMENT = {
 
 /***
 Creates a segment or finds an existing one.
-@function shmget
+@function shm.sysv.shmget
 @int key from ftok, IPC_PRIVATE for a new one without a name, or any number
 @int size in bytes; the kernel keeps whole pages; 0 when it must exist already
 @int[opt=0] flags IPC_CREAT, IPC_EXCL, SHM_NORESERVE, SHM_HUGETLB with or without
@@ -76,7 +76,7 @@ Attaches a segment. The region detaches when it is closed or collected.
 
 With SHM_REMAP it takes the place of another region, which it must fit into and which has
 no views; that region is closed. A segment of huge pages can not.
-@function shmat
+@function shm.sysv.shmat
 @tparam shm.sysv.segment|int id the segment or its number
 @tparam[opt] int|shm.region address where to attach it, absent for where the kernel likes
 @int[opt=0] flags SHM_RDONLY, SHM_EXEC, SHM_RND (round address down to a multiple of
@@ -109,7 +109,7 @@ static int shm_attach(lua_State *L)
 
 /***
 Detaches a region, as its close does.
-@function shmdt
+@function shm.sysv.shmdt
 @tparam shm.region region what shmat gave
 @treturn boolean true
 @treturn[2] nil
@@ -228,7 +228,7 @@ About all segments: SHM_STAT and SHM_STAT_ANY take an index instead of an id; IP
 gives the limits shmmax and shmmin (bytes), shmmni (segments) and shmall (pages), where
 math.maxinteger stands for more than that; SHM_INFO gives used_ids (segments) and in pages
 tot, rss (in memory) and swp. Both have the field index, the highest one in use.
-@function shmctl
+@function shm.sysv.shmctl
 @tparam shm.sysv.segment|int id the segment or its number; any number for IPC_INFO,
 SHM_INFO
 @int command one of those above
@@ -268,7 +268,7 @@ static int shm_control(lua_State *L)
 
 /***
 What shmctl gives with IPC_STAT.
-@function segment:stat
+@function shm.sysv.segment:stat
 @treturn table the fields of struct shmid_ds
 */
 static int segment_stat(lua_State *L)
@@ -279,7 +279,7 @@ static int segment_stat(lua_State *L)
 
 /***
 What shmctl does with IPC_RMID.
-@function segment:remove
+@function shm.sysv.segment:remove
 @treturn boolean true
 */
 static int segment_remove(lua_State *L)

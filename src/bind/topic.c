@@ -119,7 +119,7 @@ Makes a topic in a region. Options: `capacity`, how many bytes of messages, enco
 there at least, and one can have at most: 64 to 1073741824, 65536 if absent; `overflow`,
 "block" if absent: who publishes waits for the slowest living subscriber; or "drop": the
 oldest messages go; `subscribers`, how many there can be at once: 1 to 4096, 64 if absent.
-@function topic.create
+@function shm.topic.create
 @tparam shm.region region where it lies
 @int offset where in the region, in bytes from 0, a multiple of 64
 @tparam[opt] table options
@@ -136,7 +136,7 @@ static int topic_create(lua_State *L)
 
 /***
 Finds the topic that another process or handle made.
-@function topic.attach
+@function shm.topic.attach
 @tparam shm.region region where it lies
 @int offset where in the region
 @treturn shm.topic the topic
@@ -152,7 +152,10 @@ static int topic_attach(lua_State *L)
 
 /***
 Finds the topic or else makes it, with the options of create, which count only then.
-@function topic.open
+@function shm.topic.open
+@tparam shm.region region where it lies
+@int offset where in the region, in bytes from 0, a multiple of 64
+@tparam[opt] table options as for create
 @treturn shm.topic the topic
 @treturn boolean whether it was made
 */
@@ -163,7 +166,7 @@ static int topic_open(lua_State *L)
 
 /***
 How many bytes a topic takes.
-@function topic.size
+@function shm.topic.size
 @tparam[opt] table options as for create
 @treturn int bytes
 */
@@ -179,7 +182,7 @@ static int topic_size(lua_State *L)
 /***
 Publishes a message: all who have subscribed get it, in the order of publication. Where
 the overflow is "block" that waits until the slowest subscriber has made room.
-@function topic:publish
+@function shm.topic:publish
 @param value the message: nil, boolean, number, string or table of these, as MessagePack
 @number[opt] timeout in seconds, absent for ever
 @treturn boolean true
@@ -219,7 +222,7 @@ static int topic_publish(lua_State *L)
 Subscribes: gets every message from here on. It is this thread's: a child made by fork
 subscribes anew. Options: `from`, "newest" if absent: what is published next; or "oldest":
 what is there already, too.
-@function topic:subscribe
+@function shm.topic:subscribe
 @tparam[opt] table options
 @treturn shm.subscriber the subscriber
 @treturn[2] nil
@@ -239,7 +242,7 @@ static int topic_subscribe(lua_State *L)
 
 /***
 Who has subscribed, and lives.
-@function topic:subscribers
+@function shm.topic:subscribers
 @treturn int how many there are
 @treturn table their pids, in no order; of the first 64 at most
 */
@@ -262,7 +265,7 @@ static int topic_subscribers(lua_State *L)
 /***
 How far the slowest subscriber is behind, for who would rather wait before it publishes
 than while it does.
-@function topic:behind
+@function shm.topic:behind
 @int[opt] spare bytes: of those who are further behind the dead are let go, and do not count;
 absent lets nobody go
 @treturn int bytes that the slowest has not read, of the messages and 16 for each; 0 with none
@@ -297,7 +300,7 @@ static int topic_len(lua_State *L)
 /***
 Lets go of the topic, which stays in the region, as do its subscribers. Closing twice is
 harmless.
-@function topic:close
+@function shm.topic:close
 @treturn boolean true
 */
 static int topic_close(lua_State *L)
@@ -314,7 +317,7 @@ static int topic_close(lua_State *L)
 /***
 Removes the topic from the region, for good: who has it must not use it any more, and
 another one can be made there. The handle is closed.
-@function topic:remove
+@function shm.topic:remove
 @treturn boolean true
 */
 static int topic_remove(lua_State *L)

@@ -49,7 +49,7 @@ static bind_sync *lock_of(lua_State *L, int arg)
 Runs a function with a lock held, for writing, as a transaction: what it writes through
 this region, its views, records and bound functions is undone if it throws, or if the
 process dies before it has returned.
-@function transaction
+@function shm.region:transaction
 @tparam shm.mutex|shm.rwlock lock one that lies in the same memory, and was made with a
 journal: of the size of all that is written, and 16 bytes for each time
 @func f what to run; it must not yield, and can not let go of the lock

@@ -10,7 +10,7 @@
 What a value is in shared memory: MessagePack, which other languages read. A string is
 `str` if it is UTF-8, else `bin`; a table whose keys are 1 to n is an array, any other a
 map, the empty one an array. Metatables are not looked at.
-@function encode
+@function shm.value.encode
 @param value nil, boolean, integer, float, string or a table of these
 @treturn string the bytes
 @treturn[2] nil
@@ -42,7 +42,7 @@ static int value_encode(lua_State *L)
 /***
 The value that bytes stand for. All of MessagePack is understood, but for its extension
 types; integers above `math.maxinteger` become floats.
-@function decode
+@function shm.value.decode
 @string bytes what `encode` gave, here or in another language
 @return the value
 @treturn[2] nil

@@ -68,7 +68,7 @@ static int push32(lua_State *L, uint32_t value)
 
 /***
 Reads a 64-bit word.
-@function load
+@function shm.region:load
 @int offset in bytes from 0, a multiple of 8
 @treturn int the value
 @raise when offset is misaligned or reaches outside
@@ -80,7 +80,7 @@ static int word_load(lua_State *L)
 
 /***
 Writes a 64-bit word.
-@function store
+@function shm.region:store
 @int offset in bytes from 0, a multiple of 8
 @int value what to write
 @raise when offset is misaligned or reaches outside, or the region is read-only
@@ -94,7 +94,7 @@ static int word_store(lua_State *L)
 
 /***
 Adds to a 64-bit word, in one step.
-@function add
+@function shm.region:add
 @int offset in bytes from 0, a multiple of 8
 @int value what to add
 @treturn int what the word held before
@@ -108,7 +108,7 @@ static int word_add(lua_State *L)
 
 /***
 Replaces a 64-bit word, in one step.
-@function swap
+@function shm.region:swap
 @int offset in bytes from 0, a multiple of 8
 @int value the new value
 @treturn int what the word held before
@@ -122,7 +122,7 @@ static int word_swap(lua_State *L)
 
 /***
 Clears bits in a 64-bit word, in one step.
-@function band
+@function shm.region:band
 @int offset in bytes from 0, a multiple of 8
 @int value the bits to keep
 @treturn int what the word held before
@@ -136,7 +136,7 @@ static int word_band(lua_State *L)
 
 /***
 Sets bits in a 64-bit word, in one step.
-@function bor
+@function shm.region:bor
 @int offset in bytes from 0, a multiple of 8
 @int value the bits to set
 @treturn int what the word held before
@@ -150,7 +150,7 @@ static int word_bor(lua_State *L)
 
 /***
 Flips bits in a 64-bit word, in one step.
-@function bxor
+@function shm.region:bxor
 @int offset in bytes from 0, a multiple of 8
 @int value the bits to flip
 @treturn int what the word held before
@@ -164,7 +164,7 @@ static int word_bxor(lua_State *L)
 
 /***
 Compares a 64-bit word and, if it holds what is expected, replaces it, in one step.
-@function cas
+@function shm.region:cas
 @int offset in bytes from 0, a multiple of 8
 @int expected what it must hold
 @int value what it shall hold
@@ -181,7 +181,7 @@ static int word_cas(lua_State *L)
 
 /***
 Reads a 32-bit word.
-@function load32
+@function shm.region:load32
 @int offset in bytes from 0, a multiple of 4
 @treturn int the value
 @raise when offset is misaligned or reaches outside
@@ -193,7 +193,7 @@ static int word_load32(lua_State *L)
 
 /***
 Writes a 32-bit word.
-@function store32
+@function shm.region:store32
 @int offset in bytes from 0, a multiple of 4
 @int value what to write
 @raise when offset is misaligned or reaches outside, or the region is read-only
@@ -207,7 +207,7 @@ static int word_store32(lua_State *L)
 
 /***
 Adds to a 32-bit word, in one step.
-@function add32
+@function shm.region:add32
 @int offset in bytes from 0, a multiple of 4
 @int value what to add
 @treturn int what the word held before
@@ -221,7 +221,7 @@ static int word_add32(lua_State *L)
 
 /***
 Replaces a 32-bit word, in one step.
-@function swap32
+@function shm.region:swap32
 @int offset in bytes from 0, a multiple of 4
 @int value the new value
 @treturn int what the word held before
@@ -235,7 +235,7 @@ static int word_swap32(lua_State *L)
 
 /***
 Clears bits in a 32-bit word, in one step.
-@function band32
+@function shm.region:band32
 @int offset in bytes from 0, a multiple of 4
 @int value the bits to keep
 @treturn int what the word held before
@@ -249,7 +249,7 @@ static int word_band32(lua_State *L)
 
 /***
 Sets bits in a 32-bit word, in one step.
-@function bor32
+@function shm.region:bor32
 @int offset in bytes from 0, a multiple of 4
 @int value the bits to set
 @treturn int what the word held before
@@ -263,7 +263,7 @@ static int word_bor32(lua_State *L)
 
 /***
 Flips bits in a 32-bit word, in one step.
-@function bxor32
+@function shm.region:bxor32
 @int offset in bytes from 0, a multiple of 4
 @int value the bits to flip
 @treturn int what the word held before
@@ -277,7 +277,7 @@ static int word_bxor32(lua_State *L)
 
 /***
 Compares a 32-bit word and, if it holds what is expected, replaces it, in one step.
-@function cas32
+@function shm.region:cas32
 @int offset in bytes from 0, a multiple of 4
 @int expected what it must hold
 @int value what it shall hold
@@ -295,7 +295,7 @@ static int word_cas32(lua_State *L)
 /***
 Sleeps until a 32-bit word no longer holds what is expected. It may be woken in vain and
 looks again: who wakes it must have changed the word first.
-@function wait
+@function shm.region:wait
 @int offset in bytes from 0, a multiple of 4
 @int expected returns at once if the word holds anything else
 @number[opt] timeout in seconds, absent for ever
@@ -320,7 +320,7 @@ static int word_wait(lua_State *L)
 
 /***
 Wakes processes that sleep on a 32-bit word. Change the word first.
-@function wake
+@function shm.region:wake
 @int offset in bytes from 0, a multiple of 4
 @int[opt] n how many at most, absent for all
 @treturn int how many were woken
@@ -347,7 +347,7 @@ Orders what this process does to shared memory: all reads and writes before the 
 before all after it, as every other process sees them. Between a plain `set_` and a plain
 `get_` of another word, which a processor may exchange, nothing less does that; `load`,
 `store` and their kin need no fence.
-@function fence
+@function shm.fence
 */
 static int word_fence(lua_State *L)
 {

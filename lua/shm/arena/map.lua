@@ -20,7 +20,7 @@ end
 
 --- Changes a key's value by a function of it: it is called again if another process has
 -- changed the key meanwhile.
--- @function map:update
+-- @function shm.map:update
 -- @tparam string|int|boolean key
 -- @tparam function f gets the value, nil for an absent key; returns the new one, nil to take
 -- the key away
@@ -71,7 +71,7 @@ end
 --- A key's value, or what a function makes of the key, which is then its value. Of several
 -- processes that ask at once one computes, and the others wait for it; if it dies, another
 -- one does. Whoever finds the value there calls nothing.
--- @function map:get_or
+-- @function shm.map:get_or
 -- @tparam string|int|boolean key
 -- @tparam function f gets the key; returns the value, or nil for none
 -- @number[opt] ttl in seconds, absent for ever
@@ -176,7 +176,7 @@ end
 -- `incr(key, n, init)`; what it changes counts once it has returned, if no key that it looked
 -- at was changed by others meanwhile, and else it is called again. If it throws, nothing is
 -- changed. It should change nothing but through the view.
--- @function map:transaction
+-- @function shm.map:transaction
 -- @tparam function f
 -- @param ... what f gets behind the view
 -- @return what f returns

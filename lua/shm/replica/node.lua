@@ -68,7 +68,7 @@ function M.open(name, given)
 end
 
 --- Lets go of the node. If it is the primary another node takes over at once.
--- @function node:close
+-- @function shm.replica:close
 -- @treturn boolean true
 function Node:close()
   if getmetatable(self) ~= Node then

@@ -13,7 +13,7 @@ local MARK = copies.MARK
 local check, fail, Node = handle.check, handle.fail, handle.Node
 
 --- A key's value, in this node's copy.
--- @function node:get
+-- @function shm.replica:get
 -- @tparam string|int|boolean key
 -- @return its value, or nil when the key is absent
 -- @treturn[2] nil
@@ -32,7 +32,7 @@ function Node:get(key)
 end
 
 --- For loops over all keys of this node's copy, while it is changed: as of maps.
--- @function node:pairs
+-- @function shm.replica:pairs
 -- @treturn function
 -- @treturn shm.replica
 -- @raise when the copy is being filled
@@ -56,7 +56,7 @@ Node.__pairs = Node.pairs
 
 --- What the node is now. It says "primary" until it is fenced or closed, and not a moment
 -- longer.
--- @function node:role
+-- @function shm.replica:role
 -- @treturn string "primary" or "replica"
 function Node:role()
   check(self, "role")
@@ -67,7 +67,7 @@ function Node:role()
 end
 
 --- The group's term, which each primary raises by one at least, and the primary of it.
--- @function node:term
+-- @function shm.replica:term
 -- @treturn int term
 -- @treturn string|nil its name, if there is one; it may be taking over still
 function Node:term()
@@ -77,7 +77,7 @@ function Node:term()
 end
 
 --- The number of the last change that the copy has.
--- @function node:seq
+-- @function shm.replica:seq
 -- @treturn int
 function Node:seq()
   check(self, "seq")
@@ -86,7 +86,7 @@ function Node:seq()
 end
 
 --- How far this node's copy is behind the primary's.
--- @function node:lag
+-- @function shm.replica:lag
 -- @treturn int changes that it does not have yet
 -- @treturn number seconds since the first of them was made, 0 when there is none
 -- @treturn[2] nil
@@ -123,7 +123,7 @@ end
 
 --- Waits until this copy has a change, as numbered by `set`: who writes to the primary reads
 -- its own writes here then.
--- @function node:wait_for
+-- @function shm.replica:wait_for
 -- @int seq the change's number
 -- @number[opt] timeout in seconds, absent for ever
 -- @treturn boolean true
@@ -149,7 +149,7 @@ function Node:wait_for(seq, timeout)
 end
 
 --- A key's value in this copy, if that is not older than so many seconds; else waits until it is.
--- @function node:read
+-- @function shm.replica:read
 -- @tparam string|int|boolean key
 -- @number[opt=0] staleness seconds that `lag` may say
 -- @number[opt] timeout in seconds, absent for ever
@@ -177,7 +177,7 @@ function Node:read(key, staleness, timeout)
 end
 
 --- The nodes that there are.
--- @function node:nodes
+-- @function shm.replica:nodes
 -- @treturn table a list of id, pid (absent when its process is dead or has closed it), role,
 -- seq (the last change of its copy), whole (whether that can be read)
 function Node:nodes()

@@ -48,7 +48,7 @@ end
 -- takes over if the primary is dead, or was stopped for `patience`. The process sleeps
 -- meanwhile; it is woken by a change, and finds a dead primary within 20 ms. Once it takes over it
 -- does not give up when the time is over: it makes the changes that the others have, at most.
--- @function node:step
+-- @function shm.replica:step
 -- @number[opt] timeout in seconds, absent for ever
 -- @treturn int how many changes were made here; 0 when this node is the primary
 -- @treturn[2] nil
@@ -66,7 +66,7 @@ function Node:step(timeout)
 end
 
 --- Follows until this node is the primary.
--- @function node:run
+-- @function shm.replica:run
 -- @number[opt] timeout in seconds, absent for ever
 -- @treturn boolean true
 -- @treturn[2] nil
@@ -90,7 +90,7 @@ function Node:run(timeout)
 end
 
 --- Takes over from a primary that lives: it is fenced, and finds itself a replica.
--- @function node:takeover
+-- @function shm.replica:takeover
 -- @number[opt] timeout in seconds, absent for ever
 -- @treturn boolean true: this node is the primary
 -- @treturn[2] nil
@@ -121,7 +121,7 @@ end
 
 --- A descriptor that is readable when the primary may have made changes. It is another one
 -- when another node is primary; see `timeout`. As all of them it takes a thread.
--- @function node:fileno
+-- @function shm.replica:fileno
 -- @treturn int descriptor
 -- @treturn[2] nil
 -- @treturn[2] string message
@@ -131,11 +131,14 @@ function Node:fileno()
   return follow.bell(self):fileno()
 end
 
+--- The same, under the name that LuaSocket's select asks for.
 Node.getfd = Node.fileno
+
+--- The same, under the name that cqueues asks for.
 Node.pollfd = Node.fileno
 
 --- What the descriptor is polled for.
--- @function node:events
+-- @function shm.replica:events
 -- @treturn string "r"
 function Node:events()
   check(self, "events")
@@ -144,7 +147,7 @@ end
 
 --- When `step(0)` is to be called though nothing was readable: a primary's death makes no
 -- descriptor readable.
--- @function node:timeout
+-- @function shm.replica:timeout
 -- @treturn number|nil seconds, nil of a primary
 function Node:timeout()
   check(self, "timeout")

@@ -27,7 +27,7 @@ local function write(node, action, list, keys, values, deleted)
 end
 
 --- Gives a key a value.
--- @function node:set
+-- @function shm.replica:set
 -- @tparam string|int|boolean key
 -- @param value boolean, integer, float, string or a table of these
 -- @treturn int the number of the change, for `wait_for`
@@ -46,7 +46,7 @@ function Node:set(key, value)
 end
 
 --- Takes a key away.
--- @function node:delete
+-- @function shm.replica:delete
 -- @tparam string|int|boolean key
 -- @treturn int|boolean the number of the change, or false when the key was absent
 -- @treturn[2] nil
@@ -62,7 +62,7 @@ function Node:delete(key)
 end
 
 --- Adds to a key's number.
--- @function node:incr
+-- @function shm.replica:incr
 -- @tparam string|int|boolean key
 -- @number[opt=1] n how much
 -- @number[opt] init what an absent key begins with
@@ -98,7 +98,7 @@ end
 --- Changes several keys in one step: every copy has all of them or none. The function gets a
 -- view with `get(key)`, `set(key, value)`, `delete(key)` and `incr(key, n, init)`; what it
 -- changes counts once it has returned. If it throws, nothing is changed.
--- @function node:transaction
+-- @function shm.replica:transaction
 -- @tparam function f
 -- @param ... what f gets behind the view
 -- @return what f returns

@@ -155,7 +155,7 @@ function Client:cast(method, ...)
 end
 
 --- The same client with another timeout, or another number of retries.
--- @tparam table opts `timeout` in seconds, `retry`: what is absent is as it is here
+-- @tparam table options `timeout` in seconds, `retry`: what is absent is as it is here
 -- @treturn shm.rpc.client which closes together with this one
 function Client:with(opts)
   local state = check(self, "with")

@@ -15,7 +15,7 @@ local methods, metatables = {}, setmetatable({}, {__mode = "k"})
 
 --- Whether nobody waits for the answer any more: the caller has given up, or is dead. Who takes
 -- long asks now and then, and stops.
--- @function request:cancelled
+-- @function shm.rpc.request:cancelled
 -- @treturn boolean
 function methods.cancelled(request)
   local meta = metatables[getmetatable(request)]

@@ -165,14 +165,18 @@ function map_object:timeout() end
 ---What a transaction's function sees: the map, and its own changes.
 ---@class shm.map.view
 local map_view = {}
+---What the key holds, or nil: with the changes that were made in this view.
 ---@param key shm.map.key
 ---@return any value
 function map_view:get(key) end
+---Gives the key a value, once the transaction is done.
 ---@param key shm.map.key
 ---@param value any
 function map_view:set(key, value) end
+---Takes the key away, once the transaction is done.
 ---@param key shm.map.key
 function map_view:delete(key) end
+---Adds to a number, once the transaction is done.
 ---@param key shm.map.key
 ---@param n? number absent for 1
 ---@param init? number what an absent key begins with

@@ -29,14 +29,18 @@ function replica.unlink(name) end
 
 ---@class shm.replica.view
 local view = {}
+---What the key holds, or nil: with the changes that were made in this view.
 ---@param key shm.map.key
 ---@return any value
 function view:get(key) end
+---Gives the key a value, once the transaction is done.
 ---@param key shm.map.key
 ---@param value any
 function view:set(key, value) end
+---Takes the key away, once the transaction is done.
 ---@param key shm.map.key
 function view:delete(key) end
+---Adds to a number, once the transaction is done.
 ---@param key shm.map.key
 ---@param n? number absent for 1
 ---@param init? number what an absent key begins with

@@ -2,16 +2,16 @@
 
 ---The module shm.value.
 ---@class shm.value
-local value = {}
+local module = {}
 
----@param it any nil, boolean, integer, float, string or a table of these
+---@param value any nil, boolean, integer, float, string or a table of these
 ---@return string|nil bytes
 ---@return string? message
 ---@return integer? errno
-function value.encode(it) end
+function module.encode(value) end
 
 ---@param bytes string
 ---@return any value, or nil
 ---@return string? message
 ---@return integer? errno
-function value.decode(bytes) end
+function module.decode(bytes) end
