@@ -46,6 +46,10 @@ CHECK_DEPS := $(TEST_DEPS) \
               valgrind='command -v valgrind' \
               liblmdb-dev='echo "\#include <lmdb.h>" | gcc -E -'
 
+# LDoc's own command takes any Lua; here lua5.4 runs it.
+DOC_DEPS   := lua5.4='command -v lua5.4' \
+              lua-ldoc='command -v ldoc && lua5.4 -lldoc.doc -v'
+
 # Only what is measured against; without one of them its rows are left out.
 BENCH_DEPS := $(BUILD_DEPS) \
               util-linux='command -v taskset' \
@@ -98,6 +102,7 @@ help:
 	@echo 'make chat     run the chat server on HOST ($(HOST)) and PORT ($(PORT))'
 	@echo 'make build    build here; then: eval "$$(make -s env)" and lua5.4 finds the module'
 	@echo 'make env      print the LUA_PATH and LUA_CPATH for that'
+	@echo 'make doc      the guides and the reference as a site, in build/doc'
 	@echo 'make install  put the rock into the LuaRocks tree PREFIX ($(PREFIX))'
 	@echo 'make check    the longer checks: compiler, linters, models (check-model), sanitizers, valgrind'
 	@echo 'make fuzz     every operation among scribble: FUZZ_SECONDS ($(FUZZ_SECONDS)) of locks, 100 million of furniture'
@@ -124,11 +129,17 @@ install:
 	@echo 'installed; for this shell: eval "$$($(LUAROCKS) --tree=$(PREFIX) path)"'
 	@echo 'to remove it: $(LUAROCKS) --tree=$(PREFIX) remove shm'
 
-.PHONY: demo-deps test-deps check-deps bench-deps
+.PHONY: demo-deps test-deps check-deps bench-deps doc-deps
 demo-deps: ; $(call need,$(DEMO_DEPS))
 test-deps: ; $(call need,$(TEST_DEPS))
 check-deps: ; $(call need,$(CHECK_DEPS))
 bench-deps: ; -$(call need,$(BENCH_DEPS))
+doc-deps: ; $(call need,$(DOC_DEPS))
+
+.PHONY: doc
+doc: doc-deps
+	@$(LUA) spec/doc/site.lua build/doc
+	@echo 'build/doc/index.html'
 
 .PHONY: demo
 demo: demo-deps $(TREE)/built
@@ -181,8 +192,8 @@ STRICT   := -std=c11 -D_GNU_SOURCE -Isrc -I/usr/include/lua5.4 -fsyntax-only -We
             -Wall -Wextra -Wshadow -Wunused-macros -Wstrict-prototypes -Wmissing-prototypes
 SANITIZE := -fsanitize=address,undefined -fno-omit-frame-pointer
 
-.PHONY: check check-source check-model check-sanitizers check-threads check-handover fuzz fuzz-locks fuzz-furniture check-valgrind
-check: check-source check-model check-sanitizers check-threads check-handover check-fuzz check-valgrind
+.PHONY: check check-source check-doc check-model check-sanitizers check-threads check-handover fuzz fuzz-locks fuzz-furniture check-valgrind
+check: check-source check-doc check-model check-sanitizers check-threads check-handover check-fuzz check-valgrind
 
 check-source: check-deps
 	@echo 'compiler, clang-format, luacheck, luarocks lint'
@@ -192,6 +203,11 @@ check-source: check-deps
 	@clang-format --dry-run --Werror src/*/*.[ch] bench/*.c spec/c/*.[ch]
 	@luacheck --quiet .
 	@$(LUAROCKS) lint $(ROCKSPEC)
+
+check-doc: doc-deps
+	@echo 'the site: an entry for each function, no link that leads nowhere'
+	@$(LUA) spec/doc/site.lua build/doc
+	@$(LUA) spec/doc/check.lua build/doc
 
 check-model: check-deps
 	@echo 'the protocols of src/sync, of buckets and of replicas, as models that spin searches'
