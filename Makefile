@@ -3,6 +3,8 @@
 LUA      := lua5.4
 LUAROCKS := luarocks --lua-version=5.4
 ROCKSPEC := shm-dev-1.rockspec
+VERSION  := 0.1.0
+RELEASE  := shm-$(VERSION)-1.rockspec
 TREE     := lua_modules
 PREFIX   ?= /usr/local
 HOST     ?= 127.0.0.1
@@ -86,12 +88,15 @@ then rm -f "$$log"; else cat "$$log" >&2; rm -f "$$log"; exit 1; fi; \
 probe || { echo "installed, and still not found:$$missing" >&2; exit 1; }
 endef
 
-# $(call rock,TREE,VARIABLES) builds the rock into a tree; LuaRocks' words show only when it fails.
-define rock
+# $(call luarocks,WORDS) is LuaRocks, whose words show only when it fails.
+define luarocks
 @log=$$(mktemp); \
-if $(LUAROCKS) --tree=$(1) make --deps-mode=one $(ROCKSPEC) $(2) >"$$log" 2>&1; \
+if $(LUAROCKS) $(1) >"$$log" 2>&1; \
 then rm -f "$$log"; else cat "$$log" >&2; rm -f "$$log"; exit 1; fi
 endef
+
+# $(call rock,TREE,VARIABLES) builds the rock into a tree.
+rock = $(call luarocks,--tree=$(1) make --deps-mode=one $(ROCKSPEC) $(2))
 
 .PHONY: help
 help:
@@ -104,6 +109,7 @@ help:
 	@echo 'make env      print the LUA_PATH and LUA_CPATH for that'
 	@echo 'make doc      the guides and the reference as a site, in build/doc'
 	@echo 'make install  put the rock into the LuaRocks tree PREFIX ($(PREFIX))'
+	@echo 'make uninstall removes it from there'
 	@echo 'make check    the longer checks: compiler, linters, models (check-model), sanitizers, valgrind'
 	@echo 'make fuzz     every operation among scribble: FUZZ_SECONDS ($(FUZZ_SECONDS)) of locks, 100 million of furniture'
 	@echo 'make clean    remove what was built'
@@ -125,9 +131,26 @@ env:
 .PHONY: install
 install:
 	$(call need,$(BUILD_DEPS))
-	$(call rock,$(PREFIX))
+	$(call luarocks,--tree='$(PREFIX)' make --deps-mode=one $(RELEASE))
 	@echo 'installed; for this shell: eval "$$($(LUAROCKS) --tree=$(PREFIX) path)"'
-	@echo 'to remove it: $(LUAROCKS) --tree=$(PREFIX) remove shm'
+	@echo 'to remove it: make uninstall PREFIX=$(PREFIX)'
+
+# LuaRocks leaves the list of what is installed, also where it is empty.
+.PHONY: uninstall
+uninstall:
+	$(call luarocks,--tree='$(PREFIX)' remove shm)
+	@cd '$(PREFIX)' && if ! ls -d lib/luarocks/rocks-5.4/*/ >/dev/null 2>&1; then \
+	     rm -f lib/luarocks/rocks-5.4/manifest && \
+	     rmdir -p --ignore-fail-on-non-empty lib/luarocks/rocks-5.4; \
+	 fi
+	@echo 'removed from $(PREFIX)'
+
+# The release's rockspec is the other one, but for the version and where its source is.
+.PHONY: release
+release:
+	@sed 's/^version = .*/version = "$(VERSION)-1"/; s/^   url = .*/&\n   tag = "v$(VERSION)",/' \
+	    $(ROCKSPEC) >$(RELEASE)
+	@echo '$(RELEASE)'
 
 .PHONY: demo-deps test-deps check-deps bench-deps doc-deps
 demo-deps: ; $(call need,$(DEMO_DEPS))
@@ -203,6 +226,7 @@ check-source: check-deps
 	@clang-format --dry-run --Werror src/*/*.[ch] bench/*.c spec/c/*.[ch]
 	@luacheck --quiet .
 	@$(LUAROCKS) lint $(ROCKSPEC)
+	@$(LUAROCKS) lint $(RELEASE)
 
 check-doc: doc-deps
 	@echo 'the site: an entry for each function, no link that leads nowhere'

@@ -20,6 +20,10 @@ supported_platforms = { "linux" }
 dependencies = {
    "lua >= 5.4, < 5.5",
 }
+test = {
+   type = "command",
+   command = "make test", -- builds, and asks for what only the specs need
+}
 build = {
    type = "builtin",
    modules = {

@@ -7,7 +7,7 @@ local object, sync = core.object, core.sync
 local M = {}
 
 --- The version of the module.
-M._VERSION = "shm dev"
+M._VERSION = "shm 0.1.0"
 
 --- Creates a POSIX shared memory object, which must be new: `create(name, size, options)`.
 M.create = object.create
