@@ -1,7 +1,7 @@
 -- What the code in a Markdown file does, compared with what the file says that it does.
 --
--- Blocks run in the order in which they stand, in a copy of the checkout's top folder made of
--- links, so that what a guide makes stays out of the checkout:
+-- Blocks run in the order in which they stand, in a folder with links to the checkout's parts, so
+-- that what a guide makes stays out of the checkout:
 --
 --   ```lua      A first line "-- name.lua" makes it a file; else it runs, and has to print what
 --               stands behind its "-->".
@@ -26,6 +26,7 @@ local M = {}
 
 local PORT <const> = "9523"
 
+local LINKED <const> = "Makefile shm-dev-1.rockspec src lua spec examples lua_modules"
 local PROMPT <const> = "[shm-guide]$ "
 
 --- The fenced blocks of a Markdown file: tables with language, text and line.
@@ -91,11 +92,10 @@ local function free_port()
   return tostring(port)
 end
 
---- A folder with links to all there is in this one, and with no terminal yet.
+--- A folder with links to the parts of this one, and with no terminal yet.
 function M.session()
   local folder = support.shell("mktemp -d"):match "%S+"
-  local all = support.shell "git ls-files | cut -d/ -f1 | sort -u; echo lua_modules"
-  for name in all:gmatch "%S+" do
+  for name in LINKED:gmatch "%S+" do
     assert(os.execute(("ln -s \"$PWD/%s\" %s/%s"):format(name, folder, name)))
   end
   local matches, stands_for = M.matcher()

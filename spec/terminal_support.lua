@@ -203,7 +203,8 @@ end
 --- Ends whatever is left.
 function Terminal:close()
   if self.pipe then
-    self.connection:close()
+    self.connection:close() -- which ends what runs there, and this tells how
+    self.pipe:read "a"
     self.pipe:close()
     self.pipe = nil
   end
