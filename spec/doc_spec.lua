@@ -32,6 +32,23 @@ describe("the reference", function()
     end)
   end
 
+  it("has a type for each parameter, and for what is returned", function()
+    for _, class in ipairs(classes) do
+      for _, method in ipairs(class.functions) do
+        local name = class.name .. method.separator .. method.name
+        local said = table.concat(method.notes, "\n")
+        for _, parameter in ipairs(method.parameters) do
+          assert(said:find("@param " .. parameter.name:gsub("%.", "%%.") .. "[ ?]"),
+                 name .. " has a parameter without a type: " .. parameter.name)
+        end
+        local comment = pages.comment(found, classes, class, method)
+        local gives = comment and (comments.tag(comment, "treturn")
+                                   or comments.tag(comment, "return"))
+        assert(not gives or said:find "@return", name .. " returns something without a type")
+      end
+    end
+  end)
+
   it("names in comments only what is declared", function()
     local declared = {}
     for _, class in ipairs(classes) do
