@@ -100,7 +100,7 @@ function M.session()
   end
   local matches, stands_for = M.matcher()
   return setmetatable({folder = folder, terminals = {}, matches = matches,
-                       stands_for = stands_for, port = free_port()}, Session)
+                       stands_for = stands_for, port = free_port(), unused = {}}, Session)
 end
 
 local function fail(block, words, ...)
@@ -110,6 +110,15 @@ end
 function Session:write(name, text)
   local file <close> = assert(io.open(self.folder .. "/" .. name, "w"))
   assert(file:write(text))
+end
+
+-- What a command or a program names is not there in vain.
+function Session:uses(text)
+  for name in pairs(self.unused) do
+    if text:find("%f[%w_]" .. name:match "^[%w_]+" .. "%f[^%w_]") then
+      self.unused[name] = nil
+    end
+  end
 end
 
 local function lines_of(text)
@@ -131,8 +140,10 @@ end
 
 function Session:lua(block)
   local name = block[1]:match "^%-%- ([%w_]+%.lua)%f[^%w_.]"
+  self:uses(block.text)
   if name then
     self:write(name, block.text)
+    self.unused[name] = block
     return
   end
   self:write("block.lua", block.text)
@@ -151,6 +162,7 @@ function Session:c(block)
     fail(block, "its first line does not say which file it is")
   end
   self:write(name, block.text)
+  self.unused[name] = block
   local said = support.shell(("cd %s && gcc -std=c11 -D_GNU_SOURCE -Wall -Wextra -Wshadow "
                               .. "-Iexamples -fsyntax-only %s 2>&1"):format(self.folder, name))
   if said ~= "" then
@@ -252,6 +264,7 @@ function Session:console(block)
       if terminal.busy then
         settle(self, block, terminal)
       end
+      self:uses(rest)
       terminal.busy, terminal.block, terminal.interrupted = true, block, false
       terminal.since = #terminal.it.seen + 1
       terminal.it:type(rest:gsub("%f[%d]47%d%d+%f[%D]", self.stands_for) .. "\n")
@@ -288,6 +301,9 @@ end
 
 --- Waits until all has ended: how long that takes is to be in the text, as by ^C.
 function Session:finish(path)
+  for name, block in pairs(self.unused) do
+    fail(block, "nothing runs %s", name)
+  end
   for _, terminal in pairs(self.terminals) do
     if terminal.shared then
       terminal.it:type "\3"

@@ -100,7 +100,8 @@ describe("what runs a guide", function()
   end)
 
   it("refuses C that the compiler warns of, other languages, and what is left behind", function()
-    assert.matches("1 blocks", said_of "```c\n|/* a.c */\n|int a(void);\n|```\n")
+    assert.matches("2 blocks", said_of ("```c\n|/* a.c */\n|int a(void);\n|```\n"
+                                        .. "```console\n|$ gcc -c a.c\n|```\n"))
     assert.matches("warning", said_of "```c\n|/* a.c */\n|int a(int b) { return 1; }\n|```\n")
     assert.matches("nobody runs", said_of "```sh\n|echo\n|```\n")
     assert.matches("nobody runs", said_of "```\n|echo\n|```\n")
@@ -108,6 +109,12 @@ describe("what runs a guide", function()
       assert.matches("leaves behind",
                      said_of "```console\n|$ lua5.4 -e 'require(\"shm\").create(\"a\", 8)'\n|```\n")
     end
+  end)
+
+  it("refuses a file that nothing runs", function()
+    assert.matches("nothing runs a.lua", said_of "```lua\n|-- a.lua\n|print(1)\n|```\n")
+    assert.matches("2 blocks", said_of ("```lua\n|-- a.lua\n|print(1)\n|```\n"
+                                        .. "```console\n|$ lua5.4 a.lua\n|1\n|```\n"))
   end)
 
   it("waits for what goes on in another terminal", function()
