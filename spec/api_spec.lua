@@ -203,6 +203,20 @@ describe("the interface", function()
     end)
   end
 
+  it("is looked at for each module that there is", function()
+    local looked = {["shm.core"] = true, ["shm.options"] = true} -- which are nobody's to require
+    for _, list in ipairs {MODULES, HANDLES, {["shm.record"] = true}} do
+      for name in pairs(list) do
+        looked[name:gsub("%.module$", "")] = true
+      end
+    end
+    local rockspec = {}
+    assert(loadfile("shm-dev-1.rockspec", "t", rockspec))()
+    for name in pairs(rockspec.build.modules) do
+      assert(looked[name] or name:find "%..*%.", name)
+    end
+  end)
+
   it("names every constant in some function's comment", function()
     local comments = {}
     for path in support.shell("ls src/bind/*.c"):gmatch "%S+" do

@@ -29,6 +29,19 @@ describe("README", function()
     end
   end)
 
+  it("has a row for each module that there is", function()
+    local known = {shm = true, ["shm.core"] = true, ["shm.options"] = true, ["shm.arena"] = true,
+                   ["shm.record"] = true} -- what shm has, and what is nobody's to require
+    for _, name in ipairs(MODULES) do
+      known["shm." .. name] = true
+    end
+    local rockspec = {}
+    assert(loadfile("shm-dev-1.rockspec", "t", rockspec))()
+    for name in pairs(rockspec.build.modules) do
+      assert(known[name] or name:find "%..*%.", name)
+    end
+  end)
+
   it("names only functions that there are", function()
     local modules = {}
     for _, name in ipairs(MODULES) do
