@@ -26,7 +26,8 @@ local M = {}
 
 local PORT <const> = "9523"
 
-local LINKED <const> = "Makefile shm-dev-1.rockspec src lua spec examples lua_modules"
+local LINKED <const> = "Makefile shm-dev-1.rockspec src lua spec examples lua_modules/bin "
+  .. "lua_modules/lib lua_modules/share"
 local PROMPT <const> = "[shm-guide]$ "
 
 --- The fenced blocks of a Markdown file: tables with language, text and line.
@@ -95,9 +96,11 @@ end
 --- A folder with links to the parts of this one, and with no terminal yet.
 function M.session()
   local folder = support.shell("mktemp -d"):match "%S+"
+  os.execute("mkdir " .. folder .. "/lua_modules")
   for name in LINKED:gmatch "%S+" do
     assert(os.execute(("ln -s \"$PWD/%s\" %s/%s"):format(name, folder, name)))
   end
+  os.execute("touch " .. folder .. "/lua_modules/built") -- or make would build the checkout's
   local matches, stands_for = M.matcher()
   return setmetatable({folder = folder, terminals = {}, matches = matches,
                        stands_for = stands_for, port = free_port(), unused = {}}, Session)
@@ -202,8 +205,9 @@ end
 
 function Session:terminal(name, block)
   if not self.terminals[name] then
-    local it = terminal_support.run(("PS1=%q ENV= PORT=%s sh -i"):format(
-      PROMPT:gsub("%$", "\\%0"), self.port), 500)
+    local env = "env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS" -- or make tells that make runs it
+    local it = terminal_support.run(("%s PS1=%q ENV= PORT=%s sh -i"):format(
+      env, PROMPT:gsub("%$", "\\%0"), self.port), 500)
     it.screen = {show = function() end} -- what is seen does
     local terminal = {it = it, expected = {}, since = 1}
     self.terminals[name] = terminal
