@@ -288,6 +288,38 @@ describe("signals", function()
     refused(ETIMEDOUT, "wait", signals:wait(0.01))
   end)
 
+  it("are counted by a handler, and end a pause that they find asleep", function()
+    local here, there = process.socketpair()
+    local child = assert(process.fork(function()
+      assert(process.signal("USR1", "count"))
+      assert(process.handled "USR1" == 0 and process.handled "USR2" == 0)
+      process.kill(process.pid(), "USR1") -- before the pause: it wakes nobody
+      assert(process.handled "SIGUSR1" == 1)
+      local woken, message, errno = process.pause(0.01)
+      assert(woken == nil and message:match "^process%.pause: " and errno == ETIMEDOUT)
+      assert(there:send "x")
+      assert(process.pause(5 * support.patience) == true)
+      assert(there:send "y")
+      assert(process.pause() == true)
+      process.exit(process.handled "USR1" > 2 and 42 or 1)
+    end))
+    assert.equal("x", here:recv(1, 5 * support.patience))
+    support.eventually(function() -- one that comes too early is lost: again
+      child:kill "USR1"
+      return here:recv(1, 0) == "y"
+    end)
+    support.eventually(function()
+      child:kill "USR1"
+      return not child:alive()
+    end)
+    assert.same({"exit", 42}, {child:wait(5 * support.patience)})
+    here:close()
+    there:close()
+    assert.has_error(function() process.signal("USR1", "both") end)
+    assert.has_error(function() process.handled "NONE" end)
+    assert.has_error(function() process.pause(-1) end)
+  end)
+
   it("queue when they are real-time signals", function()
     local signals <close> = assert(process.signals("RTMIN", "RTMIN+3"))
     for _ = 1, 5 do

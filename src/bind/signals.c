@@ -126,22 +126,55 @@ Sets what a signal does to this process when nobody reads it. Who is signalled b
 ignores the signal, so that one that comes late does not end the process.
 @function shm.process.signal
 @tparam string|int signal by name, with or without SIG, or by number
-@string action "ignore", or "default" for what the kernel does
+@string action "ignore", "default" for what the kernel does, or "count" for a handler that
+does nothing but count, see `handled`
 @treturn boolean true
 @raise when the signal's action can not be set: KILL, STOP
 @see sigaction(2)
 */
 static int signals_dispose(lua_State *L)
 {
-    static const char *const actions[] = {"default", "ignore", NULL};
+    static const char *const actions[] = {"default", "ignore", "count", NULL};
     bind_arity(L, 2);
     int signo = bind_signo(L, 1, "signal");
-    bool ignore = bind_option(L, 2, "action", false, actions) == 1;
+    int action = bind_option(L, 2, "action", false, actions);
     bool ours = signo == SIGBUS || signo == SIGSEGV; /* memory that goes tells by these */
-    if (ours || os_signal_dispose(signo, ignore))
+    if (ours || (action == 2 ? os_signal_count(signo) : os_signal_dispose(signo, action)))
         bind_misuse(L, 1, "signal", "the action of signal %d can not be set", signo);
     lua_pushboolean(L, 1);
     return 1;
+}
+
+/***
+How many of a signal have been handled, in this process and in those that it is forked
+from, where its action is "count".
+@function shm.process.handled
+@tparam string|int signal by name, with or without SIG, or by number
+@treturn int how many
+@see sigaction(2)
+*/
+static int signals_handled(lua_State *L)
+{
+    bind_arity(L, 1);
+    lua_pushinteger(L, os_signal_counted(bind_signo(L, 1, "signal")));
+    return 1;
+}
+
+/***
+Sleeps until a handler has run. A signal that comes before it sleeps does not wake it: who
+looks first and pauses then can sleep for ever. For study; signals:wait loses none.
+@function shm.process.pause
+@number[opt] timeout in seconds, absent for ever
+@treturn boolean true
+@treturn[2] nil
+@treturn[2] string message
+@treturn[2] int ETIMEDOUT
+@see pause(2)
+*/
+static int signals_pause(lua_State *L)
+{
+    bind_arity(L, 1);
+    return bind_done(L, os_signal_pause(bind_deadline(L, 1)), "process.pause");
 }
 
 void bind_signals_add(lua_State *L)
@@ -160,6 +193,8 @@ void bind_signals_add(lua_State *L)
     static const luaL_Reg functions[] = {
         {"signals", signals_open},
         {"signal", signals_dispose},
+        {"handled", signals_handled},
+        {"pause", signals_pause},
         {NULL, NULL},
     };
     bind_handle_type(L, SIGNALS, metamethods, methods);

@@ -107,6 +107,9 @@ int os_signal_open(os_signals *signals);
 int os_signal_next(os_signals *signals, int64_t deadline, int *signo, pid_t *sender);
 void os_signal_close(os_signals *signals);
 int os_signal_dispose(int signo, bool ignore);
+int os_signal_count(int signo);
+int os_signal_counted(int signo);
+int os_signal_pause(int64_t deadline);
 
 typedef struct os_hush {
     sigset_t before, pending;

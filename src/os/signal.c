@@ -141,6 +141,36 @@ int os_signal_dispose(int signo, bool ignore)
     return sigaction(signo, &action, NULL) ? -errno : 0;
 }
 
+/* How many of each a handler has seen that does nothing else. */
+static volatile sig_atomic_t handled[SIGNALS];
+
+static void count(int signo)
+{
+    handled[signo] = handled[signo] + 1;
+}
+
+int os_signal_count(int signo)
+{
+    struct sigaction action = {.sa_handler = count, .sa_flags = SA_RESTART};
+    return sigaction(signo, &action, NULL) ? -errno : 0;
+}
+
+int os_signal_counted(int signo)
+{
+    return (int)handled[signo];
+}
+
+/* Until a handler has run, of a signal that comes after this has begun to sleep. */
+int os_signal_pause(int64_t deadline)
+{
+    if (deadline == OS_CLOCK_FOREVER) {
+        pause();
+        return 0;
+    }
+    int error = os_clock_sleep(deadline);
+    return error == -EINTR ? 0 : error ? error : -ETIMEDOUT;
+}
+
 /*
  * Around a call that tells of its failure by a signal as well, SIGPIPE or SIGXFSZ: the
  * error is enough. Both are sent to the thread that made the call.

@@ -134,9 +134,19 @@ function process.yield() end
 function process.signals(...) end
 
 ---@param signal string|integer
----@param action "ignore"|"default"
+---@param action "ignore"|"default"|"count"
 ---@return true
 function process.signal(signal, action) end
+
+---@param signal string|integer
+---@return integer
+function process.handled(signal) end
+
+---@param timeout? number
+---@return true|nil
+---@return string? message
+---@return integer? errno
+function process.pause(timeout) end
 
 ---@param kind? "stream"|"seqpacket"
 ---@return shm.process.channel|nil
