@@ -145,12 +145,16 @@ local MODULES = {
   ["shm.peer.module"] = require "shm.peer", ["shm.rpc"] = require "shm.rpc",
   ["shm.replica.module"] = require "shm.replica", ["shm.durable.module"] = require "shm.durable",
   ["shm.exclusion.module"] = exclusion, ["shm.chat"] = require "shm.chat",
+  ["shm.lab.draw"] = require "shm.lab.draw",
+  ["shm.lab"] = require "shm.lab",
   ["shm.chaos"] = require "shm.chaos", ["shm.value"] = require "shm.value",
 }
 local LUA_SOURCES = {
   ["shm.peer.module"] = "lua/shm/peer.lua", ["shm.rpc"] = "lua/shm/rpc.lua",
   ["shm.replica.module"] = "lua/shm/replica.lua", ["shm.durable.module"] = "lua/shm/durable.lua",
   ["shm.exclusion.module"] = "lua/shm/exclusion.lua", ["shm.chat"] = "lua/shm/chat.lua",
+  ["shm.lab.draw"] = "lua/shm/lab/draw.lua",
+  ["shm.lab"] = "lua/shm/lab.lua",
   ["shm.chaos"] = "lua/shm/chaos.lua", ["shm"] = "lua/shm/init.lua",
 }
 local ring = assert(shm.anonymous(8192))
@@ -359,7 +363,7 @@ describe("the interface", function()
       for name in pairs(_G) do before[name] = true end
       for _, name in ipairs {"shm", "shm.sysv", "shm.posix", "shm.process", "shm.peer", "shm.rpc",
                               "shm.replica", "shm.durable", "shm.exclusion", "shm.chat",
-                              "shm.chaos", "shm.value"} do
+                              "shm.chaos", "shm.value", "shm.lab", "shm.lab.draw"} do
         require(name)
       end
       for name in pairs(_G) do

@@ -3,8 +3,10 @@
 local chaos = require "shm.chaos"
 local chat = require "shm.chat"
 local core = require "shm.core"
+local draw = require "shm.lab.draw"
 local durable = require "shm.durable"
 local exclusion = require "shm.exclusion"
+local lab = require "shm.lab"
 local peer = require "shm.peer"
 local posix = require "shm.posix"
 local process = require "shm.process"
@@ -30,6 +32,9 @@ end
 
 local NO_INTEGER = {"NIL", true, "1", {}, print, io.stdout, 1.5, NAN, HUGE, -HUGE, 2.0 ^ 63}
 local BIT64 = {math.mininteger, math.maxinteger, 1 << 40}
+local function NOTHING() end
+local PROTOCOL = lab.protocol {roles = {NOTHING}}
+local TRACE = {roles = {"a"}, steps = {}}
 local WRONG = {
   integer = NO_INTEGER,
   offset = but(NO_INTEGER, -1, SIZE, SIZE - 1, table.unpack(BIT64)), -- of at least two bytes
@@ -115,6 +120,25 @@ local WRONG = {
                      {timeout = NAN}, {version = 0}, {init = 1}, {migrate = 1}, {keep = 1}},
   attach_options = {true, 1, "x", {file = 1}, {file = ""}, {size = 1 << 20}},
   keep = {1, "x", {}},
+  trace = {"NIL", true, 1, "x", {}, {roles = {"a"}}, {steps = {}}, {roles = {}, steps = {}},
+           {roles = {"a"}, steps = {1}}, {roles = {"a"}, steps = {{role = 2}}},
+           {roles = {"a"}, steps = {}, verdict = 1}, {roles = {"a"}, steps = {}, waiting = 1},
+           {roles = {"a"}, steps = {}, verdict = {roles = 1}}},
+  protocol = {"NIL", true, 1, "x", {}, io.stdout},
+  description = {"NIL", true, 1, "x", {}, {roles = {}}, {roles = {1}},
+                 {roles = {print}, rules = {}}, {roles = {print}, words = {1}},
+                 {roles = {print}, locks = {m = 1}}},
+  check = {true, 1, "x", {colour = "red"}, {memory = 1}, {memory = "arm"}, {crashes = -1},
+           {steps = 0}, {spins = 1}, {preemptions = -1}, {schedules = 0}, {seconds = NAN},
+           {all = 1}, {reduce = 1}, {progress = 1}},
+  lab_run = {true, 1, "x", {colour = "red"}, {rounds = 0}, {rounds = 1.5}, {seconds = -1},
+             {delays = -1}, {kills = -1}, {timeout = 0}, {trace = 1}, {log = 0}, {keep = -1},
+             {progress = 1}},
+  accepts = {true, 1, "x", {colour = "red"}, {memory = "arm"}, {steps = 0}},
+  schedule = {"NIL", true, 1, {}, "", "x", "sc 1", "sc: x", "arm: 1", "sc: 1**2"},
+  drawn = {true, 1, "x", {colour = "red"}, {title = 1}, {from = 0}, {from = 1.5}, {from = 2},
+           {from = 3, to = 2}, {width = 10}, {width = "x"}, {ascii = 1}},
+  picture = {"NIL", true, 1, "", "a\0.svg", "x", "x.png", ".", "a.svg/b"},
   rpc_opts = {true, 1, "x", {colour = "red"}, {1}, {capacity = 63}, {capacity = "1"},
               {overflow = "drop"}, {overflow = 1}, {retry = -1}, {answers = 1}, {timeout = "1"}},
   opts = {true, 1, "x", {colour = "red"}, {1}, {project = 0}, {project = "1"}, {port = -1}},
@@ -445,6 +469,24 @@ local MODULES = {
     szymanski = {{"region", nil}, {"word", 0, "offset"}, {"processes", 2, "n"}, ORDER},
     bakery = {{"region", nil}, {"word", 0, "offset"}, {"processes", 2, "n"}, ORDER},
   },
+  ["shm.lab"] = {
+    protocol = {{"description", {roles = {NOTHING}}, "lab%.protocol"}},
+    check = {{"protocol", PROTOCOL, "lab%.check"}, {"check", {}, "lab%.check"}},
+    replay = {{"protocol", PROTOCOL, "lab%.replay"}, {"schedule", "sc: ", "lab%.replay"}},
+    run = {{"protocol", PROTOCOL, "lab%.run"}, {"lab_run", {rounds = 1}, "lab%.run"}},
+    accepts = {{"protocol", PROTOCOL, "lab%.accepts"},
+               {"trace", TRACE, "lab%.accepts", {"NIL", true, 1, "x", {}, {roles = {}}}},
+               {"accepts", {}, "lab%.accepts"}},
+    draw = {{"trace", TRACE, "draw%.text"}, {"path", nil, "path", {}},
+            {"drawn", {}, "draw%.text"}},
+  },
+  ["shm.lab.draw"] = {
+    text = {{"trace", TRACE}, {"drawn", {}, "draw%.text"}},
+    svg = {{"trace", TRACE}, {"drawn", {}, "draw%.svg"}},
+    mermaid = {{"trace", TRACE}, {"drawn", {}, "draw%.mermaid"}},
+    draw = {{"trace", TRACE}, {"picture", "/dev/null/x.svg", "lab%.draw"},
+            {"drawn", {}, "lab%.draw", {true, 1, "x", {format = "png"}, {format = 1}, {to = 0}}}},
+  },
   ["shm.core.chaos"] = {arm = {{"region", nil, "tally"}, {"at_least_one", 1, "n"}}, disarm = {},
                         kill_after = {{"seconds", 1}}},
 }
@@ -452,7 +494,8 @@ local LOADED = {["shm"] = shm, ["shm.posix"] = posix, ["shm.sysv"] = sysv,
                 ["shm.process"] = process, ["shm.peer"] = peer,
                 ["shm.rpc"] = rpc, ["shm.replica.module"] = replica, ["shm.durable"] = durable,
                 ["shm.exclusion"] = exclusion, ["shm.chat"] = chat, ["shm.chaos"] = chaos,
-                ["shm.value"] = shm.value, ["shm.core.chaos"] = core.chaos}
+                ["shm.value"] = shm.value, ["shm.lab"] = lab, ["shm.lab.draw"] = draw,
+                ["shm.core.chaos"] = core.chaos}
 local OBJECTS = {"mutex", "rwlock", "semaphore", "event", "condition", "barrier", "counter"}
 for _, kind in ipairs(OBJECTS) do
   LOADED["shm." .. kind] = shm[kind]

@@ -2,7 +2,7 @@
 local support = require "spec.support"
 
 local MODULES <const> = {"sysv", "posix", "process", "peer", "rpc", "replica", "durable",
-                         "exclusion", "chat", "chaos", "value"}
+                         "exclusion", "chat", "chaos", "value", "lab"}
 
 describe("README", function()
   local text = support.read_file "README.md"

@@ -8,6 +8,9 @@ local M = {}
 local monotonic = process.monotonic
 
 local function check(value, rule, name, level)
+  if rule.any then
+    return
+  end
   local kind = rule.integer and "integer" or rule.type
   local actual = rule.integer and math.type(value) or type(value)
   if actual ~= kind then
@@ -21,7 +24,7 @@ end
 
 --- Reads a table of options.
 -- @tparam[opt] table given what the caller passed; absent stands for none
--- @tparam table rules by name: `type` or `integer`, `default`, `least`, `most`
+-- @tparam table rules by name: `type`, `integer` or `any`, `default`, `least`, `most`
 -- @tparam string where the function's name, for the errors
 -- @treturn table a value for each rule that has a default or was given
 -- @raise the error names the option; it points at the caller of the function

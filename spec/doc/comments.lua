@@ -125,7 +125,9 @@ function M.read(classes)
   for _, path in ipairs(files.list "lua/shm/*.lua lua/shm/*/*.lua") do
     local name = path:match "^lua/(.*)%.lua$":gsub("/", ".")
     local part = PARTS[path] or name:find "%..*%." and classes[name] and name
-    if part then
+    if path == "lua/shm/lab/draw.lua" then -- a module within a module
+      read_lua(path, name, ".", found)
+    elseif part then
       read_lua(path, part, ":", found)
     elseif not name:find "%..*%." and name ~= "shm.init" and not name:find "%.d$" then
       read_lua(path, name, ".:", found)

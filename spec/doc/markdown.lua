@@ -27,6 +27,10 @@ function M.inline(text, options)
     return keep(href and ('<a href="%s">%s</a>'):format(href, html) or html)
   end)
   text = M.escape(text)
+  text = text:gsub("!%[([^%]]+)%]%(([^)%s]+)%)", function(label, link)
+    return keep(('<img alt="%s" src="%s">'):format(label:gsub('"', "&quot;"),
+                                                   options.link and options.link(link) or link))
+  end)
   text = text:gsub("%[([^%]]+)%]%(([^)%s]+)%)", function(label, link)
     return keep(('<a href="%s">'):format(options.link and options.link(link) or link)) .. label
       .. keep "</a>"

@@ -1,0 +1,404 @@
+local accepts = require("shm.lab.accepts").accepts
+local lab = require "shm.lab"
+local process = require "shm.process"
+local run = require("shm.lab.run").run
+local support = require "spec.support"
+
+local TIMEOUT = 20 * support.patience
+
+-- With a time-out that only bounds a hang, unless the options have another.
+local function go(protocol, options)
+  options.timeout = options.timeout or TIMEOUT
+  return run(protocol, options)
+end
+
+local function total(counts)
+  local n = 0
+  for _, count in pairs(counts) do
+    n = n + count
+  end
+  return n
+end
+
+local function actions(trace)
+  local seen = {}
+  for i, step in ipairs(trace.steps) do
+    seen[step.action] = seen[step.action] or i
+  end
+  return seen
+end
+
+local function all_accepted(protocol, result)
+  for _, trace in ipairs(result.traces) do
+    assert(accepts(protocol, trace))
+  end
+end
+
+local function peterson()
+  local function role(me)
+    local other = 3 - me
+    return function(w)
+      w["flag" .. me] = 1
+      w.turn = other
+      w.fence()
+      w.await(function() return w["flag" .. other] == 0 or w.turn == me end)
+      w.enter "critical"
+      w.n = w.n + 1
+      w.leave "critical"
+      w["flag" .. me] = 0
+    end
+  end
+  return lab.protocol {name = "peterson", words = {"flag1", "flag2", "turn", "n"},
+    roles = {role(1), role(2)},
+    never = {at_most_one = function(s) return s.inside.critical > 1 end},
+    finally = {both = function(s) return s.n == 2 end}}
+end
+
+-- Nobody keeps them from being inside at once.
+local function careless()
+  local function role(w)
+    w.enter "section"
+    w.await(function() return w.stay == 0 end)
+    w.leave "section"
+  end
+  return lab.protocol {words = {"here", "stay"}, roles = {
+    role, role, function(w) w.add("here", 1) end,
+  }, never = {two = function(s) return s.inside.section > 1 end}}
+end
+
+local both_inside = lab.protocol {words = {"a", "b"}, roles = {
+  function(w)
+    w.enter "section"
+    w.a = 1
+    w.await(function() return w.b == 1 end)
+    w.leave "section"
+  end,
+  function(w)
+    w.enter "section"
+    w.b = 1
+    w.await(function() return w.a == 1 end)
+    w.leave "section"
+  end,
+}, never = {two = function(s) return s.inside.section > 1 end}}
+
+local before
+
+describe("run", function()
+  before_each(function()
+    before = support.belongings()
+  end)
+
+  after_each(function()
+    assert.same(before, support.belongings())
+  end)
+
+  it("takes two processes through round after round, and finds nothing where nothing is", function()
+    local protocol = peterson()
+    local rounds = support.rounds(400)
+    local result = go(protocol, {rounds = rounds})
+    assert.is_true(result.ok)
+    assert.equal(rounds, result.rounds)
+    assert.same({[""] = rounds}, result.outcomes)
+    assert.matches("^ok, %d+ rounds, %d+%.%d%d s, %d+ a second$", tostring(result))
+    assert.equal(math.min(10, rounds), #result.traces)
+    assert.is_nil(result.trace)
+    all_accepted(protocol, result)
+    result = go(protocol, {rounds = rounds, trace = false})
+    assert.is_true(result.ok)
+    assert.equal(rounds, result.rounds)
+    assert.equal(0, #result.traces)
+  end)
+
+  it("begins each round with the state as it was at first", function()
+    local protocol = lab.protocol {words = {x = 7, "y"}, locks = {"m"}, roles = {
+      function(w)
+        w.m:lock()
+        w.observe("x", w.x)
+        w.x = w.x + 1
+        w.m:unlock()
+      end,
+      function(w) w.observe("y", w.add("y", 5)) end,
+    }}
+    local rounds = support.rounds(100)
+    local result = go(protocol, {rounds = rounds})
+    assert.same({["x=7 y=0"] = rounds}, result.outcomes)
+  end)
+
+  it("sees a rule broken, counts the rounds, and keeps the trace", function()
+    local rounds = support.rounds(50)
+    local result = go(both_inside, {rounds = rounds, keep = 3})
+    assert.is_false(result.ok)
+    assert.same({["never two"] = rounds}, result.broken)
+    assert.same({kind = "never", name = "two", message = "never 'two' is broken",
+                 roles = result.verdict.roles, step = result.verdict.step}, result.verdict)
+    local trace = result.trace
+    local step = trace.steps[result.verdict.step]
+    assert.equal("enter", step.action)
+    assert.same({step.role}, result.verdict.roles)
+    assert.equal(1, trace.round)
+    assert.matches("^never two was broken in %d+ rounds?\n  %d+ rounds?, ", tostring(result))
+    assert.is_true(#result.traces >= math.min(rounds, 3) and #result.traces <= 6)
+    all_accepted(both_inside, result)
+    result = go(both_inside, {rounds = rounds, trace = false})
+    assert.same({["never two"] = rounds}, result.broken)
+  end)
+
+  it("asks rules about words, about what was observed, and about the end", function()
+    local protocol = lab.protocol {words = {"x", "y"}, roles = {
+      function(w)
+        w.x = 3
+        w.y = 1
+        w.observe("text", "a b")
+      end,
+    }, never = {
+      three = function(s) return s.x == 3 end, four = function(s) return s.x == 4 end,
+      text = function(s) return s.observed.text == "a b" end,
+      pair = function(s) return s.x == 3 and s.y == 1 end,
+    }, always = {small = function(s) return s.x < 3 end},
+       finally = {zero = function(s) return s.y == 0 end, one = function(s) return s.y == 1 end}}
+    local result = go(protocol, {rounds = 20})
+    assert.same({["never three"] = 20, ["never text"] = 20, ["never pair"] = 20,
+                 ["always small"] = 20, ["finally zero"] = 20}, result.broken)
+    assert.same({["text=a b"] = 20}, result.outcomes)
+  end)
+
+  it("counts outcomes: each one that is known of store buffering, and no other", function()
+    local function role(mine, other, name)
+      return function(w)
+        w[mine] = 1
+        w.observe(name, w[other])
+      end
+    end
+    local protocol = lab.protocol {words = {"x", "y"}, roles = {role("x", "y", "r1"),
+                                                                role("y", "x", "r2")}}
+    local rounds = support.rounds(300)
+    local result = go(protocol, {rounds = rounds, keep = rounds})
+    assert.equal(rounds, total(result.outcomes))
+    local allowed = lab.check(protocol, {memory = "tso", all = true}).outcomes
+    for outcome in pairs(result.outcomes) do
+      assert.is_truthy(allowed[outcome], outcome)
+    end
+    all_accepted(protocol, result)
+  end)
+
+  it("delays operations at random, and chooses", function()
+    local protocol = lab.protocol {words = {"x"}, roles = {
+      function(w) w.observe("a", w.choose(2)) end,
+      function(w)
+        w.x = 1
+        w.observe("b", w.choose(2))
+      end,
+    }}
+    local result = go(protocol, {rounds = 200, delays = 3, seed = 7, keep = 20})
+    local n = 0
+    for _ in pairs(result.outcomes) do
+      n = n + 1
+    end
+    assert.equal(4, n)
+    all_accepted(protocol, result)
+  end)
+
+  it("kills at random moments: the next holder of a lock is told, by the role's number", function()
+    local function role(w)
+      local _, how, who = w.m:lock()
+      w.n = w.n + 1
+      w.n = w.n + 1
+      if how then
+        w.observe("dead", who)
+      end
+      w.m:unlock()
+    end
+    local protocol = lab.protocol {words = {"n"}, locks = {"m"}, roles = {role, role},
+      finally = {some = function(s) return s.n > 0 or s.deaths > 1 end}}
+    local rounds = support.rounds(150)
+    local result = go(protocol, {rounds = rounds, kills = 2, delays = 30, keep = rounds})
+    assert.is_true(result.ok, tostring(result))
+    assert.equal(rounds, result.rounds)
+    for outcome in pairs(result.outcomes) do
+      assert.matches("^d?e?a?d?=?[12]?$", outcome)
+    end
+    local died = 0
+    for _, trace in ipairs(result.traces) do
+      died = died + (actions(trace).crash and 1 or 0)
+    end
+    assert.is_true(died <= result.killed)
+    assert.is_true(result.killed == 0 or died > 0)
+    all_accepted(protocol, result)
+  end)
+
+  it("has who was killed begin again, where the protocol says how", function()
+    local protocol = lab.protocol {words = {"go", "n"}, restart = true, roles = {
+      function(w)
+        w.add("n", 1)
+        w.await(function() return w.go == 1 end)
+      end,
+      {spared = true, run = function(w)
+        w.await(function() return w.n > 0 end)
+        w.go = 1
+      end},
+    }}
+    local rounds = support.rounds(80)
+    local result = go(protocol, {rounds = rounds, kills = 1, delays = 50, keep = rounds})
+    assert.is_true(result.ok, tostring(result))
+    assert.equal(rounds, result.rounds)
+    for _, trace in ipairs(result.traces) do
+      local seen = actions(trace)
+      assert.equal(seen.crash == nil, seen.restart == nil)
+    end
+    all_accepted(protocol, result)
+  end)
+
+  it("ends a round in which nobody moves any more, and names who waits in what", function()
+    local protocol = lab.protocol {words = {"x", "y"}, roles = {
+      first = function(w) w.await(function() return w.x == 2 end) end,
+      second = function(w)
+        w.x = 1
+        w.y = 1
+      end,
+    }}
+    local result = go(protocol, {rounds = 3, timeout = 0.3, keep = 2})
+    assert.equal(3, result.stuck)
+    assert.equal(3, result.rounds)
+    assert.equal("stuck", result.verdict.kind)
+    assert.equal("stuck: nobody has moved for 0.3 s, and not at their end: first",
+                 result.verdict.message)
+    assert.same({1}, result.verdict.roles)
+    assert.same({"await"}, result.trace.waiting)
+    assert.matches("^3 rounds stuck\n", tostring(result))
+    all_accepted(protocol, result)
+    result = go(protocol, {rounds = 1, timeout = 0.3, trace = false})
+    assert.equal(1, result.stuck)
+  end)
+
+  it("sees that a loop which only reads does not move", function()
+    local protocol = lab.protocol {words = {"x"}, roles = {function(w)
+      while w.x == 0 do
+        local _ = w.x
+      end
+    end}}
+    local result = go(protocol, {rounds = 1, timeout = 0.3})
+    assert.equal(1, result.stuck)
+  end)
+
+  it("does not wait for what goes on in the background", function()
+    local protocol = lab.protocol {words = {"x"}, roles = {
+      {background = true, run = function(w) w.await(function() return w.x == 9 end) end},
+      function(w) w.x = 1 end,
+    }}
+    local result = go(protocol, {rounds = 5})
+    assert.is_true(result.ok)
+    assert.equal(5, result.rounds)
+  end)
+
+  it("reports what a role throws, with its traceback", function()
+    local protocol = lab.protocol {words = {"x"}, roles = {
+      function(w)
+        w.x = 1
+        error "what now"
+      end,
+      function(w) w.await(function() return w.x == 2 end) end,
+    }}
+    local result = go(protocol, {rounds = 2})
+    assert.equal(2, result.rounds)
+    assert.equal(0, result.stuck)
+    assert.is_false(result.ok)
+    assert.equal("error", result.verdict.kind)
+    assert.matches("error in role 1: .*what now", result.errors[1].message)
+    assert.matches("stack traceback:.*lab_run_spec", result.errors[1].message)
+    assert.equal(1, result.errors[1].round)
+    all_accepted(protocol, result)
+  end)
+
+  it("keeps in the log what was before a kill, and says when it fills up", function()
+    local protocol = lab.protocol {words = {"x", "y"}, roles = {function(w)
+      for i = 1, 100 do
+        w.x = i
+        w.y = i
+      end
+    end}}
+    local result = go(protocol, {rounds = 2, log = 50})
+    local trace = result.traces[1]
+    assert.same({true}, trace.full)
+    assert.equal(50, #trace.steps)
+    assert.equal(25, trace.steps[50].args[1])
+    assert.same({nil, "lab.accepts: undecided: a log had filled up"},
+                {accepts(protocol, trace)})
+    result = go(protocol, {rounds = 2, log = 200})
+    assert.is_nil(result.traces[1].full)
+    assert.equal(200, #result.traces[1].steps)
+  end)
+
+  it("writes times that all roles share", function()
+    local protocol = lab.protocol {words = {"x"}, roles = {
+      function(w) w.x = 1 end,
+      function(w) w.await(function() return w.x == 1 end) end,
+    }}
+    for _, trace in ipairs(go(protocol, {rounds = 10}).traces) do
+      local written, awaited
+      for _, step in ipairs(trace.steps) do
+        assert.is_true(step.start >= 0 and step.start <= step.finish)
+        written = step.action == "write" and step or written
+        awaited = step.action == "await" and step or awaited
+      end
+      assert.is_true(written.start <= awaited.finish)
+      assert.equal("x = 1", written.text)
+      assert.equal("x -> 1", awaited.text)
+    end
+  end)
+
+  it("tells how far it is, and stops when its time is up", function()
+    local seen = {}
+    local protocol = lab.protocol {words = {"x"}, roles = {function(w) w.x = 1 end}}
+    local result = go(protocol, {rounds = 1000000000, seconds = 1.3, progress = function(it)
+      seen[#seen + 1] = it
+    end})
+    assert.is_true(result.ok)
+    assert.is_true(#seen >= 2)
+    assert.is_true(seen[#seen].last)
+    assert.is_true(seen[1].rounds > 0 and seen[1].rate > 0 and seen[1].seconds > 0)
+    assert.is_true(result.rounds >= seen[1].rounds)
+    assert.matches("stopped at 1%.3 s$", tostring(result))
+  end)
+
+  it("ends all processes at Ctrl-C, and gives what is known so far", function()
+    local pids = process.socketpair()
+    local here, there = process.socketpair()
+    pids:close()
+    local child = assert(process.fork(function()
+      local protocol = lab.protocol {words = {"x"}, roles = {
+        function(w) w.x = 1 end,
+        function(w) w.await(function() return w.x == 1 end) end,
+      }}
+      local result = run(protocol, {rounds = 1000000000, progress = function(it)
+        if not it.last then
+          there:send "x"
+        end
+      end})
+      process.exit(result.interrupted and result.ok and result.rounds > 0 and
+                   support.children() == 0 and 42 or 1)
+    end))
+    assert.equal("x", here:recv(1, TIMEOUT))
+    child:kill "INT"
+    assert.same({"exit", 42}, {child:wait(TIMEOUT)})
+    here:close()
+    there:close()
+  end)
+
+  it("refuses what makes no sense", function()
+    local protocol = peterson()
+    for message, options in pairs {
+      ["lab.run: unknown option 'round'"] = {round = 1},
+      ["lab.run: rounds: integer expected, got 1.5"] = {rounds = 1.5},
+      ["lab.run: delays: -1 is not within 0 and 1000000"] = {delays = -1},
+      ["lab.run: progress: true or a function expected, got number"] = {progress = 1},
+    } do
+      assert.has_error(function() run(protocol, options) end, message)
+    end
+  end)
+
+  it("sees that three can be inside as well", function()
+    local result = go(careless(), {rounds = support.rounds(30), trace = false})
+    assert.is_true(result.broken["never two"] == nil or result.broken["never two"] > 0)
+    assert.equal(0, result.stuck)
+  end)
+end)
