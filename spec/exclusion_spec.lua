@@ -1,12 +1,11 @@
 -- Mutual exclusion in software. spec/model has what is proved of the algorithms; here they run,
--- in processes, and in a world of their own (exclusion_walks).
+-- in processes; lab_exclusion_spec.lua takes their source through every schedule of a model.
 local exclusion = require "shm.exclusion"
 local lock_support = require "spec.lock_support"
 local process = require "shm.process"
 local shm = require "shm"
 local soak = require "spec.exclusion_soak"
 local support = require "spec.support"
-local walks = require "spec.exclusion_walks"
 
 local LONG = lock_support.LONG
 local refused = lock_support.refused
@@ -69,34 +68,6 @@ describe("exclusion", function()
                                     .. "lua5.4 -e '%s' 2>&1"):format(script))
         assert.matches("^0\t0\t[%d.]+\n$", said)
       end)
-
-      it("holds as its source stands, among the store buffers of a model", function()
-        for n = 2, math.min(most, 3) do
-          assert.is_nil((walks.take(algorithm, n, support.rounds(600))))
-        end
-      end)
-
-      it("does not hold there without its fences, nor without any one of them", function()
-        assert.equal("collided", (walks.take(algorithm, 2, 100000, {
-          fence = function() return false end,
-        })))
-        local _, lines = walks.take(algorithm, 2, 10)
-        assert.is_true(#lines > 0)
-        for _, line in ipairs(lines) do
-          assert.equal("collided", (walks.take(algorithm, 2, 100000, {
-            fence = function(at) return at ~= line end,
-          })), "the fence of line " .. line)
-        end
-      end)
-
-      if name ~= "szymanski" then
-        it("holds there when waits end because their time is up, and nobody is stuck", function()
-          for n = 2, math.min(most, 3) do
-            local times = support.rounds(n == 2 and 20000 or 1000) -- some ways are rarely taken
-            assert.is_nil((walks.take(algorithm, n, times, {give_up = 3})))
-          end
-        end)
-      end
 
       it("lets in one after another, whoever was there", function()
         local lock <close> = soak.lock(name, region, 0, most)
