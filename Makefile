@@ -186,6 +186,7 @@ soak: $(TREE)/built
 	@env $(call lua_env,$(TREE)) $(LUA) spec/durable_soak.lua 1000
 	@env $(call lua_env,$(TREE)) $(LUA) spec/replica_storm.lua
 	@env $(call lua_env,$(TREE)) $(LUA) spec/exclusion_soak.lua
+	@env $(call lua_env,$(TREE)) $(LUA) spec/lab_soak.lua
 	@env $(call lua_env,$(TREE)) $(LUA) spec/chat_deaths.lua 1000
 
 # What is compared with is C, too, and built as the module is.
