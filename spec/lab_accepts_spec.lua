@@ -85,6 +85,25 @@ describe("accepts", function()
       write(1, 2, 3, "full", 1), step(1, 4, 8, "wake", "full", nil, {n = 1, 2}), asleep}))
   end)
 
+  it("knows that who is woken for nothing sleeps on", function()
+    local protocol = lab.protocol {words = {"x"}, roles = {
+      function(w)
+        w.wake "x"
+        w.x = 1
+        w.wake "x"
+      end,
+      function(w) w.wait("x", 0) end,
+    }}
+    local function wake(start, finish, n)
+      return step(1, start, finish, "wake", "x", nil, {n = 1, n})
+    end
+    local trace = trace_of {wake(2, 3, 1), write(1, 4, 5, "x", 1), wake(6, 8, 1),
+                            step(2, 1, 9, "wait", "x", {n = 1, 0}, {n = 1, true})}
+    assert(accepts(protocol, trace))
+    trace.steps[4].finish = 3.5e-6 -- before anything has changed
+    refused("role 2, call 1", accepts(protocol, trace))
+  end)
+
   it("allows under tso what a store buffer does, and not under sc", function()
     assert.is_true(accepts(buffering(), both_zero()))
     assert.is_true(accepts(buffering(), both_zero(), {memory = "tso"}))

@@ -181,11 +181,15 @@ describe("a world", function()
         w.wake("x", 1)
       end,
     }}
+    local function waker(w) w.observe("n", w.wake "x") end
     local result = passes({words = {"x"}, roles = {
-      function(w) w.observe("woken", w.wait("x", 0, 1) or false) end,
-      function(w) w.observe("n", w.wake "x") end,
+      function(w) w.observe("woken", w.futex("x", 0, 1) or false) end, waker,
     }}, {memory = "tso"})
     assert.same({["n=0 woken=false"] = 2, ["n=1 woken=true"] = 1}, result.outcomes)
+    result = passes({words = {"x"}, roles = {
+      function(w) w.observe("woken", w.wait("x", 0, 1) or false) end, waker,
+    }}, {memory = "tso"}) -- nothing has changed, so it sleeps on
+    assert.same({["n=0 woken=false"] = 2, ["n=1 woken=false"] = 1}, result.outcomes)
   end)
 end)
 

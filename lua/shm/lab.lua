@@ -44,8 +44,11 @@
 --   w.add(x, n), w.swap(x, v)        gives what was there before
 --   w.fence()                        all before it comes before all after it
 --   w.await(f)                       waits until f(), which only reads words, is true
---   w.wait(x, v, timeout)            sleeps on a word until it is woken, unless it is not v
+--   w.wait(x, v, timeout)            sleeps on a word while it is v; whoever changes it has to
+--                                    wake, and who is woken looks
 --   w.wake(x, n)                     wakes n (all if absent) that sleep there: how many
+--   w.futex(x, v, timeout)           as the kernel has it, where who is woken goes on whatever the
+--                                    word is; only in the model, for what is built on it
 --   w.enter(name), w.leave(name)     a section, such as "critical"
 --   w.choose(n)                      any of 1 to n: all of them are tried
 --   w.observe(name, value)           belongs to the outcome

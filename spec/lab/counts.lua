@@ -94,8 +94,8 @@ return {
     schedule = "tso: 1*2",
   },
   one_woken_of_two = {
-    faulty = {82, 528}, mended = {94, 678},
-    schedule = "tso: 1*2 2*2 3 3~ 3 1*2",
+    faulty = {100, 654}, mended = {152, 1224},
+    schedule = "tso: 1*2 2*2 3 3~ 3 1*3",
   },
   peterson_swapped = {
     faulty = {22, 738}, mended = {8, 526},

@@ -42,7 +42,7 @@ local function wait_for(w, it, change)
       it.look()
     elseif not it.may_sleep or it.may_sleep(seen) then
       slices = slices and slices - 1
-      w.wait(it.word, seen, slices and SLICE)
+      w.futex(it.word, seen, slices and SLICE)
     end
     if change == "shows_late" then
       w.add("sleeping", -it.bit)

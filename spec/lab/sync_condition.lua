@@ -15,7 +15,7 @@ local function sleep_on(w, slot, slices, impatient, change)
     if slices == 0 then
       w.await(function() return w[slot] ~= WAITING end)
     else
-      local in_time = w.wait(slot, WAITING, (slices or impatient) and SLICE)
+      local in_time = w.futex(slot, WAITING, (slices or impatient) and SLICE)
       slices = slices and slices - 1
       if not in_time and impatient then
         if change == "takes_back_by_store" then

@@ -8,7 +8,7 @@ local M = {}
 --- The names that are the world's own, which no word or object can have.
 M.TAKEN = {role = true, name = true}
 for _, name in ipairs {"read", "write", "reader", "writer", "await", "fence", "cas", "add", "swap",
-                       "enter", "leave", "observe", "note", "choose", "wait", "wake",
+                       "enter", "leave", "observe", "note", "choose", "wait", "futex", "wake",
                        "inside", "observed", "deaths"} do
   M.TAKEN[name] = true
 end
@@ -32,7 +32,7 @@ end
 -- Those that take a word refuse what is none.
 local function guard(protocol, world)
   for _, action in ipairs {"read", "write", "reader", "writer", "cas", "add", "swap", "wait",
-                           "wake"} do
+                           "futex", "wake"} do
     local f = world[action]
     world[action] = function(name, ...)
       check_word(protocol, action, name)

@@ -245,14 +245,35 @@ function M.world(port, act)
 
   function world.choose(n) return act(M.choose, nil, n) end
 
-  function world.wait(name, expected, timeout)
-    if not act(M.sleep, name, value_of(name, expected)) then
+  -- Gives whether it was woken, or nil and why not; and whether it slept.
+  local function futex(name, expected, timeout)
+    if not act(M.sleep, name, expected) then
+      return true, false
+    elseif act(timeout and M.rouse or M.woken, name) == false then
+      return false, true
+    end
+    return true, true
+  end
+
+  local function answer(woken)
+    if woken then
       return true
     end
-    if act(timeout and M.rouse or M.woken, name) == false then
-      return nil, "Connection timed out", 110
-    end
-    return true
+    return nil, "Connection timed out", 110
+  end
+
+  function world.futex(name, expected, timeout)
+    return answer((futex(name, value_of(name, expected), timeout)))
+  end
+
+  -- As region:wait: who was woken looks again, and sleeps again where nothing has changed.
+  function world.wait(name, expected, timeout)
+    local woken, slept
+    value_of(name, expected)
+    repeat
+      woken, slept = futex(name, expected, timeout)
+    until not woken or not slept
+    return answer(woken)
   end
 
   function world.wake(name, most) return act(M.wake, name, most or math.maxinteger) end

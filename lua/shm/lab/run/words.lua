@@ -277,6 +277,10 @@ function M.world(seat)
     return call("choose", nil, {n = 1, n}, function() return seat.random(n) end)
   end
 
+  function world.futex()
+    error("w.futex: only the model has it; here w.wait sleeps until the word changes", 2)
+  end
+
   function world.wait(name, expected, timeout)
     value_of(name, expected)
     if timeout then
