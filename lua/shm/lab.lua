@@ -152,7 +152,8 @@ end
 -- this machine does; each thing that a role does is written down, with the time at which it began
 -- and ended, in a log that outlives the role. `never` and `always` are looked at by who has just
 -- changed something that they look at, on a state that was read twice and was the same: what is
--- broken for less long is not seen. `finally` is looked at once all have ended.
+-- broken for less long is not seen. `finally` is looked at once all have ended that are not in the
+-- background.
 --
 -- The result prints as a line or two. Its fields: `ok`; `rounds`, `seconds`, `rate` (rounds a
 -- second); `broken`, in how many rounds each rule was, as `broken["never at_most_one"]`;

@@ -39,6 +39,9 @@ function Parent:fork(index, mode, round, cell, used)
   local run = self.run
   local child = assert(process.fork(function()
     run.place:set_pid(index, process.pid())
+    if mode == "restart" then
+      run.place:doom(index, 0)
+    end
     roles.live(run, index, mode, round, cell, used)
   end))
   self.children[index] = child
@@ -163,8 +166,8 @@ local function bury(self, index)
   if what == RUNNING then
     local role = self.protocol.roles[index]
     self.result.killed = self.result.killed + (how == "signal" and 1 or 0)
+    place:doom(index, -round)
     place:take_out(index, round)
-    place:doom(index, 0)
     if self.settings.trace then
       logs.append(place, index, round, "crash", nil, now)
     end

@@ -258,14 +258,15 @@ function M.inside(word)
   return n
 end
 
---- Says that a role is about to be killed, or 0 that it begins anew. Said before the signal is
--- sent, so whoever sees what the kernel lets go of when it dies can see this, too.
+--- Says in which round a role is killed, before it is; -round once it is dead; 0 as it begins anew
+-- in the same one. So whoever sees what the kernel lets go of when it dies can see this, too.
 function Place:doom(index, round) self.region:store(self:phase_at(index) + DOOM, round) end
 
---- Who is inside, without those that are about to be dead, if they are not.
+--- Who is inside, without the dead and those about to be. One may die in the next round only.
 function Place:living(word, round)
   for index = 1, M.MOST do
-    if self.region:load(self:phase_at(index) + DOOM) == round then
+    local doomed = self.region:load(self:phase_at(index) + DOOM)
+    if doomed == round or doomed == -round or doomed == round - 1 and doomed > 0 then
       word = word & ~(15 << 4 * (index - 1))
     end
   end
