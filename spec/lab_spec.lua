@@ -424,6 +424,7 @@ describe("lab.check", function()
     assert.equal(1, reports[1].schedules)
     assert.equal(1, reports[1].done)
     assert.is_true(reports[1].last)
+    assert.equal(reports[1].schedules / reports[1].seconds, reports[1].rate) -- not steps
   end)
 
   it("ends at Ctrl-C with what it knows", function()

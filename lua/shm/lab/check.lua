@@ -310,9 +310,10 @@ function M.check(protocol, given)
   result.exhaustive = how == "done" and result.cut == 0 and not settings.preemptions
   result.seconds = process.monotonic() - clock.began
   if settings.progress then
-    settings.progress {schedules = result.schedules + result.blocked, depth = result.depth,
-                       seconds = result.seconds, last = true, done = how == "done" and 1 or
-                       explorer:progress(), rate = explorer.taken / result.seconds}
+    local taken = result.schedules + result.blocked
+    settings.progress {schedules = taken, depth = result.depth, seconds = result.seconds,
+                       rate = taken / result.seconds, last = true,
+                       done = how == "done" and 1 or explorer:progress()}
   end
   return result
 end
