@@ -90,10 +90,7 @@ M.operations.parties = {name = "parties", looks = true, act = function(m, _, nam
 end, touches = function() return {} end}
 
 function M.mourns(m, me, name)
-  if m.state[name].here[me.index] then
-    return footprint.both(m, name, footprint.sleep(me, name))
-  end
-  return footprint.of_sleep(m, me, name)
+  return footprint.of_death(m, me, name, m.state[name].here[me.index])
 end
 
 function M.die(state, _, me)

@@ -118,10 +118,7 @@ M.methods = {
 }
 
 function M.mourns(m, me, name)
-  if m.state[name].asleep[me.index] then
-    return footprint.both(m, name, footprint.sleep(me, name))
-  end
-  return footprint.of_sleep(m, me, name)
+  return footprint.of_death(m, me, name, m.state[name].asleep[me.index])
 end
 
 function M.die(state, _, me)

@@ -24,6 +24,11 @@ function M.both(m, one, other)
   return keys
 end
 
+--- What a death is about, for a kind's `mourns`: the object too where the role sleeps at it.
+function M.of_death(m, me, name, sleeps)
+  return sleeps and M.both(m, name, M.sleep(me, name)) or M.of_sleep(m, me, name)
+end
+
 --- The key of an object and those of some of its sleepers.
 -- @tparam table m
 -- @string name
