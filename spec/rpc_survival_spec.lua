@@ -59,12 +59,15 @@ describe("rpc", function()
         local client = client_of()
         local _, message = client:call("die")
         client:close()
-        other:send(message)
+        other:send(process.pid() .. " " .. message)
       end))
       server:step(LONG)
     end)
     other:close()
-    assert.equal("rpc.call 'calc.die': its server died, pid " .. pid, ours:recv(100, LONG))
+    local asker, message = ours:recv(100, LONG):match "^(%d+) (.*)$"
+    assert.equal("rpc.call 'calc.die': its server died, pid " .. pid, message)
+    -- What the child had from its parent is given back when it ends.
+    support.eventually(function() return not process.alive(math.tointeger(asker)) end)
     nothing_left()
   end)
 
