@@ -48,7 +48,12 @@ CHECK_DEPS := $(TEST_DEPS) \
 
 # Only what is measured against; without one of them its rows are left out.
 BENCH_DEPS := $(BUILD_DEPS) \
-              util-linux='command -v taskset' \
+              lua-cqueues='lua5.4 -lcqueues -v' \
+              lua-socket='lua5.4 -lsocket.unix -v' \
+              python3='command -v python3' \
+              redis-server='command -v redis-server' \
+              g++='command -v g++' \
+              libboost-dev='echo "\#include <boost/version.hpp>" | g++ -E -x c++ -' \
               liblmdb-dev='echo "\#include <lmdb.h>" | gcc -E -' \
               nginx='command -v nginx || test -x /usr/sbin/nginx' \
               libnginx-mod-http-lua='test -e /usr/lib/nginx/modules/ngx_http_lua_module.so'
@@ -153,18 +158,31 @@ soak: build
 	@env $(call lua_env,$(TREE)) $(LUA) spec/exclusion_soak.lua
 	@env $(call lua_env,$(TREE)) $(LUA) spec/chat_deaths.lua 1000
 
-# What is compared with is C, too, and built as the module is.
-.PHONY: bench
-bench: bench-deps build build/bench/baseline.so build/bench/chat_clients build/bench/chat_textbook
-	@rm -f build/bench/lmdb.so
-	@! echo '#include <lmdb.h>' | gcc -E - >/dev/null 2>&1 || gcc -O2 -fPIC -shared \
-	     -I/usr/include/lua5.4 bench/lmdb.c -o build/bench/lmdb.so -llmdb
-	@$(call lua_env,$(TREE)) LUA_CPATH_5_4="$(CURDIR)/build/bench/?.so;$(call lua_cpath,$(TREE))" \
-	 LUA_PATH_5_4="$(CURDIR)/?.lua;$(lua_path)" $(LUA) bench/run.lua $(BENCH)
+# What is compared with is C and C++, too; what can not be built is left out.
+BENCH_BUILT := build/bench/limits.so build/bench/lmdb.so build/bench/boost \
+               build/bench/chat_clients build/bench/chat_textbook
+bench_run   := $(call lua_env,$(TREE)) $(LUA) bench/run.lua
 
-build/bench/baseline.so: bench/baseline.c src/bind/bind.h src/mem/mem.h
+.PHONY: bench bench-build
+bench: bench-deps bench-build
+	@$(bench_run) $(BENCH)
+
+bench-build: build $(BENCH_BUILT)
+
+build/bench/limits.so: $(wildcard bench/limits/*.[ch]) src/bind/bind.h src/mem/mem.h
 	@mkdir -p build/bench
-	@gcc -O2 -fPIC -shared -D_GNU_SOURCE -Isrc -I/usr/include/lua5.4 $< -o $@
+	@gcc -O2 -fPIC -shared -std=c11 -D_GNU_SOURCE -Isrc -I/usr/include/lua5.4 \
+	     $(filter %.c,$^) -o $@
+
+build/bench/lmdb.so: bench/peers/lmdb.c
+	@mkdir -p build/bench
+	@! echo '#include <lmdb.h>' | gcc -E - >/dev/null 2>&1 || \
+	 gcc -O2 -fPIC -shared -std=c11 -I/usr/include/lua5.4 $< -o $@ -llmdb
+
+build/bench/boost: bench/peers/boost.cpp
+	@mkdir -p build/bench
+	@! echo '#include <boost/version.hpp>' | g++ -E -x c++ - >/dev/null 2>&1 || \
+	 g++ -O2 -std=c++17 $< -o $@ -lrt -pthread
 
 build/bench/chat_clients: bench/chat_clients.c
 	@mkdir -p build/bench
@@ -186,9 +204,9 @@ check: check-source check-model check-sanitizers check-threads check-handover ch
 check-source: check-deps
 	@echo 'compiler, clang-format, luacheck, luarocks lint'
 	@gcc $(STRICT) -Wconversion $(wildcard src/os/*.c src/mem/*.c)
-	@gcc $(STRICT) src/bind/*.c bench/*.c
+	@gcc $(STRICT) src/bind/*.c bench/*.c bench/limits/*.c bench/peers/*.c
 	@gcc $(STRICT) -Ispec/c spec/c/*.c
-	@clang-format --dry-run --Werror src/*/*.[ch] bench/*.c spec/c/*.[ch]
+	@clang-format --dry-run --Werror src/*/*.[ch] bench/*.c bench/*/*.[ch] bench/*/*.cpp spec/c/*.[ch]
 	@luacheck --quiet .
 	@$(LUAROCKS) lint $(ROCKSPEC)
 
