@@ -3,7 +3,7 @@
 local M = {}
 
 M.COLUMNS = {"work", "size", "processes", "keys", "against", "kind", "ns", "low", "high", "ratio",
-             "goal", "skipped"}
+             "goal", "skipped", "note"}
 
 local LINE <const> = "%-36s %8s  %-38s %8s %8s  %s"
 
@@ -54,10 +54,13 @@ function M.lines(work, results)
   for i, result in ipairs(results) do
     local entry = result.entry
     local words = {"", "", entry.name .. (entry.kind == "limit" and " (limit)" or ""), "", "", ""}
+    local alone = #results == 1 and not result.why
     if i == 1 or i == 2 then
       words[1], words[2] = M.title(work), first.ns and number(first.ns) or ""
     end
-    if result.why then
+    if alone then
+      words[3] = ""
+    elseif result.why then
       words[6] = "skipped: " .. result.why
     else
       words[4], words[5] = number(result.ns), times(result.ratio)
@@ -68,7 +71,7 @@ function M.lines(work, results)
       end
       words[6] = words[6] .. (entry.note and " " .. entry.note() or "")
     end
-    if i > 1 or #results == 1 then
+    if i > 1 or alone then
       lines[#lines + 1] = LINE:format(table.unpack(words)):gsub("%s+$", "")
     end
   end
@@ -107,22 +110,29 @@ function M.write(file, work, results)
     local entry = result.entry
     file:write(row {work.name, work.size, work.processes, work.keys, entry.name, entry.kind,
                     short(result.ns), short(result.low), short(result.high), short(result.ratio),
-                    short(entry.goal), result.why})
+                    short(entry.goal), result.why,
+                    not result.why and entry.note and entry.note() or nil})
   end
   file:flush()
 end
 
--- The fields of a line.
+-- The fields of a line. In quotes, two of them are one.
 local function fields(line)
   local values, at = {}, 1
   repeat
-    local text, after = line:match('^"(.-)"()%f[,\0]', at)
-    if not text then
+    local text, after = line:match('^"([^"]*)"()', at)
+    if text then
+      while line:sub(after, after) == '"' do
+        local more
+        more, after = line:match('^"([^"]*)"()', after)
+        text = text .. '"' .. assert(more, "a quote is not closed")
+      end
+    else
       text, after = line:match("^([^,]*)()", at)
     end
-    values[#values + 1] = text:gsub('""', '"')
+    values[#values + 1] = text
     at = after + 1
-  until after > #line
+  until at > #line + 1
   return values
 end
 

@@ -68,6 +68,10 @@ local function once(work, entry, workers, n)
   return told or (clock() - start) / (n * (work.share or 1)) * 1e9
 end
 
+local function lasts(work, n, ns)
+  return ns * n * (work.share or 1) / 1e9
+end
+
 -- How often it has to be done to take that long.
 local function calibrate(work, entry, workers, seconds)
   if entry.times then
@@ -76,7 +80,10 @@ local function calibrate(work, entry, workers, seconds)
   local n = 1
   once(work, entry, workers, n) -- connects, and touches what is new
   while true do
-    local took = once(work, entry, workers, n) * n * (work.share or 1) / 1e9
+    local took = lasts(work, n, once(work, entry, workers, n))
+    if took >= seconds / 2 then -- or something came in between
+      took = math.min(took, lasts(work, n, once(work, entry, workers, n)))
+    end
     if took >= seconds / 2 or n >= MOST then
       return math.max(1, math.floor(n * math.min(1, seconds / took)))
     end
@@ -110,21 +117,29 @@ local function run(work, entries, options, progress)
   end
   local workers = work.team and team.start(work.team, functions, work.how)
   cpus.stay(work.how ~= "equals" and cpus.first() or nil)
-  local each, times = {}, {}
+  local each, times, seconds = {}, {}, options.seconds * (work.longer or 1)
   collectgarbage()
   for i, entry in ipairs(entries) do
     progress(entry.name, 0)
-    each[i], times[i] = {}, calibrate(work, entry, workers,
-                                        options.seconds * (work.longer or 1))
+    each[i], times[i] = {}, calibrate(work, entry, workers, seconds)
   end
-  for round = 1, math.min(work.rounds or options.rounds, options.rounds) do
+  local rounds = math.min(work.rounds or options.rounds, options.rounds)
+  local deadline = process.monotonic() + 1 + 2 * rounds * #entries * seconds
+  for round = 1, rounds do
+    if round > 3 and process.monotonic() > deadline then
+      break -- a machine that others use
+    end
     for step = 1, #entries do -- another one begins each round
       local i = (step + round) % #entries + 1
       progress(entries[i].name, round)
       if not work.large then
         collectgarbage()
       end
-      each[i][round] = once(work, entries[i], workers, times[i])
+      local ns = once(work, entries[i], workers, times[i])
+      each[i][round] = ns
+      if not entries[i].times and lasts(work, times[i], ns) < seconds / 2 then
+        times[i] = times[i] * 2 -- it was disturbed before
+      end
     end
   end
   if workers then

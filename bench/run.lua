@@ -83,8 +83,9 @@ repeat
 until how or signal
 
 process.kill(-child.pid, "KILL")
+child:kill "KILL"
+place.remove() -- first, as who ended this may not wait for what follows
 if not how then
-  child:kill "KILL"
   child:wait()
 end
 for _ = 1, 5000 do -- those are init's children now

@@ -84,17 +84,18 @@ static int db_attach(lua_State *L)
 {
     db_open(L, luaL_checkstring(L, 1), 0);
     check(L, mdb_txn_begin(env, NULL, MDB_RDONLY, &reader));
+    mdb_txn_reset(reader);
     return 0;
 }
 
 static int get_one(size_t i, uint64_t *number)
 {
     MDB_val value;
-    mdb_txn_reset(reader);
     int error = mdb_txn_renew(reader);
     error = error ? error : mdb_get(reader, dbi, &keys[i], &value);
     if (!error)
         memcpy(number, value.mv_data, sizeof *number);
+    mdb_txn_reset(reader); /* or what is changed meanwhile could not be used again */
     return error;
 }
 

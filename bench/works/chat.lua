@@ -92,10 +92,10 @@ local function of(run)
 end
 
 return {{
-  name = ("chat, %d of %d talk"):format(TALKERS, CLIENTS), rounds = scale.of(3, 1),
+  name = ("chat, %d of %d talk"):format(TALKERS, CLIENTS), rounds = scale.of(2, 1),
   {name = "shm.chat", kind = "ours", times = 1, run = of(ours)},
   {name = "the textbook's design in C", kind = "peer", goal = 1 / 3, times = 1, run = of(textbook),
    note = function()
-     return (", none lost; there %.0f %% lost; %.0f KiB a client"):format(100 * lost, memory)
+     return ("none of ours lost, there %.0f %%; %.0f KiB a client"):format(100 * lost, memory)
    end},
 }}
