@@ -57,6 +57,7 @@ BENCH_DEPS := $(BUILD_DEPS) \
               liblmdb-dev='echo "\#include <lmdb.h>" | gcc -E -' \
               nginx='command -v nginx || test -x /usr/sbin/nginx' \
               libnginx-mod-http-lua='test -e /usr/lib/nginx/modules/ngx_http_lua_module.so'
+PLOT_DEPS  := gnuplot-nox='command -v gnuplot'
 
 # Bounds a run that hangs, and lets Ctrl-C through. Where it is allowed, System V objects are
 # the run's own: the specs count them.
@@ -100,6 +101,7 @@ help:
 	@echo 'make test     install what is missing, build, and run every spec'
 	@echo 'make soak     kill and restart who takes turns, for SOAK_SECONDS ($(SOAK_SECONDS)), then every user of furniture and protocols'
 	@echo 'make bench    measure, each work beside what it is compared with; BENCH="words" picks'
+	@echo 'make plots    measure, and write bench/plots/*.svg and the tables in README; redraw: from the last'
 	@echo 'make chat     run the chat server on HOST ($(HOST)) and PORT ($(PORT))'
 	@echo 'make build    build here; then: eval "$$(make -s env)" and lua5.4 finds the module'
 	@echo 'make env      print the LUA_PATH and LUA_CPATH for that'
@@ -128,11 +130,12 @@ install:
 	@echo 'installed; for this shell: eval "$$($(LUAROCKS) --tree=$(PREFIX) path)"'
 	@echo 'to remove it: $(LUAROCKS) --tree=$(PREFIX) remove shm'
 
-.PHONY: demo-deps test-deps check-deps bench-deps
+.PHONY: demo-deps test-deps check-deps bench-deps plot-deps
 demo-deps: ; $(call need,$(DEMO_DEPS))
 test-deps: ; $(call need,$(TEST_DEPS))
 check-deps: ; $(call need,$(CHECK_DEPS))
 bench-deps: ; -$(call need,$(BENCH_DEPS))
+plot-deps: ; $(call need,$(PLOT_DEPS))
 
 .PHONY: demo
 demo: demo-deps build
@@ -163,11 +166,18 @@ BENCH_BUILT := build/bench/limits.so build/bench/lmdb.so build/bench/boost \
                build/bench/chat_clients build/bench/chat_textbook
 bench_run   := $(call lua_env,$(TREE)) $(LUA) bench/run.lua
 
-.PHONY: bench bench-build
+.PHONY: bench bench-build plots redraw
 bench: bench-deps bench-build
 	@$(bench_run) $(BENCH)
 
 bench-build: build $(BENCH_BUILT)
+
+plots: bench-deps plot-deps bench-build
+	@$(bench_run) --csv bench/plots/results.csv
+	@$(MAKE) --no-print-directory redraw
+
+redraw: plot-deps
+	@$(LUA) bench/redraw.lua
 
 build/bench/limits.so: $(wildcard bench/limits/*.[ch]) src/bind/bind.h src/mem/mem.h
 	@mkdir -p build/bench

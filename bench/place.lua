@@ -36,7 +36,7 @@ end
 
 --- Removes all that there is of it.
 function M.remove()
-  os.execute(("rm -rf %s /dev/shm/shm-bench-%d-*"):format(M.folder, id))
+  os.execute(("rm -rf '%s' /dev/shm/shm-bench-%d-*"):format(M.folder, id))
   for index = 1, QUEUES do
     posix.mq_unlink(M.queue(index))
   end
