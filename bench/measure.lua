@@ -27,7 +27,7 @@ local function facts(options)
       _VERSION)},
     {"date", os.date "!%Y-%m-%d"},
     {"load", load:read "a":match "^(%S+ %S+ %S+)"},
-    {"rounds", ("%d of %g s for each"):format(options.rounds, options.seconds)},
+    {"rounds", ("up to %d rounds of %g s for each"):format(options.rounds, options.seconds)},
   }
 end
 

@@ -117,7 +117,7 @@ local function run(work, entries, options, progress)
   end
   local workers = work.team and team.start(work.team, functions, work.how)
   cpus.stay(work.how ~= "equals" and cpus.first() or nil)
-  local each, times, seconds = {}, {}, options.seconds * (work.longer or 1)
+  local each, times, best, seconds = {}, {}, {}, options.seconds * (work.longer or 1)
   collectgarbage()
   for i, entry in ipairs(entries) do
     progress(entry.name, 0)
@@ -136,9 +136,10 @@ local function run(work, entries, options, progress)
         collectgarbage()
       end
       local ns = once(work, entries[i], workers, times[i])
-      each[i][round] = ns
-      if not entries[i].times and lasts(work, times[i], ns) < seconds / 2 then
-        times[i] = times[i] * 2 -- it was disturbed before
+      each[i][round], best[i] = ns, math.min(best[i] or ns, ns)
+      if not entries[i].times then -- more, if it was disturbed when it was calibrated
+        local fit = math.floor(seconds / lasts(work, 1, best[i]))
+        times[i] = math.max(times[i], math.min(fit, times[i] * 4))
       end
     end
   end

@@ -4,8 +4,8 @@
 local USAGE <const> = [[
 usage: lua5.4 bench/run.lua [-r ROUNDS] [-s SECONDS] [--csv FILE] [--small] [WORD ...]
   WORD        only what has one of these words in its name
-  -r ROUNDS   how often each is measured; medians count (11)
-  -s SECONDS  how long each is measured in each round (0.02)
+  -r ROUNDS   how often each is measured; medians count (15)
+  -s SECONDS  how long each is measured in each round (0.015)
   --csv FILE  where the figures go as well (build/bench/results.csv)
   --small     few keys and clients: to see that it works]]
 
@@ -17,7 +17,7 @@ local function usage()
   os.exit(2)
 end
 
-local options = {rounds = 11, seconds = 0.02, csv = "build/bench/results.csv", words = {}}
+local options = {rounds = 15, seconds = 0.015, csv = "build/bench/results.csv", words = {}}
 do
   local i = 1
   local function value(convert)
