@@ -54,10 +54,16 @@ DOC_DEPS   := lua5.4='command -v lua5.4' \
 
 # Only what is measured against; without one of them its rows are left out.
 BENCH_DEPS := $(BUILD_DEPS) \
-              util-linux='command -v taskset' \
+              lua-cqueues='lua5.4 -lcqueues -v' \
+              lua-socket='lua5.4 -lsocket.unix -v' \
+              python3='command -v python3' \
+              redis-server='command -v redis-server' \
+              g++='command -v g++' \
+              libboost-dev='echo "\#include <boost/version.hpp>" | g++ -E -x c++ -' \
               liblmdb-dev='echo "\#include <lmdb.h>" | gcc -E -' \
               nginx='command -v nginx || test -x /usr/sbin/nginx' \
               libnginx-mod-http-lua='test -e /usr/lib/nginx/modules/ngx_http_lua_module.so'
+PLOT_DEPS  := gnuplot-nox='command -v gnuplot'
 
 # Bounds a run that hangs, and lets Ctrl-C through. Where it is allowed, System V objects are
 # the run's own: the specs count them.
@@ -104,6 +110,7 @@ help:
 	@echo 'make test     install what is missing, build, and run every spec'
 	@echo 'make soak     kill and restart who takes turns, for SOAK_SECONDS ($(SOAK_SECONDS)), then every user of furniture and protocols'
 	@echo 'make bench    measure, each work beside what it is compared with; BENCH="words" picks'
+	@echo 'make plots    measure, and write bench/plots/*.svg and the tables in README; redraw: from the last'
 	@echo 'make chat     run the chat server on HOST ($(HOST)) and PORT ($(PORT))'
 	@echo 'make build    build here; then: eval "$$(make -s env)" and lua5.4 finds the module'
 	@echo 'make env      print the LUA_PATH and LUA_CPATH for that'
@@ -152,12 +159,13 @@ release:
 	    $(ROCKSPEC) >$(RELEASE)
 	@echo '$(RELEASE)'
 
-.PHONY: demo-deps test-deps check-deps bench-deps doc-deps
+.PHONY: demo-deps test-deps check-deps bench-deps doc-deps plot-deps
 demo-deps: ; $(call need,$(DEMO_DEPS))
 test-deps: ; $(call need,$(TEST_DEPS))
 check-deps: ; $(call need,$(CHECK_DEPS))
 bench-deps: ; -$(call need,$(BENCH_DEPS))
 doc-deps: ; $(call need,$(DOC_DEPS))
+plot-deps: ; $(call need,$(PLOT_DEPS))
 
 .PHONY: doc
 doc: doc-deps
@@ -189,18 +197,38 @@ soak: $(TREE)/built
 	@env $(call lua_env,$(TREE)) $(LUA) spec/lab_soak.lua
 	@env $(call lua_env,$(TREE)) $(LUA) spec/chat_deaths.lua 1000
 
-# What is compared with is C, too, and built as the module is.
-.PHONY: bench
-bench: bench-deps $(TREE)/built build/bench/baseline.so build/bench/chat_clients build/bench/chat_textbook
-	@rm -f build/bench/lmdb.so
-	@! echo '#include <lmdb.h>' | gcc -E - >/dev/null 2>&1 || gcc -O2 -fPIC -shared \
-	     -I/usr/include/lua5.4 bench/lmdb.c -o build/bench/lmdb.so -llmdb
-	@$(call lua_env,$(TREE)) LUA_CPATH_5_4="$(CURDIR)/build/bench/?.so;$(call lua_cpath,$(TREE))" \
-	 LUA_PATH_5_4="$(CURDIR)/?.lua;$(lua_path)" $(LUA) bench/run.lua $(BENCH)
+# What is compared with is C and C++, too; what can not be built is left out.
+BENCH_BUILT := build/bench/limits.so build/bench/lmdb.so build/bench/boost \
+               build/bench/chat_clients build/bench/chat_textbook
+bench_run   := $(call lua_env,$(TREE)) $(LUA) bench/run.lua
 
-build/bench/baseline.so: bench/baseline.c src/bind/bind.h src/mem/mem.h
+.PHONY: bench bench-build plots redraw
+bench: bench-deps bench-build
+	@$(bench_run) $(BENCH)
+
+bench-build: build $(BENCH_BUILT)
+
+plots: bench-deps plot-deps bench-build
+	@$(bench_run) --csv bench/plots/results.csv
+	@$(MAKE) --no-print-directory redraw
+
+redraw: plot-deps
+	@$(LUA) bench/redraw.lua
+
+build/bench/limits.so: $(wildcard bench/limits/*.[ch]) src/bind/bind.h src/mem/mem.h
 	@mkdir -p build/bench
-	@gcc -O2 -fPIC -shared -D_GNU_SOURCE -Isrc -I/usr/include/lua5.4 $< -o $@
+	@gcc -O2 -fPIC -shared -std=c11 -D_GNU_SOURCE -Isrc -I/usr/include/lua5.4 \
+	     $(filter %.c,$^) -o $@
+
+build/bench/lmdb.so: bench/peers/lmdb.c
+	@mkdir -p build/bench
+	@! echo '#include <lmdb.h>' | gcc -E - >/dev/null 2>&1 || \
+	 gcc -O2 -fPIC -shared -std=c11 -I/usr/include/lua5.4 $< -o $@ -llmdb
+
+build/bench/boost: bench/peers/boost.cpp
+	@mkdir -p build/bench
+	@! echo '#include <boost/version.hpp>' | g++ -E -x c++ - >/dev/null 2>&1 || \
+	 g++ -O2 -std=c++17 $< -o $@ -lrt -pthread
 
 build/bench/chat_clients: bench/chat_clients.c
 	@mkdir -p build/bench
@@ -222,9 +250,9 @@ check: check-source check-doc check-model check-sanitizers check-threads check-h
 check-source: check-deps
 	@echo 'compiler, clang-format, luacheck, luarocks lint'
 	@gcc $(STRICT) -Wconversion $(wildcard src/os/*.c src/mem/*.c)
-	@gcc $(STRICT) src/bind/*.c bench/*.c
+	@gcc $(STRICT) src/bind/*.c bench/*.c bench/limits/*.c bench/peers/*.c
 	@gcc $(STRICT) -Ispec/c spec/c/*.c
-	@clang-format --dry-run --Werror src/*/*.[ch] bench/*.c spec/c/*.[ch]
+	@clang-format --dry-run --Werror src/*/*.[ch] bench/*.c bench/*/*.[ch] bench/*/*.cpp spec/c/*.[ch]
 	@luacheck --quiet .
 	@$(LUAROCKS) lint $(ROCKSPEC)
 	@$(LUAROCKS) lint $(RELEASE)

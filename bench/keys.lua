@@ -1,4 +1,6 @@
 -- The keys that maps are measured with, in an order that no cache foresees.
+local place = require "bench.place"
+
 local M = {}
 
 local lists = {}
@@ -23,6 +25,26 @@ function M.strings(n)
     lists[n] = shuffled
   end
   return lists[n]
+end
+
+-- The first few of n keys, again and again: those that all want.
+function M.hot(n, few)
+  local all, hot = M.strings(n), {}
+  for i = 1, 1000 do
+    hot[i] = all[(i - 1) % few + 1]
+  end
+  return hot
+end
+
+-- The path of a file with n keys, a line each.
+function M.file(n)
+  local path = ("%s/keys-%d"):format(place.folder, n)
+  local file = assert(io.open(path, "w"))
+  for _, key in ipairs(M.strings(n)) do
+    file:write(key, "\n")
+  end
+  assert(file:close())
+  return path
 end
 
 -- They are many: who does not need them any more says so.

@@ -1,116 +1,102 @@
--- Measures each work beside its baseline, in turns and in one process, and prints the medians,
--- their ratio and its goal. No run fails for being slow: machines are shared.
-local USAGE = [[
-usage: lua5.4 bench/run.lua [-r ROUNDS] [WORD ...]
-  WORD       only what has one of these words in its name
-  -r ROUNDS  how often each is measured; the median counts (15)]]
+-- Measures each work beside its limit in C and beside what else would do it, in turns, and prints
+-- the medians, how many times theirs ours takes, and the goal for that. No run fails for being
+-- slow: machines are shared.
+local USAGE <const> = [[
+usage: lua5.4 bench/run.lua [-r ROUNDS] [-s SECONDS] [--csv FILE] [--small] [WORD ...]
+  WORD        only what has one of these words in its name
+  -r ROUNDS   how often each is measured; medians count (15)
+  -s SECONDS  how long each is measured in each round (0.015)
+  --csv FILE  where the figures go as well (build/bench/results.csv)
+  --small     few keys and clients: to see that it works]]
 
-local rounds, words = 15, {}
+package.path = "./?.lua;" .. package.path
+package.cpath = "./build/bench/?.so;" .. package.cpath
+
+local function usage()
+  io.stderr:write(USAGE, "\n")
+  os.exit(2)
+end
+
+local options = {rounds = 15, seconds = 0.015, csv = "build/bench/results.csv", words = {}}
 do
   local i = 1
+  local function value(convert)
+    i = i + 1
+    local found = arg[i] and convert(arg[i])
+    return found or usage()
+  end
+  local function above(least)
+    return function(text)
+      local n = tonumber(text)
+      return n and n >= least and n or nil
+    end
+  end
   while arg[i] do
-    if arg[i] == "-r" then
-      rounds = math.tointeger(tonumber(arg[i + 1]))
-      i = i + 1
-    elseif arg[i] == "-h" or arg[i] == "--help" then
+    local word = arg[i]
+    if word == "-r" then
+      options.rounds = math.tointeger(value(above(1))) or usage()
+    elseif word == "-s" then
+      options.seconds = value(above(1e-6))
+    elseif word == "--csv" then
+      options.csv = value(tostring)
+    elseif word == "--small" then
+      options.small = true
+    elseif word == "-h" or word == "--help" then
       print(USAGE)
       os.exit(0)
-    elseif arg[i]:match "^%-" then
-      rounds = nil
+    elseif word:match "^%-" then
+      usage()
     else
-      words[#words + 1] = arg[i]
+      options.words[#options.words + 1] = word
     end
     i = i + 1
   end
-  if not rounds or rounds < 1 then
-    io.stderr:write(USAGE, "\n")
-    os.exit(2)
-  end
 end
 
-local function wanted(name)
-  for _, word in ipairs(words) do
-    if name:find(word, 1, true) then
-      return true
-    end
-  end
-  return #words == 0
-end
+-- One process measures, first of a group in which all are that take part. This one waits for its
+-- end or for a signal, ends what is left of the group, and removes what had names.
+local process = require "shm.process"
+local limits = require "limits" -- gives regions methods, and comes after them
+local place = require "bench.place"
 
--- Nanoseconds for each of n times: of processor time, or on the clock that the work names,
--- as where two processes take turns; or what the work says itself, as others may do it.
-local function measure(f, n, clock)
-  collectgarbage()
-  local start = clock()
-  local told = f(n)
-  return told or (clock() - start) / n * 1e9
-end
+require "bench.scale".small = options.small
+options.terminal = os.execute "test -t 2" == true
+options.new = "." .. process.pid() -- behind the file's name until all is in it
+place.open()
+local signals = assert(process.signals("INT", "TERM", "HUP", "CHLD"))
+local parent = process.pid()
+local child = assert(process.fork(function()
+  limits.session()
+  limits.tie(parent)
+  signals:close()
+  require "bench.measure".run(options)
+end))
 
-local function median(list)
-  table.sort(list)
-  return list[(#list + 1) // 2]
-end
+local how, what, signal
+repeat
+  local name = assert(signals:wait())
+  if name == "CHLD" then
+    how, what = child:wait(0)
+  else
+    signal = name
+  end
+until how or signal
 
--- The ratio is the median of the rounds' ratios: what disturbs a round disturbs both. Nil and
--- why, where there is nothing to compare with.
-local function compare(it)
-  local works, baselines, ratios = {}, {}, {}
-  local clock = it.clock or os.clock
-  if it.before then
-    local _, why = it.before()
-    if why then
-      return nil, why
-    end
-  end
-  it.work(it.times // 10)
-  it.baseline(it.times // 10)
-  for round = 1, it.rounds or rounds do
-    local first, second = it.work, it.baseline
-    if round % 2 == 0 then
-      first, second = second, first
-    end
-    local one = measure(first, it.times, clock)
-    local other = measure(second, it.times, clock)
-    works[round], baselines[round] = one, other
-    if round % 2 == 0 then
-      works[round], baselines[round] = other, one
-    end
-    ratios[round] = works[round] / baselines[round]
-  end
-  if it.after then
-    it.after()
-  end
-  return median(works), median(baselines), median(ratios)
+process.kill(-child.pid, "KILL")
+child:kill "KILL"
+place.remove() -- first, as who ended this may not wait for what follows
+if not how then
+  child:wait()
 end
-
-local LINE <const> = "%-26s %9.1f  %-38s %9.1f %6.2fx  %s"
-local over = 0
-
--- What is printed of one work.
-local function report(it)
-  if it.say then
-    return ("%-26s %s"):format(it.name, it.say())
+for _ = 1, 5000 do -- those are init's children now
+  if not process.kill(-child.pid, 0) then
+    break
   end
-  local work, baseline, ratio = compare(it)
-  if not work then
-    return ("%-26s %9s  %-38s skipped: %s"):format(it.name, "", it.against, baseline)
-  end
-  local verdict = ""
-  if it.goal then
-    verdict = ("%.2fx %s"):format(it.goal, ratio <= it.goal and "met" or "missed")
-    over = over + (ratio <= it.goal and 0 or 1)
-  end
-  verdict = verdict .. (it.note and it.note() or "")
-  return LINE:format(it.name, work, it.against, baseline, ratio, verdict)
+  process.sleep(0.001)
 end
-
-print(("%-26s %9s  %-38s %9s %7s  %s"):format("work", "ns", "against", "ns", "ratio", "goal"))
-io.stdout:setvbuf "line"
-for _, file in ipairs {"region", "turns", "queue", "topic", "map", "attach", "rpc", "chat"} do
-  for _, it in ipairs(require("bench." .. file)) do
-    if wanted(it.name) then
-      print(report(it))
-    end
-  end
+place.remove()
+os.remove(options.csv .. options.new)
+if signal or how == "signal" then
+  io.stderr:write("\nbench: ended by SIG", signal or what, "\n")
 end
-print(over == 0 and "Every goal is met in this run." or over .. " goals are missed in this run.")
+os.exit(signal == "INT" and 130 or signal and 143 or how == "exit" and what or 1)

@@ -1,14 +1,14 @@
 -- Attaching what is large against what is small. Of what is large nothing is touched: it is as
 -- long as it says, and takes no memory.
+local boost = require "bench.peers.boost"
+local limits = require "limits"
+local place = require "bench.place"
 local posix = require "shm.posix"
-local process = require "shm.process"
+local python = require "bench.peers.python"
 local shm = require "shm"
 
 local LARGE <const> = 4 << 30
-local NAMES = {}
-for _, word in ipairs {"small", "large"} do
-  NAMES[word] = ("bench-attach-%s-%d"):format(word, process.pid())
-end
+local NAMES = {small = place.name "small", large = place.name "large"}
 
 local function make(name, size, arena)
   local fd = assert(posix.shm_open("/" .. name, posix.O_CREAT | posix.O_EXCL | posix.O_RDWR,
@@ -29,24 +29,28 @@ local function attach(what, name)
   end
 end
 
-local function row(name, what, small, arena)
+local function row(name, what, small, arena, ...)
   return {
-    name = name .. ", 4 GiB", against = ("%d KiB"):format(small >> 10), goal = 1.5, times = 2000,
+    name = name .. ", 4 GiB", clock = os.clock,
     before = function()
       make(NAMES.small, small, arena)
       make(NAMES.large, LARGE, arena)
-      return true
     end,
     after = function()
       shm.unlink(NAMES.small)
       shm.unlink(NAMES.large)
     end,
-    work = attach(what, NAMES.large),
-    baseline = attach(what, NAMES.small),
+    {name = name .. ", 4 GiB", kind = "ours", run = attach(what, NAMES.large)},
+    {name = ("the same of %d KiB"):format(small >> 10), kind = "ours", goal = 1.5,
+     run = attach(what, NAMES.small)},
+    ...,
   }
 end
 
 return {
-  row("shm.attach", shm.attach, 4096, false),
-  row("shm.arena", shm.arena, 32768, true),
+  row("shm.attach", shm.attach, 4096, false,
+      {name = "shm_open, mmap, munmap in C", kind = "limit",
+       run = function(n) limits.maps("/" .. NAMES.small, n) end},
+      python.entry("SharedMemory", "attach")),
+  row("shm.arena", shm.arena, 32768, true, boost.entry("managed_shared_memory", "attach")),
 }

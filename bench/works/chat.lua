@@ -2,11 +2,14 @@
 -- textbooks in C, with room for as many. What counts is a line that came whole and in order to
 -- one client. Of ours none may be missing; of the textbook's those count that came.
 local chat = require "shm.chat"
+local place = require "bench.place"
 local process = require "shm.process"
+local scale = require "bench.scale"
 
-local CLIENTS <const>, TALKERS <const>, LINES <const>, AHEAD <const> = 1000, 100, 30, 4
+local CLIENTS <const>, TALKERS <const> = scale.of(1000, 20), scale.of(100, 5)
+local LINES <const>, AHEAD <const> = scale.of(30, 3), 4
 local PROGRAMS <const> = "build/bench/"
-local memory -- KiB for a client of ours
+local memory, lost -- KiB for a client of ours; a part of the textbook's lines
 
 local function read_file(path)
   local file <close> = io.open(path)
@@ -29,8 +32,7 @@ end
 
 -- Starts the clients on a port, lets them talk, and returns what they have counted.
 local function talk(port, pid)
-  local fifo = os.tmpname()
-  os.remove(fifo)
+  local fifo = place.folder .. "/talk"
   assert(os.execute("mkfifo -m 600 " .. fifo))
   local command = "exec %schat_clients %d %d %d %d %d <%s 2>/dev/null"
   local pipe <close> = assert(io.popen(command:format(PROGRAMS, port, CLIENTS, TALKERS, LINES,
@@ -77,32 +79,23 @@ local function textbook()
   end
   process.kill(pid, "KILL")
   assert(ok, result)
+  lost = 1 - result.delivered / result.all
   return result
 end
 
 -- Nanoseconds for each line that was delivered.
 local function of(run)
-  return function(n)
-    if n == 0 then
-      return 0
-    end
+  return function()
     local result = run()
-    return result.seconds / math.max(1, result.delivered) * 1e9, result
+    return result.seconds / math.max(1, result.delivered) * 1e9
   end
 end
 
-local lost = 0
-local baseline = of(textbook)
-
 return {{
-  name = "chat, 100 of 1000 talk", against = "the textbook's design in C", goal = 1 / 3,
-  times = 1, rounds = 1, clock = process.monotonic, work = of(ours),
-  baseline = function(n)
-    local ns, result = baseline(n)
-    lost = result and 1 - result.delivered / result.all or lost
-    return ns
-  end,
-  note = function()
-    return (", none lost; there %.0f %% lost; %.0f KiB a client"):format(100 * lost, memory)
-  end,
+  name = ("chat, %d of %d talk"):format(TALKERS, CLIENTS), rounds = scale.of(2, 1),
+  {name = "shm.chat", kind = "ours", times = 1, run = of(ours)},
+  {name = "the textbook's design in C", kind = "peer", goal = 1 / 3, times = 1, run = of(textbook),
+   note = function()
+     return ("none of ours lost, there %.0f %%; %.0f KiB a client"):format(100 * lost, memory)
+   end},
 }}

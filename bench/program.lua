@@ -1,0 +1,51 @@
+-- Another program that does a work: it reads lines that say what, and answers each by the
+-- nanoseconds of one time. It ends when its standard input does, and so with this process.
+local place = require "bench.place"
+
+local M = {}
+M.__index = M
+
+local serial = 0
+
+--- Whether there is such a command.
+function M.there(command)
+  return os.execute(("command -v %s >/dev/null 2>&1"):format(command)) == true
+end
+
+--- Starts it; nil and why, unless it says "ready" first.
+function M.start(command)
+  serial = serial + 1
+  local answers = ("%s/answers-%d"):format(place.folder, serial)
+  assert(os.execute("mkfifo " .. answers))
+  local self = setmetatable({}, M)
+  self.input = assert(io.popen(("exec %s >%s 2>>%s/errors"):format(command, answers, place.folder),
+                               "w"))
+  self.input:setvbuf "line"
+  self.output = assert(io.open(answers))
+  os.remove(answers)
+  local first = self.output:read "l"
+  if first ~= "ready" then
+    self:stop()
+    return nil, first or "it does not start"
+  end
+  return self
+end
+
+--- Nanoseconds; a program that can not do this work says why instead.
+function M:ask(...)
+  self.input:write(table.concat({...}, " "), "\n")
+  local line = self.output:read "l"
+  local ns = line and tonumber(line)
+  if not ns then
+    return nil, line or "it has ended"
+  end
+  return ns
+end
+
+function M:stop()
+  pcall(self.input.write, self.input, "quit\n")
+  self.input:close() -- and waits for its end
+  self.output:close()
+end
+
+return M

@@ -1,0 +1,190 @@
+-- How a work is measured: ours and all that it is compared with in turns, a few milliseconds
+-- each, for several rounds. What disturbs a round disturbs all in it, so that the medians of
+-- the rounds' ratios hold on a machine that others use, too.
+--
+-- A work is a table:
+--   name, size, processes, keys   what is done; the latter three where they apply
+--   team                          how many processes of bench.team take part, absent for none
+--   how                           where they run: see cpus.of
+--   share                         how many times one time of an entry counts for, absent for 1
+--   clock                         seconds; absent for the time of day, as others take part
+--   rounds                        fewer than else, as it takes long
+--   longer                        times the seconds of others, as it takes long to begin
+--   large                         true where there is too much of Lua to collect each time
+--   before, after                 functions
+-- and a list of entries, the first of them ours:
+--   name, kind                    kind is "ours", "limit" or "peer"
+--   start, stop                   start gives nil and why where it can not be had
+--   run                           function of n: do it n times; may say how many ns one took
+--   partner                       function of (n, worker): what each of the team does meanwhile
+--   goal                          what ours may take, in times of this
+--   times                         n; absent for as many as take the seconds of a round
+local cpus = require "bench.cpus"
+local process = require "shm.process"
+local team = require "bench.team"
+
+local M = {}
+
+local MOST <const> = 1 << 30
+
+local function median(list)
+  local sorted = table.move(list, 1, #list, 1, {})
+  table.sort(sorted)
+  local middle = #sorted // 2
+  return #sorted % 2 == 1 and sorted[middle + 1] or (sorted[middle] + sorted[middle + 1]) / 2
+end
+
+--- Nanoseconds each, of the median batch of ten: for what other processes answer.
+function M.batches(n, f)
+  local times, size = {}, math.min(n, 10)
+  for i = 1, n // size do
+    local start = process.monotonic()
+    f(size)
+    times[i] = process.monotonic() - start
+  end
+  if n % size > 0 then
+    f(n % size) -- which the other side does, too
+  end
+  return median(times) / size * 1e9
+end
+
+-- Nanoseconds of each of n times.
+local function once(work, entry, workers, n)
+  local clock = work.clock or process.monotonic
+  local start = clock()
+  if entry.partner then
+    workers:ask(entry.index, n)
+  end
+  local told, why
+  if entry.run then
+    told, why = entry.run(n)
+  end
+  if entry.partner then
+    workers:wait()
+  end
+  if why then
+    error(entry.name .. ": " .. why, 0)
+  end
+  return told or (clock() - start) / (n * (work.share or 1)) * 1e9
+end
+
+local function lasts(work, n, ns)
+  return ns * n * (work.share or 1) / 1e9
+end
+
+-- How often it has to be done to take that long.
+local function calibrate(work, entry, workers, seconds)
+  if entry.times then
+    return entry.times
+  end
+  local n = 1
+  once(work, entry, workers, n) -- connects, and touches what is new
+  while true do
+    local took = lasts(work, n, once(work, entry, workers, n))
+    if took >= seconds / 2 then -- or something came in between
+      took = math.min(took, lasts(work, n, once(work, entry, workers, n)))
+    end
+    if took >= seconds / 2 or n >= MOST then
+      return math.max(1, math.floor(n * math.min(1, seconds / took)))
+    end
+    n = math.ceil(n * math.min(20, math.max(1.5, seconds / math.max(took, 1e-9))))
+  end
+end
+
+local function begin(work, said)
+  local there = {}
+  for _, entry in ipairs(work) do
+    local why
+    if entry.start then
+      local done
+      done, why = entry.start(work)
+      why = not done and (why or "can not be had") or nil
+    end
+    if why then
+      said(entry, why)
+    else
+      there[#there + 1] = entry
+    end
+  end
+  return there
+end
+
+local function run(work, entries, options, progress)
+  local functions = {}
+  for i, entry in ipairs(entries) do
+    entry.index = i
+    functions[i] = entry.partner or false
+  end
+  local workers = work.team and team.start(work.team, functions, work.how)
+  cpus.stay(work.how ~= "equals" and cpus.first() or nil)
+  local each, times, best, seconds = {}, {}, {}, options.seconds * (work.longer or 1)
+  collectgarbage()
+  for i, entry in ipairs(entries) do
+    progress(entry.name, 0)
+    each[i], times[i] = {}, calibrate(work, entry, workers, seconds)
+  end
+  local rounds = math.min(work.rounds or options.rounds, options.rounds)
+  local deadline = process.monotonic() + 1 + 2 * rounds * #entries * seconds
+  for round = 1, rounds do
+    if round > 3 and process.monotonic() > deadline then
+      break -- a machine that others use
+    end
+    for step = 1, #entries do -- another one begins each round
+      local i = (step + round) % #entries + 1
+      progress(entries[i].name, round)
+      if not work.large then
+        collectgarbage()
+      end
+      local ns = once(work, entries[i], workers, times[i])
+      each[i][round], best[i] = ns, math.min(best[i] or ns, ns)
+      if not entries[i].times then -- more, if it was disturbed when it was calibrated
+        local fit = math.floor(seconds / lasts(work, 1, best[i]))
+        times[i] = math.max(times[i], math.min(fit, times[i] * 4))
+      end
+    end
+  end
+  if workers then
+    workers:stop()
+  end
+  cpus.stay()
+  return each
+end
+
+--- Results, in the order of the entries: {entry, ns, low, high, ratio}, where low and high are
+-- quarters of the rounds and ratio is ours to it; or {entry, why} for what was skipped.
+function M.measure(work, options, progress)
+  local skipped = {}
+  if work.before then
+    work.before()
+  end
+  local there = begin(work, function(entry, why) skipped[entry] = why end)
+  local each = #there > 0 and run(work, there, options, progress) or {}
+  for i = #there, 1, -1 do
+    if there[i].stop then
+      there[i].stop()
+    end
+  end
+  if work.after then
+    work.after()
+  end
+  local results, at = {}, 0
+  for _, entry in ipairs(work) do
+    local result = {entry = entry, why = skipped[entry]}
+    if not result.why then
+      at = at + 1
+      local ratios = {}
+      for round, ns in ipairs(each[at]) do
+        ratios[round] = each[1][round] / ns
+      end
+      local sorted = table.move(each[at], 1, #each[at], 1, {})
+      table.sort(sorted)
+      result.ns, result.ratio = median(sorted), median(ratios)
+      result.low = sorted[math.max(1, #sorted // 4)]
+      result.high = sorted[math.ceil(#sorted * 3 / 4)]
+    end
+    results[#results + 1] = result
+  end
+  return results
+end
+
+return M

@@ -1,0 +1,189 @@
+-- The bench prints a row for everything, leaves out what is not installed, and leaves nothing
+-- behind. How fast anything is, no spec asks.
+local support = require "spec.support"
+local process = require "shm.process"
+
+package.path = package.path .. ";./?.lua"
+local report = require "bench.report"
+local results = require "bench.results"
+local tables = require "bench.tables"
+
+-- It has a spec of its own, and takes seconds to see that a line is lost.
+local ALL_BUT_THE_CHAT <const> =
+  "region getter adder mutex hand-over queue topic map attach arena rpc"
+
+-- Where a run has its temporary files, and by which its processes are known.
+local folder
+
+local function command(words, path)
+  return ("exec env TMPDIR=%s %s lua5.4 bench/run.lua --small --csv %s/results.csv %s 2>&1")
+         :format(folder, path and "PATH=" .. path or "", folder, words)
+end
+
+local function run(words, path)
+  local pipe = assert(io.popen(command(words, path)))
+  local output = pipe:read "a"
+  local _, how, code = pipe:close()
+  assert.same({"exit", 0}, {how, code}, output)
+  return output
+end
+
+-- The processes that a run has now, by their environment.
+local function processes()
+  local found = {}
+  for pid in support.shell("ls /proc"):gmatch "%d+" do
+    local file = io.open("/proc/" .. pid .. "/environ", "rb")
+    local text = file and file:read "a" or ""
+    if file then
+      file:close()
+    end
+    if text:find("TMPDIR=" .. folder, 1, true) then
+      found[#found + 1] = tonumber(pid)
+    end
+  end
+  return found
+end
+
+local function shown(words)
+  local said = support.shell "cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' '"
+  for _, word in ipairs(words) do
+    if not said:find(word, 1, true) then
+      return false
+    end
+  end
+  return true
+end
+
+local function left(pid)
+  return {processes(), support.shell("ls " .. folder .. " | grep -v results.csv"),
+          support.shell(("ls /dev/shm | grep -e shm-bench-%d-"):format(pid)),
+          support.ipcs "-m -s -q"}
+end
+
+describe("the bench", function()
+  setup(function()
+    folder = support.shell("mktemp -d"):match "%S+"
+    support.shell "env -u LD_PRELOAD make -s bench-build 2>&1"
+  end)
+
+  teardown(function()
+    os.execute("rm -rf " .. folder)
+  end)
+
+  it("prints a row for every work, and writes it to a file", function()
+    local words = support.asan and "region hand-over" or ALL_BUT_THE_CHAT
+    local before = support.ipcs "-m -s -q"
+    local output = run("-r 1 -s 0.0005 " .. words)
+    local facts, rows = report.read(folder .. "/results.csv")
+    assert.matches("%d cpus, Linux", facts.machine)
+    local titles = {}
+    for _, row in ipairs(rows) do
+      assert(row.work and row.against and row.kind, "a row without names")
+      assert(output:find(row.against, 1, true) or row.kind == "ours", row.against)
+      if row.ratio == 1 and row.kind == "ours" then
+        titles[#titles + 1] = row.work
+      end
+      if row.skipped then
+        assert.is_nil(row.ns)
+      else
+        assert(row.ns > 0 and row.low <= row.ns and row.ns <= row.high and row.ratio > 0, row.work)
+      end
+    end
+    for _, title in ipairs(titles) do
+      assert(output:find("\n" .. title, 1, true), title)
+    end
+    assert(support.asan or #titles > 80 and #rows > 500, #titles .. " of " .. #rows)
+    assert.same({{}, "", "", before}, left(0))
+  end)
+
+  it("leaves out by name what is not installed", function()
+    local path = folder .. "/bin"
+    assert(os.execute("mkdir " .. path))
+    for _, tool in ipairs {"lua5.4", "sh", "env", "mktemp", "mkfifo", "mkdir", "rm", "uname"} do
+      assert(os.execute(("ln -s $(command -v %s) %s/%s"):format(tool, path, tool)))
+    end
+    local output = run("-r 1 -s 0.0005 'mutex' 'there and back, one cpu, 64'", path)
+    os.execute("rm -r " .. path)
+    assert.matches("  Redis +skipped: redis%-server is not there\n", output)
+    assert.matches("  Python's Queue +skipped: python3 is not there\n", output)
+    assert.matches("  Python's Lock +skipped: python3 is not there\n", output)
+    assert.matches("\nqueue, there and back, one cpu, 64 B +%d", output)
+  end)
+
+  it("leaves nothing when it is interrupted", function()
+    local waited = {{}, {"python.py", "redis-server"}, {"nginx", "python.py"}}
+    for _, words in ipairs(support.asan and {{}} or waited) do
+      local before = support.ipcs "-m -s -q"
+      local pipe = assert(io.popen("echo $$; " .. command "-r 100000 'map:get, 1000'"))
+      local pid = pipe:read "n"
+      support.eventually(function() return #processes() > 1 and shown(words) end)
+      assert(process.kill(pid, "INT"))
+      assert.matches("ended by SIGINT", pipe:read "a") -- until all have closed it
+      local _, how, code = pipe:close()
+      assert.same({"exit", 130}, {how, code})
+      assert.same({{}, "", "", before}, left(pid))
+    end
+  end)
+
+  it("says when a process of its own dies, and leaves nothing", function()
+    local before = support.ipcs "-m -s -q"
+    local pipe = assert(io.popen("echo $$; " .. command "-r 100000 'hand-over, one cpu'"))
+    local pid = pipe:read "n"
+    assert.matches("^work ", pipe:read "l" .. pipe:read "l") -- who measures says so
+    local list = support.read_file(("/proc/%d/task/%d/children"):format(pid, pid))
+    process.kill(math.tointeger(list:match "%d+"), "KILL")
+    assert.matches("ended by SIGKILL", pipe:read "a")
+    local _, how, code = pipe:close()
+    assert.same({"exit", 1}, {how, code})
+    assert.same({{}, "", "", before}, left(pid))
+  end)
+
+  it("refuses what it does not know", function()
+    for _, words in ipairs {"-r 0", "-r x", "-s 0", "--fast", "--csv"} do
+      local output = support.shell("lua5.4 bench/run.lua " .. words .. " 2>&1")
+      assert.matches("^usage: ", output)
+    end
+  end)
+
+  it("writes what it can read again", function()
+    local path = folder .. "/one.csv"
+    local file = report.open(path, {{"machine", "a, b: c"}})
+    report.write(file, {name = 'a "quoted", name', size = 8}, {
+      {entry = {name = "x,y", kind = "ours"}, ns = 1.5, low = 1, high = 2, ratio = 1},
+      {entry = {name = "z", kind = "peer", goal = 0.5}, why = "it is, well, not there"},
+    })
+    file:close()
+    local facts, rows = report.read(path)
+    os.remove(path)
+    assert.same({machine = "a, b: c"}, facts)
+    assert.same({
+      {work = 'a "quoted", name', size = 8, against = "x,y", kind = "ours", ns = 1.5, low = 1,
+       high = 2, ratio = 1},
+      {work = 'a "quoted", name', size = 8, against = "z", kind = "peer", goal = 0.5,
+       skipped = "it is, well, not there"},
+    }, rows)
+  end)
+end)
+
+describe("README's tables", function()
+  it("are those of the run that is drawn", function()
+    local run_drawn = results.read "bench/plots/results.csv"
+    assert.equal(tables.text(run_drawn), tables.found(support.read_file "README.md"))
+  end)
+
+  it("are replaced, and nothing else", function()
+    local readme = support.read_file "README.md"
+    local other = tables.replace(readme, "\nnothing\n")
+    assert.equal("\nnothing\n", tables.found(other))
+    assert.equal(readme, tables.replace(other, tables.found(readme)))
+  end)
+
+  it("stand beside plots that there are", function()
+    local n = 0
+    for path in support.read_file("README.md"):gmatch "%]%((bench/plots/[^)]+%.svg)%)" do
+      assert.matches("<svg", support.read_file(path))
+      n = n + 1
+    end
+    assert.equal(3, n)
+  end)
+end)
