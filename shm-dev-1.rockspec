@@ -278,6 +278,7 @@ build = {
       ["shm.lab.run.tap"] = "lua/shm/lab/run/tap.lua",
       ["shm.lab.run.topic"] = "lua/shm/lab/run/topic.lua",
       ["shm.lab.run.trace"] = "lua/shm/lab/run/trace.lua",
+      ["shm.lab.run.warden"] = "lua/shm/lab/run/warden.lua",
       ["shm.lab.run.words"] = "lua/shm/lab/run/words.lua",
       ["shm.lab.schedule"] = "lua/shm/lab/schedule.lua",
       ["shm.lab.shorten"] = "lua/shm/lab/shorten.lua",

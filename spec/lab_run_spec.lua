@@ -384,6 +384,47 @@ describe("run", function()
     there:close()
   end)
 
+  it("ends its processes, and leaves no name, when who runs it is killed", function()
+    local here <close>, other = process.socketpair()
+    local there <close> = other
+    local child = assert(process.fork(function()
+      local function tell(w)
+        there:send(tostring(process.pid()))
+        w.pause()
+      end
+      run(lab.protocol {words = {"x"}, segments = {seg = {"flag"}}, roles = {
+        function(w)
+          w.seg:create()
+          local kid = w.fork(tell)
+          there:send(tostring(process.pid()))
+          kid:wait()
+        end,
+        function(w)
+          there:send(tostring(process.pid()))
+          w.wait("x", 0)
+        end,
+      }}, {rounds = 1, timeout = 3600})
+    end))
+    local pids = {}
+    for i = 1, 3 do
+      pids[i] = math.tointeger(assert(here:recv(100, TIMEOUT)))
+    end
+    local function names()
+      return support.shell(("ls /dev/shm | grep -c '^shm-lab-%d-' || true"):format(child.pid))
+    end
+    assert.equal("1", (names():match "%d+"))
+    child:kill "KILL"
+    assert.same({"signal", "KILL"}, {child:wait(TIMEOUT)})
+    support.eventually(function()
+      for _, pid in ipairs(pids) do
+        if process.alive(pid) then
+          return false
+        end
+      end
+      return names():match "^0"
+    end, TIMEOUT)
+  end)
+
   it("refuses what makes no sense", function()
     local protocol = peterson()
     for message, options in pairs {

@@ -110,7 +110,7 @@ end
 -- round, which takes longer.
 --
 -- While it runs, it reads the signals CHLD, INT and RTMIN+9 of this process. If this process is
--- killed with -9, its roles end at their next round; one that waits in an operation stays.
+-- killed with -9, one more that it has forked ends the roles.
 -- @tparam shm.lab.protocol protocol
 -- @tparam[opt] table given options
 -- @treturn shm.lab.run.result

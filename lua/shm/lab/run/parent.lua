@@ -2,8 +2,7 @@
 -- kills, notices who died, and ends rounds in which nobody moves any more. It sleeps until a
 -- signal: a child's end, a role's bell, Ctrl-C.
 --
--- If it is killed itself, a role ends when it next waits for a round; one that waits inside a
--- round for ever stays.
+-- If it is killed itself, its warden ends the roles.
 -- @module shm.lab.run.parent
 local keeper = require "shm.lab.run.keeper"
 local kills = require "shm.lab.run.kills"
@@ -12,6 +11,7 @@ local places = require "shm.lab.run.place"
 local process = require "shm.process"
 local roles = require "shm.lab.run.role"
 local traces = require "shm.lab.run.trace"
+local warden = require "shm.lab.run.warden"
 
 local M = {}
 
@@ -38,6 +38,7 @@ end
 function Parent:fork(index, mode, round, cell, used)
   local run = self.run
   local child = assert(process.fork(function()
+    self.line:close()
     run.place:set_pid(index, process.pid())
     if mode == "restart" then
       run.place:doom(index, 0)
@@ -45,6 +46,16 @@ function Parent:fork(index, mode, round, cell, used)
     roles.live(run, index, mode, round, cell, used)
   end))
   self.children[index] = child
+end
+
+-- Takes away the names that objects have.
+local function let_go(self)
+  for _, object in ipairs(self.run.objects) do
+    local real = self.seat and self.seat.real[object.name]
+    if real and real.close then
+      real.close()
+    end
+  end
 end
 
 -- The processes that roles have forked and that still are.
@@ -276,6 +287,7 @@ function Parent:lead()
     place:set_phase(i, 1, places.AWAIT)
   end
   place:restore()
+  self.warden, self.line = warden.fork(self.run, function() let_go(self) end)
   for i = 1, self.count do
     self:fork(i, "next", 1)
   end
@@ -335,12 +347,13 @@ function Parent:finish()
     self.finished = true
     self.place:store("stopping", 1)
     end_all(self)
-    for _, object in ipairs(self.run.objects) do
-      local real = self.seat and self.seat.real[object.name]
-      if real and real.close then
-        real.close()
-      end
+    if self.warden then
+      self.warden:kill "KILL"
+      self.warden:wait()
+      self.warden:close()
+      self.line:close()
     end
+    let_go(self)
     repeat -- a bell that came too late would end the program
       local name = self.signals:wait(0)
       self.result.interrupted = self.result.interrupted or name == "INT" or nil
