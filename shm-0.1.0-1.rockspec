@@ -89,6 +89,7 @@ build = {
             "src/ds/many.c",
             "src/ds/private.c",
             "src/ds/queue.c",
+            "src/ds/step.c",
             "src/ds/subscriber.c",
             "src/ds/topic.c",
             "src/ds/register.c",

@@ -159,7 +159,7 @@ describe("who is killed before any of its stores to a map", function()
       return m:apply({"old", "new", 3}, {}, {("o"):rep(100), "value"}, {[3] = true}, word, 8,
                      expected, value)
     end
-    local _, how = chaos.kill_everywhere(function() assert(change(7, 8)) end, function(_, survived)
+    local function verify(_, survived)
       local now, decided = state(), word:load(8)
       assert(decided == 7 or decided == 8)
       if decided == 7 then
@@ -176,8 +176,18 @@ describe("who is killed before any of its stores to a map", function()
       goes_on()
       nothing_is_lost()
       kills = kills + (survived and 0 or 1)
-    end, {prepare = function() some() word:store(8, 7) before_it = state() end,
-        timeout = map.LONG, rounds = support.rounds(20), mode = support.chaos_mode})
+    end
+    local options = {prepare = function() some() word:store(8, 7) before_it = state() end,
+        timeout = map.LONG, rounds = support.rounds(20), mode = support.chaos_mode}
+    -- Each run has a map of another seed, and some make a store more or less than others: all of
+    -- a round can miss the one moment between the word and the map.
+    local how
+    for _ = 1, 10 do
+      how = select(2, chaos.kill_everywhere(function() assert(change(7, 8)) end, verify, options))
+      if how == "random" or lagging > 0 then
+        break
+      end
+    end
     assert(how == "random" or kept > 0 and made > 0 and lagging > 0)
   end)
 

@@ -51,11 +51,12 @@ uint64_t bind_map_expiry(lua_State *L, int arg)
 int bind_map_encode(lua_State *L, bind_map *self, int arg, bind_bytes *bytes,
                     ds_map_change *change)
 {
-    if (lua_isnoneornil(L, arg))
-        bind_misuse(L, arg, "value", "nil is an absent key: see delete");
     uint64_t most = self->map.limit; /* private, as a finalizer may have closed the map */
     if (most == 0 || most > UINT32_MAX / 2)
         most = UINT32_MAX / 2;
+    int type = lua_type(L, arg);
+    if (type <= LUA_TNIL)
+        bind_misuse(L, arg, "value", "nil is an absent key: see delete");
     int error = bind_value_encode(L, arg, "value", most, bytes);
     if (!error)
         change->value = (ds_bytes){.head = bytes->head,
@@ -68,13 +69,13 @@ int bind_map_encode(lua_State *L, bind_map *self, int arg, bind_bytes *bytes,
 static int put(lua_State *L, const char *what,
                int (*decide)(ds_map_change *, const ds_map_old *))
 {
-    bind_map *self = bind_map_self(L);
-    bind_arity(L, 4);
+    bool timed = lua_gettop(L) > 3;
+    bind_map *self = bind_map_exactly(L, timed ? 4 : 3);
     int64_t number;
     bind_bytes bytes;
     ds_map_change change = {.decide = decide};
     change.key = bind_map_key(L, 2, &self->map, &number);
-    change.expires = bind_map_expiry(L, 4);
+    change.expires = timed ? bind_map_expiry(L, 4) : 0;
     int error = bind_map_encode(L, self, 3, &bytes, &change);
     error = error ? error : ds_map_apply(&self->map, &change, 1, OS_CLOCK_FOREVER);
     if (error)

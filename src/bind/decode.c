@@ -215,16 +215,48 @@ static int read_value(reader *r)
     return read_other(r, first);
 }
 
+/* Pushes what most values are: a small integer, one of a few bytes that is not negative,
+ * or a short text. False for all else. */
+static inline bool push_short(lua_State *L, const uint8_t *bytes, size_t size)
+{
+    uint8_t first = bytes[0];
+    if (size == 1 && (first < 0x80 || first >= 0xe0)) {
+        lua_pushinteger(L, (int8_t)first);
+        return true;
+    }
+    if ((first & 0xe0) == 0xa0 && size - 1 == (first & 31u)) {
+        lua_pushlstring(L, (const char *)bytes + 1, size - 1);
+        return true;
+    }
+    uint32_t four;
+    uint16_t two;
+    if (size == 5 && first == 0xce) {
+        memcpy(&four, bytes + 1, sizeof four);
+        lua_pushinteger(L, be32toh(four));
+        return true;
+    }
+    if (size == 3 && first == 0xcd) {
+        memcpy(&two, bytes + 1, sizeof two);
+        lua_pushinteger(L, be16toh(two));
+        return true;
+    }
+    return false;
+}
+
 /* Pushes the value; or -EBADMSG, and pushes nothing. A finalizer may run meanwhile, and
  * the bytes must outlast that. */
 int bind_value_decode(lua_State *L, const uint8_t *bytes, size_t size)
 {
+    if (size == 0)
+        return -EBADMSG;
+    if (push_short(L, bytes, size))
+        return 0;
     if (size >= 2 && (bytes[0] == 0xd9 || bytes[0] == 0xc4) && bytes[1] == size - 2) {
         lua_pushlstring(L, (const char *)bytes + 2, size - 2); /* most messages */
         return 0;
     }
     int top = lua_gettop(L);
-    reader r = {L, bytes, bytes + size, size ? size - 1 : 0, 0};
+    reader r = {L, bytes, bytes + size, size - 1, 0};
     int error = read_value(&r);
     if (!error && r.at != r.end)
         error = -EBADMSG;

@@ -29,8 +29,7 @@ bool ds_map_touch(ds_map *map, uint64_t *word)
     uint64_t now = mem_atomic_see64(word);
     if (now & COUNT)
         now += COUNT; /* a dead one's, whose step was done */
-    uint64_t undone = now + 4 * COUNT;
-    if (mem_guard_save_as(&arena->guarded, word, &undone, sizeof undone)) {
+    if (mem_guard_save_as(&arena->guarded, word, now + 4 * COUNT)) {
         arena->error = -E2BIG;
         return false;
     }

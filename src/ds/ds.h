@@ -12,6 +12,7 @@
 #ifndef LSHM_DS_H
 #define LSHM_DS_H
 
+#include "ds/few.h"
 #include "mem/mem.h"
 #include "os/os.h"
 #include "sync/sync.h"
@@ -42,6 +43,18 @@ typedef struct ds_bytes {
     const void *head, *body;
     size_t head_size, body_size;
 } ds_bytes;
+
+static inline size_t ds_bytes_size(const ds_bytes *bytes)
+{
+    return bytes->head_size + bytes->body_size;
+}
+
+static inline void ds_bytes_put(uint8_t *to, const ds_bytes *bytes)
+{
+    if (to != bytes->head) /* else it is what stays where it is */
+        ds_few_copy(to, bytes->head, bytes->head_size);
+    ds_few_copy(to + bytes->head_size, bytes->body, bytes->body_size);
+}
 
 /*
  * Bytes that come out, into the caller's private memory. Where its room does not do,

@@ -20,7 +20,6 @@
  * Steps in a chain are limited, and so are keys and values by the arena's end.
  */
 #include "ds/ds.h"
-#include "ds/few.h"
 
 #include <string.h>
 #include <sys/random.h>
@@ -35,18 +34,6 @@ static uint32_t reversed(uint32_t x)
     x = (x >> 2 & 0x33333333u) | (x & 0x33333333u) << 2;
     x = (x >> 4 & 0x0f0f0f0fu) | (x & 0x0f0f0f0fu) << 4;
     return __builtin_bswap32(x);
-}
-
-/* How many bits of the hash it takes to tell n buckets apart. */
-static unsigned bits_of(uint32_t buckets)
-{
-    return 32 - (unsigned)__builtin_clz(buckets - 1);
-}
-
-uint32_t ds_map_index(uint32_t hash, uint32_t buckets)
-{
-    uint32_t mask = (1u << bits_of(buckets)) - 1, index = hash & mask;
-    return index < buckets ? index : index & mask >> 1;
 }
 
 /* Less than, equal to, or more than 0, as entries stand in their chain. */
@@ -66,22 +53,33 @@ bool ds_map_expired(uint64_t expires)
     return expires && (uint64_t)os_clock_now() >= expires;
 }
 
-/* A bucket that is read: its word, as it was before. */
+/* A bucket that is read: its word, as it was before, and how far its entries may lie. */
 typedef struct reading {
     uint64_t *word, before;
+    uint64_t end; /* of the arena, in bytes from its begin */
     uint32_t buckets;
 } reading;
 
-static int begin(ds_map *map, uint32_t hash, int64_t deadline, reading *r)
+/* Whether the bucket is at rest; without a word there is none. */
+static inline bool look(const ds_map *map, uint32_t hash, reading *r)
+{
+    r->buckets = ds_map_buckets(map);
+    r->word = r->buckets ? ds_map_bucket(map, ds_map_index(hash, r->buckets)) : NULL;
+    if (!r->word)
+        return false;
+    r->before = mem_atomic_load64(r->word);
+    r->end = ds_map_end(map);
+    return !(r->before >> 32 & 1);
+}
+
+/* Until a bucket is at rest that is just being changed, or whose writer is dead. */
+LSHM_RARE static int await(ds_map *map, uint32_t hash, int64_t deadline, reading *r)
 {
     for (int spins = 0, mended = 0; mended < MENDED; spins++) {
-        r->buckets = ds_map_buckets(map);
-        r->word = r->buckets ? ds_map_bucket(map, ds_map_index(hash, r->buckets)) : NULL;
+        if (look(map, hash, r))
+            return 0;
         if (!r->word)
             return -EBADMSG;
-        r->before = mem_atomic_load64(r->word);
-        if (!(r->before >> 32 & 1))
-            return 0;
         if (spins < SPINS)
             os_wait_pause();
         else {
@@ -95,6 +93,11 @@ static int begin(ds_map *map, uint32_t hash, int64_t deadline, reading *r)
     return -EBUSY;
 }
 
+static inline int begin(ds_map *map, uint32_t hash, int64_t deadline, reading *r)
+{
+    return __builtin_expect(look(map, hash, r), 1) ? 0 : await(map, hash, deadline, r);
+}
+
 /* Whether nothing was changed since; also where it was found that there is nothing. */
 static bool holds(const ds_map *map, const reading *r, bool found)
 {
@@ -103,7 +106,7 @@ static bool holds(const ds_map *map, const reading *r, bool found)
            (found || mem_atomic_see32(&map->at->buckets) == r->buckets);
 }
 
-static void describe(const ds_map_entry *entry, ds_map_found *found)
+static inline void describe(const ds_map_entry *entry, ds_map_found *found)
 {
     uint32_t size = mem_atomic_see32(&entry->size);
     found->version = mem_atomic_see64(&entry->version);
@@ -113,51 +116,39 @@ static void describe(const ds_map_entry *entry, ds_map_found *found)
     found->size = size & ~DS_MAP_PENDING;
 }
 
+/* Where the entry's key lies, if that and its value are within the arena. */
+static inline const uint8_t *bytes_of(const ds_map *map, const reading *r,
+                                      const ds_map_entry *entry,
+                                      const ds_map_found *found)
+{
+    return ds_map_bytes(map, r->end, entry, ds_key_room(found->key) + found->size);
+}
+
 /*
  * Copies the value behind the key, and the key in front of it if that is wanted, too.
  * False when it does not fit; buffer->size is how much there is.
  */
-static inline bool copy(const ds_map *map, const ds_map_entry *entry,
-                        const ds_map_found *found, bool with_key, ds_buffer *buffer)
+static inline bool copy(const uint8_t *bytes, const ds_map_found *found, bool with_key,
+                        ds_buffer *buffer)
 {
     size_t key = with_key ? ds_key_size(found->key) : 0;
     buffer->size = key + found->size;
     if (buffer->size > buffer->room)
         return false;
-    const uint8_t *bytes = ds_map_key_at(map, entry, found->key, found->size);
-    if (!bytes)
-        return true; /* and the count has changed, or it is scribble */
     if (with_key)
         memcpy(buffer->bytes, bytes, key);
     ds_few_copy(buffer->bytes + key, bytes + ds_key_room(found->key), found->size);
     return true;
 }
 
-static bool is_whole(const ds_map *map, const ds_map_entry *entry,
-                     const ds_map_found *found)
-{
-    return ds_map_key_at(map, entry, found->key, found->size) != NULL;
-}
-
-static inline bool has_key(const ds_map *map, const ds_map_entry *entry,
-                           const ds_key *key)
-{
-    if (mem_atomic_see32(&entry->hash) != key->hash ||
-        mem_atomic_see32(&entry->key) != key->word)
-        return false;
-    const uint8_t *bytes = ds_map_key_at(map, entry, key->word, 0);
-    return bytes && ds_few_same(bytes, key->bytes, ds_key_size(key->word));
-}
-
 /* The entry of a key, or NULL. */
-static const ds_map_entry *look_up(const ds_map *map, const reading *r, const ds_key *key)
+static inline const ds_map_entry *look_up(const ds_map *map, const reading *r,
+                                          const ds_key *key)
 {
     uint32_t ref = (uint32_t)r->before;
     for (int i = 0; ref && i < DS_MAP_CHAIN; i++) {
-        const ds_map_entry *entry = ds_map_entry_at(map, ref);
-        if (!entry)
-            return NULL;
-        if (has_key(map, entry, key))
+        const ds_map_entry *entry = ds_map_entry_in(map, r->end, ref);
+        if (!entry || ds_map_is(map, r->end, entry, key))
             return entry;
         ref = mem_atomic_see32(&entry->next);
     }
@@ -179,12 +170,13 @@ int ds_map_get(ds_map *map, const ds_key *key, int64_t deadline, ds_buffer *buff
         if (error)
             return error;
         const ds_map_entry *entry = look_up(map, &r, key);
-        bool fits = true, whole = true;
+        const uint8_t *bytes = NULL;
+        bool fits = true;
         uint32_t tick = 0;
         if (entry) {
             describe(entry, found);
-            fits = !buffer || copy(map, entry, found, false, buffer);
-            whole = is_whole(map, entry, found);
+            bytes = bytes_of(map, &r, entry, found);
+            fits = !buffer || !bytes || copy(bytes, found, false, buffer);
             if (map->evicts)
                 tick = mem_atomic_see32(&((const ds_map_use *)(entry + 1))->tick);
         }
@@ -194,7 +186,7 @@ int ds_map_get(ds_map *map, const ds_key *key, int64_t deadline, ds_buffer *buff
             *found = (ds_map_found){0};
             return -ENOENT;
         }
-        if (!whole)
+        if (!bytes)
             return -EBADMSG;
         if (found->pending || ds_map_expired(found->expires))
             return -ENOENT;
@@ -211,7 +203,7 @@ static const ds_map_entry *next_in(const ds_map *map, const reading *r, uint32_t
 {
     uint32_t ref = (uint32_t)r->before;
     for (int i = 0; ref && i < DS_MAP_CHAIN; i++) {
-        const ds_map_entry *entry = ds_map_entry_at(map, ref);
+        const ds_map_entry *entry = ds_map_entry_in(map, r->end, ref);
         if (!entry)
             return NULL;
         describe(entry, found);
@@ -227,7 +219,7 @@ static const ds_map_entry *next_in(const ds_map *map, const reading *r, uint32_t
 /* The reversed hash with which the next bucket begins, or 0 behind the last one. */
 static uint32_t behind(uint32_t hash, uint32_t buckets)
 {
-    unsigned bits = bits_of(buckets);
+    unsigned bits = ds_map_bits(buckets);
     uint32_t half = 1u << (bits - 1), index = hash & (half * 2 - 1);
     if (index >= buckets || (index < half && index + half >= buckets))
         bits--; /* this bucket has not been split yet */
@@ -257,17 +249,17 @@ int ds_map_next(ds_map *map, const ds_key *after, ds_buffer *buffer, ds_map_foun
         if (error)
             return error;
         const ds_map_entry *entry = next_in(map, &r, least, after, found);
-        bool fits = !entry || copy(map, entry, found, true, buffer);
-        bool whole = !entry || is_whole(map, entry, found);
+        const uint8_t *bytes = entry ? bytes_of(map, &r, entry, found) : NULL;
+        bool fits = !bytes || copy(bytes, found, true, buffer);
         uint32_t hash = entry ? mem_atomic_see32(&entry->hash) : 0;
         if (!holds(map, &r, entry)) {
             i++;
             continue;
         }
-        if (entry && whole && fits)
+        if (bytes && fits)
             return is_of(map, hash, found, buffer) ? 0 : -EBADMSG;
         if (entry)
-            return whole ? -ENOBUFS : -EBADMSG;
+            return bytes ? -ENOBUFS : -EBADMSG;
         i = 0;
         after = NULL;
         least = behind(reversed(least), r.buckets);

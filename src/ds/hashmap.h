@@ -104,9 +104,20 @@ int ds_map_open(const ds_object *object, ds_map *map);
 int ds_map_get(ds_map *map, const ds_key *key, int64_t deadline, ds_buffer *buffer,
                ds_map_found *found);
 int ds_map_next(ds_map *map, const ds_key *after, ds_buffer *buffer, ds_map_found *found);
-uint32_t ds_map_index(uint32_t hash, uint32_t buckets);
 int ds_map_compare(const ds_map *map, const ds_map_entry *entry, const ds_key *key);
 bool ds_map_expired(uint64_t expires);
+
+/* How many bits of the hash it takes to tell n buckets apart. */
+static inline unsigned ds_map_bits(uint32_t buckets)
+{
+    return 32 - (unsigned)__builtin_clz(buckets - 1);
+}
+
+static inline uint32_t ds_map_index(uint32_t hash, uint32_t buckets)
+{
+    uint32_t mask = (1u << ds_map_bits(buckets)) - 1, index = hash & mask;
+    return index < buckets ? index : index & mask >> 1;
+}
 
 /* How many there are, or 0 when what is said there makes no sense. */
 static inline uint32_t ds_map_buckets(const ds_map *map)
@@ -150,28 +161,57 @@ static inline uint64_t *ds_map_bucket(const ds_map *map, uint32_t index)
 
 /*
  * Readers come to places where an entry was before: a number that they find there leads
- * anywhere, but must not lead behind what is there, though that is mapped.
+ * anywhere, but must not lead behind what is there, though that is mapped. So much is
+ * there, in bytes from the arena's begin. What is added up below is less than 2^38.
  */
-static inline void *ds_map_within(const ds_map *map, uint64_t offset, size_t n)
+static inline uint64_t ds_map_end(const ds_map *map)
 {
-    uint64_t size = mem_atomic_see64(&map->arena->at->size);
-    return mem_inside(size, offset, n) ? ds_arena_at(map->arena, offset, n) : NULL;
+    uint64_t size = mem_atomic_see64(&map->arena->at->size), reach = map->arena->reach;
+    return size < reach ? size : reach;
+}
+
+static inline size_t ds_map_header(const ds_map *map)
+{
+    return sizeof(ds_map_entry) + (map->evicts ? sizeof(ds_map_use) : 0);
+}
+
+static inline ds_map_entry *ds_map_entry_in(const ds_map *map, uint64_t end, uint32_t ref)
+{
+    uint64_t offset = (uint64_t)ref * DS_UNIT + DS_HEAP_HEADER;
+    return offset + ds_map_header(map) <= end
+               ? (ds_map_entry *)((uint8_t *)map->arena->at + offset)
+               : NULL;
+}
+
+/* An entry's key, and behind it its value: NULL if not so many bytes are there. */
+static inline uint8_t *ds_map_bytes(const ds_map *map, uint64_t end,
+                                    const ds_map_entry *entry, size_t n)
+{
+    uint8_t *bytes = (uint8_t *)entry + ds_map_header(map);
+    return (uint64_t)(bytes - (uint8_t *)map->arena->at) + n <= end ? bytes : NULL;
 }
 
 static inline ds_map_entry *ds_map_entry_at(const ds_map *map, uint32_t ref)
 {
-    return ds_map_within(map, (uint64_t)ref * DS_UNIT + DS_HEAP_HEADER,
-                         sizeof(ds_map_entry) + (map->evicts ? sizeof(ds_map_use) : 0));
+    return ds_map_entry_in(map, ds_map_end(map), ref);
 }
 
 /* Where an entry's key lies, if that and more bytes behind it are within the arena. */
 static inline uint8_t *ds_map_key_at(const ds_map *map, const ds_map_entry *entry,
                                      uint32_t key, size_t more)
 {
-    uint64_t offset =
-        (uint64_t)((const uint8_t *)entry - (const uint8_t *)map->arena->at) +
-        sizeof *entry + (map->evicts ? sizeof(ds_map_use) : 0);
-    return ds_map_within(map, offset, ds_key_room(key) + more);
+    return ds_map_bytes(map, ds_map_end(map), entry, ds_key_room(key) + more);
+}
+
+/* Whether an entry is that of a key. */
+static inline bool ds_map_is(const ds_map *map, uint64_t end, const ds_map_entry *entry,
+                             const ds_key *key)
+{
+    if (mem_atomic_see32(&entry->hash) != key->hash ||
+        mem_atomic_see32(&entry->key) != key->word)
+        return false;
+    const uint8_t *bytes = ds_map_bytes(map, end, entry, ds_key_room(key->word));
+    return bytes && ds_few_same(bytes, key->bytes, ds_key_size(key->word));
 }
 
 /* bucket.c: chains that change under the eyes of readers */
@@ -214,12 +254,22 @@ typedef struct ds_map_commit {
     uint64_t *word, expected, value;
 } ds_map_commit;
 
+int ds_map_change_one(ds_map *map, ds_map_change *change);
+void ds_map_remove(ds_map *map, uint64_t *word, ds_map_entry *before,
+                   ds_map_entry *entry);
+
+/* What a change's entry takes, without its block's header. */
+static inline size_t ds_map_change_size(const ds_map *map, const ds_map_change *change)
+{
+    return ds_map_header(map) + ds_key_room(change->key.word) +
+           ds_bytes_size(&change->value);
+}
+
+/* step.c: what is done as one */
 int ds_map_version(ds_map *map, uint64_t *version, int64_t deadline);
 int ds_map_apply(ds_map *map, ds_map_change *changes, size_t n, int64_t deadline);
 int ds_map_commit_with(ds_map *map, ds_map_change *changes, size_t n,
                        const ds_map_commit *commit, int64_t deadline);
-void ds_map_remove(ds_map *map, uint64_t *word, ds_map_entry *before,
-                   ds_map_entry *entry);
 
 /* evict.c: keys that go to make room: those that expired, those not used for longest */
 int ds_map_evict(ds_map *map, size_t bytes, int64_t deadline);

@@ -6,7 +6,6 @@
  * private memory: anybody may call, and dying here changes nothing.
  */
 #include "ds/ds.h"
-#include "ds/few.h"
 
 static uint64_t mix(uint64_t a, uint64_t b)
 {

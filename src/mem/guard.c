@@ -144,16 +144,9 @@ void mem_guard_undo(const mem_guarded *guarded)
 }
 
 /* Before n bytes are changed inside. */
-int mem_guard_save(const mem_guarded *guarded, const void *at, size_t n)
+int mem_guard_save_many(const mem_guarded *guarded, const void *at, size_t n)
 {
     return mem_journal_save(journal_of(guarded->guard), guarded->room, at, at, n);
-}
-
-/* The same where undoing is to write other bytes than those that are there now. */
-int mem_guard_save_as(const mem_guarded *guarded, const void *at, const void *as,
-                      size_t n)
-{
-    return mem_journal_save(journal_of(guarded->guard), guarded->room, at, as, n);
 }
 
 /* From here on nothing of what was done is undone; what is done next still may be. */

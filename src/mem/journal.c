@@ -18,11 +18,6 @@
 #include <errno.h>
 #include <string.h>
 
-typedef struct tail {
-    int64_t distance; /* of the bytes from the journal */
-    uint64_t n;
-} tail;
-
 static size_t padded(size_t n)
 {
     return (n + 7) / 8 * 8;
@@ -36,9 +31,9 @@ int mem_journal_save(mem_journal *journal, size_t room, const void *at, const vo
                      size_t n)
 {
     uint64_t used = mem_atomic_load64(&journal->used); /* once: it is anybody's */
-    if (used > room || n > room || padded(n) + sizeof(tail) > room - used)
+    if (used > room || n > room || padded(n) + sizeof(mem_journal_tail) > room - used)
         return -ENOSPC;
-    tail end = {.distance = (const uint8_t *)at - (uint8_t *)journal, .n = n};
+    mem_journal_tail end = {.distance = (const uint8_t *)at - (uint8_t *)journal, .n = n};
     memmove(journal->entries + used, as, n); /* whose place may overlap, as below */
     used += padded(n);
     memcpy(journal->entries + used, &end, sizeof end);
@@ -52,8 +47,8 @@ bool mem_journal_undo(mem_journal *journal, size_t room, uint8_t *base, size_t s
 {
     uint64_t used = mem_atomic_load64(&journal->used);
     bool found = used > 0;
-    while (used >= sizeof(tail) && used <= room) {
-        tail end;
+    while (used >= sizeof(mem_journal_tail) && used <= room) {
+        mem_journal_tail end;
         used -= sizeof end;
         memcpy(&end, journal->entries + used, sizeof end);
         uint64_t at =

@@ -9,10 +9,12 @@
 #include "mem/atomic.h"
 #include "os/os.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/types.h>
 
 #pragma GCC visibility push(hidden)
@@ -150,8 +152,34 @@ typedef struct mem_journal {
     uint8_t entries[];
 } mem_journal;
 
+typedef struct mem_journal_tail { /* of an entry, behind its bytes */
+    int64_t distance;             /* of the place from the journal */
+    uint64_t n;
+} mem_journal_tail;
+
 int mem_journal_save(mem_journal *journal, size_t room, const void *at, const void *as,
                      size_t n);
+
+/* The same for few bytes whose number the compiler knows, without a call. They go by the
+ * stack, as a place that is scribble may overlap the journal. */
+#define MEM_JOURNAL_FEW 32
+
+static inline int mem_journal_save_few(mem_journal *journal, size_t room, const void *at,
+                                       const void *as, size_t n)
+{
+    uint64_t used = mem_atomic_load64(&journal->used); /* once: it is anybody's */
+    uint8_t bytes[MEM_JOURNAL_FEW];
+    size_t padded = (n + 7) / 8 * 8;
+    if (used > room || padded + sizeof(mem_journal_tail) > room - used)
+        return -ENOSPC;
+    mem_journal_tail end = {.distance = (const uint8_t *)at - (uint8_t *)journal, .n = n};
+    memcpy(bytes, as, n);
+    memcpy(journal->entries + used, bytes, n);
+    memcpy(journal->entries + used + padded, &end, sizeof end);
+    mem_atomic_publish64(&journal->used, used + padded + sizeof end);
+    return 0;
+}
+
 bool mem_journal_undo(mem_journal *journal, size_t room, uint8_t *base, size_t size);
 void mem_journal_clear(mem_journal *journal);
 
@@ -172,9 +200,7 @@ typedef struct mem_guarded {
 } mem_guarded;
 
 int mem_guard_await(const mem_guarded *guarded, int64_t deadline, pid_t *holder);
-int mem_guard_save(const mem_guarded *guarded, const void *at, size_t n);
-int mem_guard_save_as(const mem_guarded *guarded, const void *at, const void *as,
-                      size_t n);
+int mem_guard_save_many(const mem_guarded *guarded, const void *at, size_t n);
 void mem_guard_undo(const mem_guarded *guarded);
 void mem_guard_commit(const mem_guarded *guarded);
 
@@ -211,6 +237,22 @@ static inline void mem_guard_leave(const mem_guarded *guarded)
     if (mem_atomic_swap32(&guard->word, 0) & OS_ROBUST_WAITERS)
         os_futex_wake(&guard->word, 1);
     os_robust_end();
+}
+
+/* What undoing is to write to a place, where that is other than what is there now. */
+static inline int mem_guard_save_as(const mem_guarded *guarded, uint64_t *at, uint64_t as)
+{
+    return mem_journal_save_few((mem_journal *)&guarded->guard->used, guarded->room, at,
+                                &as, sizeof as);
+}
+
+/* Before n bytes are changed inside. */
+static inline int mem_guard_save(const mem_guarded *guarded, const void *at, size_t n)
+{
+    if (__builtin_constant_p(n) && n <= MEM_JOURNAL_FEW)
+        return mem_journal_save_few((mem_journal *)&guarded->guard->used, guarded->room,
+                                    at, at, n);
+    return mem_guard_save_many(guarded, at, n);
 }
 
 /* chaos.c: death before a store that is counted */
