@@ -21,7 +21,7 @@
 #define RING_UNIT 8
 #define RING_SELDOM 32 /* messages */
 #define RING_SOON 4    /* pauses, in which a message comes if others come in a row */
-#define RING_NEAR 8    /* or at all, where who waits looks at nothing else */
+#define RING_NEAR 64   /* or at all, where who waits looks at nothing else */
 #define RING_QUICK 16  /* messages in a row that did */
 #define RING_FEW 2     /* messages that gathered: no use to look away */
 #define RING_ENOUGH 32 /* or no need to do so for longer */
@@ -230,6 +230,8 @@ static inline bool ring_gather(ds_queue *queue)
     for (uint32_t i = 0; i < queue->lull; i++)
         os_wait_pause();
     for (int i = 0; i < RING_NEAR; i++) {
+        if (i == RING_SOON && mem_atomic_see32(&queue->at->items.cpu) == os_wait_cpu())
+            break; /* nobody pushes while this one is running */
         uint64_t tail = mem_atomic_load64(&queue->at->push.end);
         uint32_t n = ring_number(tail) - ring_number(head);
         if (n > 0) {
