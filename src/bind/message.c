@@ -131,10 +131,8 @@ LSHM_RARE static int pop_long(lua_State *L, bind_queue *self, int handle,
     return error;
 }
 
-static int pop_value(lua_State *L, bind_queue *self, int handle, lua_Number seconds)
+static int pop_guarded(lua_State *L, bind_queue *self, int handle, lua_Number seconds)
 {
-    if (self->queue.spsc)
-        return bind_queue_pop_first(L, self, handle, seconds);
     int64_t deadline = bind_queue_try(seconds);
     uint8_t bytes[BIND_QUEUE_SHORT];
     ds_buffer out = {bytes, sizeof bytes, 0};
@@ -152,6 +150,13 @@ static int pop_value(lua_State *L, bind_queue *self, int handle, lua_Number seco
     } else if (!error)
         error = bind_queue_message(L, &message);
     return error ? bind_queue_empty(L, self, error, "queue.pop", holder) : 1;
+}
+
+static inline int pop_value(lua_State *L, bind_queue *self, int handle,
+                            lua_Number seconds)
+{
+    return self->queue.spsc ? bind_queue_pop_first(L, self, handle, seconds)
+                            : pop_guarded(L, self, handle, seconds);
 }
 
 /***

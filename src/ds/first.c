@@ -23,7 +23,8 @@ static inline void show(const ds_queue *queue, uint64_t head, uint64_t header,
 }
 
 /* The way of most messages: one is there, and it is this thread that pops. */
-static inline bool first_at_once(const ds_queue *queue, ds_first *first)
+static inline __attribute__((always_inline)) bool first_at_once(const ds_queue *queue,
+                                                                ds_first *first)
 {
     ds_queue_layout *at = queue->at;
     if (!ring_has(&at->consumer))
