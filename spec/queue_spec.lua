@@ -612,6 +612,75 @@ describe("a queue", function()
     collectgarbage()
   end)
 
+  it("gives each message once where a finalizer pops while one is being made", function()
+    local shapes = {
+      function(i) return ("%d "):format(i) .. ("x"):rep(90) end,
+      function(i) return ("%d "):format(i) .. ("x"):rep(5000) end,
+      function(i) return ("%d "):format(i) .. ("x"):rep(70000) end,
+      function(i) return ("%d "):format(i) .. ("\xff"):rep(300) end,
+      function(i) return {("%d "):format(i), ("x"):rep(5000)} end,
+      function(i) return i end,
+    }
+    local q <close> = create({mode = "spsc", capacity = 80000})
+    local pushed, popped, within = 0, 0, 0
+    local function push()
+      pushed = pushed + 1
+      assert(q:push(shapes[pushed % #shapes + 1](pushed), 0))
+    end
+    local list = {}
+    local function pop()
+      local value = q:pop(0)
+      if value ~= nil then
+        list[#list + 1] = type(value) == "table" and value[1] or value
+        popped = popped + 1
+      end
+    end
+    collectgarbage "generational" -- and so with every few allocations
+    for _ = 1, support.rounds(300) do
+      for _ = 1, 3 do
+        push()
+        setmetatable({}, {__gc = function()
+          within = within + 1
+          pop()
+        end})
+      end
+      while #q > 0 do
+        pop()
+      end
+    end
+    collectgarbage "incremental"
+    collectgarbage()
+    assert.equal(pushed, popped)
+    local seen = {}
+    for _, value in ipairs(list) do
+      local i = tonumber((tostring(value):match "^%d+"))
+      assert.is_nil(seen[i])
+      seen[i] = true
+    end
+    assert.is_true(within > 0)
+  end)
+
+  it("is an error, and no crash, when a finalizer closes it while it pops", function()
+    local text = ("x"):rep(100000)
+    local closed = 0
+    collectgarbage("incremental", 100, 400, 30) -- a step is all of a cycle
+    local rounds = support.rounds(200)
+    for round = 1, 200 do
+      local own <close> = assert(shm.anonymous(1 << 20))
+      local q <close> = assert(shm.queue.create(own, 0, {mode = "spsc", capacity = 200000}))
+      assert(q:push(text))
+      setmetatable({}, {__gc = function() q:close() end})
+      local ok, value = pcall(q.pop, q, 0)
+      assert.is_true(ok and value == text or not ok and value:find "closed" ~= nil)
+      closed = closed + (ok and 0 or 1)
+      if round >= rounds and closed > 0 then
+        break
+      end
+    end
+    collectgarbage("incremental", 200, 100, 13)
+    assert.is_true(closed > 0)
+  end)
+
   it("is an error, and no crash, when its memory goes", function()
     local path = os.tmpname()
     local r <close> = assert(shm.map(path, {mode = "rw", create = true, size = 1 << 16}))

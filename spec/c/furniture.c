@@ -84,8 +84,10 @@ static void make_mutex(ds_arena *of, void *at, const void *context)
 
 static void make_queue(ds_arena *of, void *at, const void *context)
 {
+    ds_queue_options options = *(const ds_queue_options *)context;
     (void)of;
-    ds_queue_make(at, context);
+    options.spsc = byte() & 1;
+    ds_queue_make(at, &options);
 }
 
 static void make_topic(ds_arena *of, void *at, const void *context)
@@ -301,6 +303,16 @@ static void use_map(uint8_t what)
     }
 }
 
+/* Where one thread pops, messages are read where they lie. */
+static void look_at_first(pid_t *holder)
+{
+    ds_first first;
+    if (ds_queue_first(&queue, 1, &first, holder))
+        return;
+    memcpy(out, first.bytes, first.size < sizeof out ? first.size : sizeof out);
+    ds_queue_pass(&queue, &first);
+}
+
 static void use_queue(uint8_t what)
 {
     ds_bytes bytes = {.head = value_bytes, .body = value_bytes, .head_size = byte()};
@@ -317,7 +329,9 @@ static void use_queue(uint8_t what)
         ds_queue_push(&queue, &bytes, 1, &holder);
         break;
     case 2:
-        if (byte() & 1)
+        if (queue.spsc && byte() & 1)
+            look_at_first(&holder);
+        else if (byte() & 1)
             ds_queue_pop(&queue, &buffer, 1, &message, &holder);
         else
             ds_queue_pop_many(&queue, &buffer, 1 + byte() % 4, 1, &n, &holder);

@@ -114,7 +114,8 @@ static void semaphores(int me, uint64_t n)
     }
 }
 
-/* Queues of one producer and one consumer: who pushes there has no fence. */
+/* Queues of one producer and one consumer: who pushes there has no fence. Messages are
+ * copied out and passed where they lie, in turns. */
 static void queues(int me, uint64_t n)
 {
     static const ds_queue_options OPTIONS = {.capacity = 64, .spsc = true};
@@ -122,6 +123,7 @@ static void queues(int me, uint64_t n)
     ds_bytes given = {.head = bytes, .body = bytes, .head_size = 8};
     ds_buffer out = {.bytes = bytes, .room = sizeof bytes};
     ds_message message;
+    ds_first first;
     ds_queue queue[2];
     pid_t holder;
     for (int i = 0; i < 2; i++) {
@@ -135,7 +137,13 @@ static void queues(int me, uint64_t n)
     for (uint64_t i = 0; i < n; i++) {
         if (me == 0)
             expect(ds_queue_push(&queue[0], &given, OS_CLOCK_FOREVER, &holder));
-        expect(ds_queue_pop(&queue[1 - me], &out, OS_CLOCK_FOREVER, &message, &holder));
+        if (i % 2 == 0)
+            expect(
+                ds_queue_pop(&queue[1 - me], &out, OS_CLOCK_FOREVER, &message, &holder));
+        else {
+            expect(ds_queue_first(&queue[1 - me], OS_CLOCK_FOREVER, &first, &holder));
+            expect(ds_queue_pass(&queue[1 - me], &first) ? 0 : -EBADMSG);
+        }
         if (me == 1)
             expect(ds_queue_push(&queue[1], &given, OS_CLOCK_FOREVER, &holder));
         pause_sometimes(50);

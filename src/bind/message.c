@@ -11,42 +11,20 @@
 #include <math.h>
 #include <string.h>
 
-#define SHORT 4096     /* bytes of messages that the stack has room for */
 #define MANY 65536     /* of those that are popped together */
 #define KEPT (1 << 20) /* more is given back after use */
-
-/* The argument's seconds, which become a deadline where it has to be waited. */
-static lua_Number seconds_at(lua_State *L, int arg)
-{
-    return lua_isnoneornil(L, arg) ? HUGE_VAL : bind_seconds(L, arg, "timeout");
-}
-
-/* The first attempt's deadline: the clock is looked at only for who has to wait. */
-static int64_t first_of(lua_Number seconds)
-{
-    return seconds == 0 ? DS_NOW : DS_FIRST;
-}
-
-/* Whether to go on after the first attempt, and until when. */
-static bool may_wait(int error, lua_Number seconds, int64_t *deadline)
-{
-    if (*deadline != DS_FIRST || (error != -ETIMEDOUT && error != -EBUSY))
-        return false;
-    *deadline = os_clock_deadline(seconds);
-    return true;
-}
 
 static int push_value(lua_State *L, bind_queue *self, int arg, lua_Number seconds)
 {
     bind_bytes bytes;
-    int64_t deadline = first_of(seconds);
+    int64_t deadline = bind_queue_try(seconds);
     pid_t holder = 0;
     int error = bind_value_encode(L, arg, "value", self->queue.capacity, &bytes);
     if (!error) {
         ds_bytes given = {bytes.head, bytes.body, bytes.head_size, bytes.body_size};
         do
             error = ds_queue_push(&self->queue, &given, deadline, &holder);
-        while (may_wait(error, seconds, &deadline));
+        while (bind_queue_may_wait(error, seconds, &deadline));
         bind_sync_check(L, &self->sync);
     }
     if (error)
@@ -80,7 +58,7 @@ static int queue_push(lua_State *L)
         self = bind_queue_self(L);
         bind_arity(L, 3);
     }
-    return push_value(L, self, 2, n == 2 ? HUGE_VAL : seconds_at(L, 3));
+    return push_value(L, self, 2, n == 2 ? HUGE_VAL : bind_queue_seconds(L, 3));
 }
 
 /* Pushes the value of a message, or not. */
@@ -94,7 +72,7 @@ int bind_queue_message(lua_State *L, const ds_message *message)
 
 /* Memory for messages, on top of the stack and this call's: that which the handle keeps,
  * or more of it. What runs meanwhile may close the handle. */
-static ds_buffer take_buffer(lua_State *L, bind_queue *self, int handle, size_t least)
+ds_buffer bind_queue_buffer(lua_State *L, bind_queue *self, int handle, size_t least)
 {
     ds_buffer out = {self->spare, self->spare_size, 0};
     if (out.room >= least) {
@@ -127,7 +105,7 @@ int bind_queue_pop_many(lua_State *L, bind_queue *self, int handle, ds_buffer *o
     int error, top = lua_gettop(L);
     do {
         lua_settop(L, top);
-        *out = take_buffer(L, self, handle, out->size > MANY ? out->size : MANY);
+        *out = bind_queue_buffer(L, self, handle, out->size > MANY ? out->size : MANY);
         error = ds_queue_pop_many(&self->queue, out, most, deadline, popped, holder);
     } while (error == -ENOBUFS);
     return error;
@@ -142,7 +120,7 @@ LSHM_RARE static int pop_long(lua_State *L, bind_queue *self, int handle,
     ds_message message;
     do {
         lua_settop(L, top);
-        out = take_buffer(L, self, handle, out.size > MANY ? out.size : MANY);
+        out = bind_queue_buffer(L, self, handle, out.size > MANY ? out.size : MANY);
         error = ds_queue_pop(&self->queue, &out, deadline, &message, holder);
     } while (error == -ENOBUFS);
     bind_sync_check(L, &self->sync);
@@ -153,17 +131,17 @@ LSHM_RARE static int pop_long(lua_State *L, bind_queue *self, int handle,
     return error;
 }
 
-static int pop_value(lua_State *L, bind_queue *self, int handle, lua_Number seconds)
+static int pop_guarded(lua_State *L, bind_queue *self, int handle, lua_Number seconds)
 {
-    int64_t deadline = first_of(seconds);
-    uint8_t bytes[SHORT];
+    int64_t deadline = bind_queue_try(seconds);
+    uint8_t bytes[BIND_QUEUE_SHORT];
     ds_buffer out = {bytes, sizeof bytes, 0};
     ds_message message;
     pid_t holder = 0;
     int error;
     do
         error = ds_queue_pop(&self->queue, &out, deadline, &message, &holder);
-    while (may_wait(error, seconds, &deadline));
+    while (bind_queue_may_wait(error, seconds, &deadline));
     bind_sync_check(L, &self->sync);
     if (__builtin_expect(error == -ENOBUFS, 0)) {
         if (deadline == DS_FIRST) /* by then it may be another's */
@@ -172,6 +150,13 @@ static int pop_value(lua_State *L, bind_queue *self, int handle, lua_Number seco
     } else if (!error)
         error = bind_queue_message(L, &message);
     return error ? bind_queue_empty(L, self, error, "queue.pop", holder) : 1;
+}
+
+static inline int pop_value(lua_State *L, bind_queue *self, int handle,
+                            lua_Number seconds)
+{
+    return self->queue.spsc ? bind_queue_pop_first(L, self, handle, seconds)
+                            : pop_guarded(L, self, handle, seconds);
 }
 
 /***
@@ -196,7 +181,7 @@ static int queue_pop(lua_State *L)
         self = bind_queue_self(L);
         bind_arity(L, 2);
     }
-    return pop_value(L, self, 1, n == 1 ? HUGE_VAL : seconds_at(L, 2));
+    return pop_value(L, self, 1, n == 1 ? HUGE_VAL : bind_queue_seconds(L, 2));
 }
 
 /***
@@ -213,12 +198,12 @@ static int queue_peek(lua_State *L)
     bind_queue *self = bind_queue_self(L);
     bind_arity(L, 1);
     pid_t holder = 0;
-    ds_buffer out = {NULL, 0, SHORT};
+    ds_buffer out = {NULL, 0, BIND_QUEUE_SHORT};
     ds_message message;
     int error;
     do {
         lua_settop(L, 1);
-        out = take_buffer(L, self, 1, out.size);
+        out = bind_queue_buffer(L, self, 1, out.size);
         error = ds_queue_peek(&self->queue, &out, &message, &holder);
     } while (error == -ENOBUFS);
     bind_sync_check(L, &self->sync);
@@ -282,14 +267,16 @@ static int bound_push(lua_State *L)
     if (n == 1)
         return push_value(L, self, 1, HUGE_VAL);
     bind_arity(L, 2);
-    return push_value(L, self, 1, seconds_at(L, 2));
+    return push_value(L, self, 1, bind_queue_seconds(L, 2));
 }
 
 static int bound_pop(lua_State *L)
 {
     bind_queue *self = bound(L);
+    if (lua_gettop(L) == 0)
+        return pop_value(L, self, lua_upvalueindex(1), HUGE_VAL);
     bind_arity(L, 1);
-    return pop_value(L, self, lua_upvalueindex(1), seconds_at(L, 1));
+    return pop_value(L, self, lua_upvalueindex(1), bind_queue_seconds(L, 1));
 }
 
 /***

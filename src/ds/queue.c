@@ -162,16 +162,31 @@ void ds_queue_close(ds_queue *queue)
 }
 
 /*
- * -EMSGSIZE when it never fits, -ENOSPC when it does not now and that is not waited for,
- * -EPIPE after a shutdown.
+ * The way of most messages where there are no guards: the role is this thread's, and
+ * there is room by what was last seen. False, and nothing done, where that is not so.
  */
-int ds_queue_push(ds_queue *queue, const ds_bytes *bytes, int64_t deadline, pid_t *holder)
+static inline bool push_at_once(ds_queue *queue, const ds_bytes *bytes, uint32_t size)
+{
+    ds_queue_layout *at = queue->at;
+    uint64_t tail = mem_atomic_load64(&at->push.end);
+    uint32_t used = ring_place(tail) - ring_place(mem_atomic_load64(&at->push.seen));
+    uint32_t extent = ring_extent_for(size);
+    if (!queue->spsc || !ring_has(&at->producer) || mem_atomic_load32(&at->shut) != 0 ||
+        used > queue->units || queue->units - used < extent)
+        return false;
+    ring_write(ring_at(queue, tail), ring_header(size, extent, RING_VALUE), bytes);
+    ring_publish(queue, &at->push.end, ring_beyond(tail, extent, 1));
+    ring_tell(queue, &at->items, 1);
+    return true;
+}
+
+static __attribute__((noinline)) int push_when_possible(ds_queue *queue,
+                                                        const ds_bytes *bytes,
+                                                        int64_t deadline, pid_t *holder)
 {
     uint64_t *end = &queue->at->push.end;
-    size_t size = bytes->head_size + bytes->body_size;
-    if (bytes->body_size > queue->capacity || size > queue->capacity)
-        return -EMSGSIZE;
-    uint32_t extent = ring_extent_for((uint32_t)size);
+    uint32_t size = (uint32_t)(bytes->head_size + bytes->body_size);
+    uint32_t extent = ring_extent_for(size);
     for (;;) {
         int error = ring_enter_push(queue, deadline, holder);
         if (error)
@@ -179,8 +194,8 @@ int ds_queue_push(ds_queue *queue, const ds_bytes *bytes, int64_t deadline, pid_
         uint64_t tail = mem_atomic_load64(end);
         error = ring_reserve(queue, tail, extent);
         if (!error) {
-            ring_write(ring_at(queue, tail),
-                       ring_header((uint32_t)size, extent, RING_VALUE), bytes);
+            ring_write(ring_at(queue, tail), ring_header(size, extent, RING_VALUE),
+                       bytes);
             ring_publish(queue, end, ring_beyond(tail, extent, 1));
         }
         ring_leave(queue, &queue->pushing);
@@ -192,6 +207,20 @@ int ds_queue_push(ds_queue *queue, const ds_bytes *bytes, int64_t deadline, pid_
         if (error)
             return error;
     }
+}
+
+/*
+ * -EMSGSIZE when it never fits, -ENOSPC when it does not now and that is not waited for,
+ * -EPIPE after a shutdown.
+ */
+int ds_queue_push(ds_queue *queue, const ds_bytes *bytes, int64_t deadline, pid_t *holder)
+{
+    size_t size = bytes->head_size + bytes->body_size;
+    if (bytes->body_size > queue->capacity || size > queue->capacity)
+        return -EMSGSIZE;
+    if (__builtin_expect(push_at_once(queue, bytes, (uint32_t)size), 1))
+        return 0;
+    return push_when_possible(queue, bytes, deadline, holder);
 }
 
 /*

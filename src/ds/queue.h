@@ -75,6 +75,14 @@ typedef struct ds_message {
     bool raw; /* rather than a value: it was written to a loan */
 } ds_message;
 
+/* The first message where it lies, for the one consumer that there is. */
+typedef struct ds_first {
+    const uint8_t *bytes; /* which are shared memory still */
+    uint32_t size;
+    bool raw;
+    uint64_t at, beyond; /* where the popping end stands, and is to stand */
+} ds_first;
+
 size_t ds_queue_size(const ds_queue_options *options);
 void ds_queue_make(void *at, const ds_queue_options *options);
 int ds_queue_create(ds_queue *queue, mem_mapping *mapping, void *at,
@@ -90,6 +98,8 @@ int ds_queue_push_many(ds_queue *queue, const uint8_t *records, size_t n,
                        int64_t deadline, size_t *pushed, pid_t *holder);
 int ds_queue_pop(ds_queue *queue, ds_buffer *out, int64_t deadline, ds_message *message,
                  pid_t *holder);
+int ds_queue_first(ds_queue *queue, int64_t deadline, ds_first *first, pid_t *holder);
+bool ds_queue_pass(ds_queue *queue, const ds_first *first);
 int ds_queue_pop_many(ds_queue *queue, ds_buffer *out, size_t most, int64_t deadline,
                       size_t *popped, pid_t *holder);
 int ds_queue_peek(ds_queue *queue, ds_buffer *out, ds_message *message, pid_t *holder);

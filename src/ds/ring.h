@@ -21,7 +21,7 @@
 #define RING_UNIT 8
 #define RING_SELDOM 32 /* messages */
 #define RING_SOON 4    /* pauses, in which a message comes if others come in a row */
-#define RING_NEAR 8    /* or at all, where who waits looks at nothing else */
+#define RING_NEAR 64   /* or at all, where who waits looks at nothing else */
 #define RING_QUICK 16  /* messages in a row that did */
 #define RING_FEW 2     /* messages that gathered: no use to look away */
 #define RING_ENOUGH 32 /* or no need to do so for longer */
@@ -96,9 +96,12 @@ static inline void ring_write(uint8_t *record, uint64_t header, const ds_bytes *
     record += RING_UNIT;
     if (bytes->head_size == 2) /* of most strings: no call */
         memcpy(record, bytes->head, 2);
+    else if (bytes->head_size == 1) /* of small numbers and short strings */
+        memcpy(record, bytes->head, 1);
     else
         memcpy(record, bytes->head, bytes->head_size);
-    memcpy(record + bytes->head_size, bytes->body, bytes->body_size);
+    if (bytes->body_size > 0)
+        memcpy(record + bytes->head_size, bytes->body, bytes->body_size);
 }
 
 /* Whether a record can be what its first word says, of so many units that there are. */
@@ -121,6 +124,13 @@ static inline int ring_enter(ds_queue *queue, const mem_guarded *guarded, uint64
     if (__builtin_expect(mem_atomic_load64(role) == os_thread_self(), 1))
         return 0;
     return ds_queue_claim(queue, role, holder);
+}
+
+/* Whether this thread has that role, without a call to find out who it is. */
+static inline bool ring_has(const uint64_t *role)
+{
+    uint64_t held = mem_atomic_load64(role);
+    return held != 0 && held == os_thread_identity;
 }
 
 /* What was done at this end counts from here on. It is sequentially consistent before
@@ -220,6 +230,8 @@ static inline bool ring_gather(ds_queue *queue)
     for (uint32_t i = 0; i < queue->lull; i++)
         os_wait_pause();
     for (int i = 0; i < RING_NEAR; i++) {
+        if (i == RING_SOON && mem_atomic_see32(&queue->at->items.cpu) == os_wait_cpu())
+            break; /* nobody pushes while this one is running */
         uint64_t tail = mem_atomic_load64(&queue->at->push.end);
         uint32_t n = ring_number(tail) - ring_number(head);
         if (n > 0) {
