@@ -255,10 +255,6 @@ int bind_value_decode(lua_State *L, const uint8_t *bytes, size_t size)
         lua_pushlstring(L, (const char *)bytes + 2, size - 2); /* most messages */
         return 0;
     }
-    if (size == 1 && (bytes[0] < 0x80 || bytes[0] >= 0xe0)) { /* and small numbers */
-        lua_pushinteger(L, (int8_t)bytes[0]);
-        return 0;
-    }
     int top = lua_gettop(L);
     reader r = {L, bytes, bytes + size, size - 1, 0};
     int error = read_value(&r);
