@@ -1,11 +1,15 @@
 -- Numbers that the documents state, and what else they promise that belongs to no room alone:
 -- the sentence stands there, and it is so.
+local durable = require "shm.durable"
 local lab_corpus = require "spec.lab.corpus"
 local lock = require "spec.lock_support"
+local replica = require "shm.replica"
 local shm = require "shm"
 local support = require "spec.support"
 
+local DETAILS <const> = "examples/guides/details.md"
 local LONG <const>, EUSERS <const> = lock.LONG, lock.EUSERS
+local E2BIG <const>, EMSGSIZE <const> = 7, 90
 
 -- Whether a document has the words, on however many lines.
 local function says(path, words)
@@ -46,7 +50,7 @@ describe("the documents' claim", function()
   end
 
   it("that a circle of 60 is found", function()
-    says("README.md", "nor those of more than 60 threads")
+    says(DETAILS, "nor those of more than 60 threads")
     local n <const> = support.valgrind and 20 or 60
     local m, there = mutexes(n), assert(shm.counter.create(region, 1 << 17))
     local function link(i) -- whether it was told
@@ -72,8 +76,8 @@ describe("the documents' claim", function()
   end)
 
   it("that 31 sleepers have names, more sleep without, and circles through 31 are found", function()
-    says("README.md", "nor those through a lock at which more than 31 sleep")
-    says("README.md", "31 sleepers have names (`waiters`), more sleep without")
+    says(DETAILS, "nor those through a lock at which more than 31 sleep")
+    says(DETAILS, "31 sleepers have names (`waiters`), more sleep without")
     local m = mutexes(2)
     assert(m[1]:lock())
     for i = 1, 30 do
@@ -96,7 +100,7 @@ describe("the documents' claim", function()
   end)
 
   it("that 31 can read, and 31 wait for a condition", function()
-    says("README.md", "31 can read, 31 wait for a condition")
+    says(DETAILS, "31 can read, 31 wait for a condition")
     local m, c = assert(shm.mutex.create(region, 0)), assert(shm.condition.create(region, 4096))
     local w = assert(shm.rwlock.create(region, 8192))
     for i = 1, 31 do
@@ -119,7 +123,7 @@ describe("the documents' claim", function()
   end)
 
   it("that a barrier has up to 64 parties", function()
-    says("README.md", "a barrier has up to 64 parties")
+    says(DETAILS, "a barrier has up to 64 parties")
     local b = assert(shm.barrier.create(region, 0, 64))
     for _ = 1, 63 do
       child(function() assert(b:wait(LONG)) end)
@@ -129,7 +133,7 @@ describe("the documents' claim", function()
   end)
 
   it("that a queue and a topic take about three times their capacity of an arena", function()
-    says("README.md", "A queue or topic takes three times its `capacity` of them.")
+    says(DETAILS, "A queue or topic takes three times its `capacity` of them.")
     local a <close> = assert(shm.arena(assert(shm.anonymous(1 << 24))))
     for _, kind in ipairs {"queue", "topic"} do
       for _, capacity in ipairs {65536, 1 << 20} do
@@ -150,6 +154,62 @@ describe("the documents' claim", function()
     local q = a:queue "jobs"
     assert(q:push(("x"):rep(65536 - 5), 0))
     assert.is_nil((q:push(("x"):rep(65536), 0)))
+  end)
+
+  it("that a map's transaction may have 150 new keys, or 256 that are there", function()
+    says(DETAILS, "In an arena of 1 MiB 150 new keys fit, or 256 that are there;")
+    local a <close> = assert(shm.arena(assert(shm.anonymous(1 << 20))))
+    local m = a:map "pages"
+    local function set(from, to)
+      return m:transaction(function(t)
+        for i = from, to do
+          t:set(i, i)
+        end
+        return true
+      end)
+    end
+    for i = 0, 600, 150 do
+      assert.is_true(set(i + 1, i + 150))
+    end
+    assert.is_true(set(1, 256))
+    lock.refused(E2BIG, "^map%.apply 'pages'", set(1, 750))
+  end)
+
+  it("that a change of a replica's has up to 255 keys and a third of the log", function()
+    says(DETAILS, "A change has up to 255 keys (`E2BIG`) and a third of the log's bytes (`EMSG")
+    local name = "shm-spec-" .. support.key()
+    local node = assert(replica.open(name, {id = "a", size = 1 << 22, journal = 1 << 20,
+                                            log = 1 << 16}))
+    local function change(n)
+      return node:transaction(function(t)
+        for i = 1, n do
+          t:set(i, 1)
+        end
+        return true
+      end)
+    end
+    assert.is_true(change(255))
+    lock.refused(E2BIG, "256 keys, where 255 can change", change(256))
+    assert(node:set("long", ("x"):rep((1 << 16) // 3 - 200)))
+    lock.refused(EMSGSIZE, "^replica%.set", node:set("long", ("x"):rep((1 << 16) // 3)))
+    node:close()
+    assert(replica.unlink(name))
+  end)
+
+  it("that a copy of a durable state's file is a backup", function()
+    says(DETAILS, "A copy of FILE is a backup.")
+    local name, file = "shm-spec-" .. support.key(), os.tmpname()
+    os.remove(file)
+    local state = assert(durable.open(name, {file = file}))
+    state.map:set("key", "as of then")
+    assert(state:sync())
+    support.shell(("cp %s %s.backup"):format(file, file))
+    state.map:set("key", "later")
+    assert(state:stop())
+    state = assert(durable.open(name, {file = file .. ".backup"}))
+    assert.same({"restored", "as of then"}, {state.began, state.map:get "key"})
+    assert(state:stop())
+    support.shell("rm -f " .. file .. "*")
   end)
 
   it("that there are forty-three faulty protocols", function()
