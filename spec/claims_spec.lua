@@ -3,13 +3,14 @@
 local durable = require "shm.durable"
 local lab_corpus = require "spec.lab.corpus"
 local lock = require "spec.lock_support"
+local peer = require "shm.peer"
 local replica = require "shm.replica"
 local shm = require "shm"
 local support = require "spec.support"
 
 local DETAILS <const> = "examples/guides/details.md"
 local LONG <const>, EUSERS <const> = lock.LONG, lock.EUSERS
-local E2BIG <const>, EMSGSIZE <const> = 7, 90
+local ENOENT <const>, E2BIG <const>, EMSGSIZE <const> = 2, 7, 90
 
 -- Whether a document has the words, on however many lines.
 local function says(path, words)
@@ -194,6 +195,19 @@ describe("the documents' claim", function()
     lock.refused(EMSGSIZE, "^replica%.set", node:set("long", ("x"):rep((1 << 16) // 3)))
     node:close()
     assert(replica.unlink(name))
+  end)
+
+  it("that nobody listens to users whom the mode keeps out", function()
+    says(DETAILS, "To users whom the `mode` of `listen` (0600) keeps out, nobody listens there")
+    local key = support.key()
+    local listener = assert(peer.listen(key))
+    local said = support.shell(([[setpriv --reuid=65534 --clear-groups lua5.4 -e '
+      print(select(3, require("shm.peer").dial(%d, {timeout = 0})))' 2>/dev/null]]):format(key))
+    assert(listener:close())
+    if said == "" then
+      return pending "only root can become somebody else"
+    end
+    assert.equal(ENOENT .. "\n", said)
   end)
 
   it("that a copy of a durable state's file is a backup", function()
