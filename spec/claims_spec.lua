@@ -174,6 +174,11 @@ describe("the documents' claim", function()
     end
     assert.is_true(set(1, 256))
     lock.refused(E2BIG, "^map%.apply 'pages'", set(1, 750))
+    local larger <close> = assert(shm.arena(assert(shm.anonymous(1 << 20)), {journal = 1 << 18}))
+    m = larger:map "pages"
+    for i = 0, 2048, 256 do
+      assert.is_true(set(i + 1, i + 256))
+    end
   end)
 
   it("that a change of a replica's has up to 255 keys and a third of the log", function()
