@@ -239,10 +239,10 @@ describe("a map's transaction", function()
   end)
 
   it("takes as many keys whatever the map had before, as buckets can be added later", function()
-    for before = 0, 600, 100 do
+    for n = 0, 600, 100 do
       local large <close>, its_one = map.arena(1 << 20)
       local one <close> = its_one
-      for i = 1, before do
+      for i = 1, n do
         one:set("key " .. i, i)
       end
       assert.is_true(one:transaction(function(t)
@@ -251,7 +251,7 @@ describe("a map's transaction", function()
         end
         return true
       end))
-      assert.same({"new", before + 180}, {one:get(180), #one})
+      assert.same({"new", n + 180}, {one:get(180), #one})
       map.whole(large, one)
     end
   end)
