@@ -10,6 +10,7 @@ PREFIX   ?= /usr/local
 HOST     ?= 127.0.0.1
 PORT     ?= 9523
 SOAK_SECONDS ?= 60
+BOUND_SECONDS ?= 1800
 
 SOURCES := $(ROCKSPEC) $(shell find src lua -name '*.[ch]' -o -name '*.lua')
 
@@ -68,7 +69,7 @@ PLOT_DEPS  := gnuplot-nox='command -v gnuplot'
 # Bounds a run that hangs, and lets Ctrl-C through. Where it is allowed, System V objects are
 # the run's own: the specs count them.
 PRIVATE  := $(shell unshare --ipc true 2>/dev/null && echo unshare --ipc)
-BOUND    := timeout --foreground --kill-after=10 900 $(PRIVATE)
+BOUND    := timeout --foreground --kill-after=10 $(BOUND_SECONDS) $(PRIVATE)
 
 # $(call need,DEPS) installs what the machine lacks of DEPS, or says what to install. No
 # service is started for being installed.
@@ -182,7 +183,9 @@ chat: demo-deps $(TREE)/built
 
 .PHONY: test
 test: test-deps $(TREE)/built
-	@$(call lua_env,$(TREE)) $(BOUND) $(LUA) spec/run.lua
+	@$(call lua_env,$(TREE)) $(BOUND) $(LUA) spec/run.lua || { status=$$?; [ $$status != 124 ] || \
+	    printf '\nmake test: %s\n' 'not done after $(BOUND_SECONDS) s; BOUND_SECONDS=3600 gives it longer' >&2; \
+	    exit $$status; }
 
 .PHONY: soak
 soak: $(TREE)/built

@@ -7,13 +7,15 @@ source = {
 description = {
    summary = "Memory that processes share, and everything to use it safely",
    detailed = [[
-Regions of System V, POSIX and file memory with bounds, atomics and waiting; locks and
-transactions that survive the death of their holder; processes and signals as
-readable events; and protocols on top: the pid exchange and the group chat. Linux only.
+Queues, topics, maps and locks that processes find by their names, and that stay whole when one
+is killed with -9; regions of System V, POSIX and file memory with bounds, atomics and waiting;
+processes and signals as readable events; and protocols on top: calls, talks, states that outlive
+their server, replicas, a group chat, and a laboratory for protocols of your own. Linux only.
 
 shm.chat needs cqueues and the command needs argparse. They are not listed as
 dependencies because the rest works without them; Debian has both as lua-cqueues
 and lua-argparse.]],
+   labels = { "ipc", "shared-memory", "concurrency", "linux" },
    license = "MIT",
 }
 supported_platforms = { "linux" }

@@ -72,6 +72,29 @@ describe("an arena has objects", function()
     assert.error_matches(function() a:mutex(1) end, "name")
   end)
 
+  it("that errors and tostring call by their names", function()
+    for _, kind in ipairs {"mutex", "queue", "topic", "map"} do
+      assert.equal("shm." .. kind .. " (its " .. kind .. ")", tostring(a[kind](a, "its " .. kind)))
+    end
+    local q, t = a:queue "jobs", a:topic "news"
+    local s = assert(t:subscribe())
+    assert.equal("shm.subscriber (news)", tostring(s))
+    for what, of in pairs {
+      ["queue.pop 'jobs'"] = function() return q:pop(0) end,
+      ["subscriber.next 'news'"] = function() return s:next(0) end,
+      ["counter.wait 'c'"] = function() return a:counter("c"):wait(1, 0) end,
+      ["map.wait 'pages'"] = function() return a:map("pages"):wait("key", 0, 0) end,
+    } do
+      assert.same({n = 3, nil, what .. ": Connection timed out", 110}, table.pack(of()))
+    end
+    q:shutdown()
+    assert.equal("queue.push 'jobs': Broken pipe", select(2, q:push(1)))
+    a:drop "jobs"
+    assert.equal("shm.queue (jobs)", tostring(q))
+    local long = ("n"):rep(255)
+    assert.matches("^shm.queue %(" .. ("n"):rep(63) .. "%)$", tostring(a:queue(long)))
+  end)
+
   it("that are bytes of one size and layout", function()
     local one <close>, made = a:bytes("b", 100, 7)
     assert.same({true, 100}, {made, #one})

@@ -238,6 +238,24 @@ describe("a map's transaction", function()
     map.whole(small, one)
   end)
 
+  it("takes as many keys whatever the map had before, as buckets can be added later", function()
+    for n = 0, 600, 100 do
+      local large <close>, its_one = map.arena(1 << 20)
+      local one <close> = its_one
+      for i = 1, n do
+        one:set("key " .. i, i)
+      end
+      assert.is_true(one:transaction(function(t)
+        for i = 1, 180 do
+          t:set(i, "new")
+        end
+        return true
+      end))
+      assert.same({"new", n + 180}, {one:get(180), #one})
+      map.whole(large, one)
+    end
+  end)
+
   it("leaves what it takes away as it was when it is refused at its end", function()
     for _, size in ipairs {10, 100, 1000, 6000} do
       local old = ("o"):rep(size)

@@ -516,6 +516,41 @@ describe("a replica", function()
     assert.same({x = 1, y = 2}, contents(b))
   end)
 
+  it("takes over the whole map where a change is more than its own journal has room for", function()
+    local a, b = open("a", {journal = 1 << 16}), open("b", {journal = 2048})
+    assert.equal(100, a:transaction(function(view)
+      for i = 1, 100 do
+        view:set(i, "value")
+      end
+      return 100
+    end))
+    a:set("last", 1)
+    follow(b)
+    assert.same(contents(a), contents(b))
+    a:close()
+    assert(b:run(LONG))
+    assert.same({"primary", 3}, {b:role(), b:set("last", 2)})
+  end)
+
+  it("can make every change that the primary can, however its buckets lie", function()
+    local a, b = open("a", {size = 1 << 22}), open("b", {size = 1 << 22})
+    for i = 1, 4000 do
+      a:set(i, 0)
+    end
+    follow(b)
+    for try = 1, support.rounds(40) do
+      for n = 255, 266 do -- in as many buckets, but for those in which two keys lie
+        a:transaction(function(view)
+          for i = 1, n do
+            view:set((try * 97 + i) % 4000 + 1, try)
+          end
+        end)
+      end
+      follow(b)
+    end
+    assert.same(contents(a), contents(b))
+  end)
+
   it("refuses what does not fit, and has nothing of it", function()
     local a = open("a", {size = 1 << 16, log = 1 << 18})
     local b = open("b", {size = 1 << 16, log = 1 << 18})

@@ -165,8 +165,8 @@ end
 -- EFAULT.
 --
 -- The operation should do the same each time, in one thread; children of its own are not killed.
--- N stores take N + 1 children and N * N / 2 steps of about 5 microseconds: a thousand stores,
--- some seconds.
+-- N stores take N + 1 children and N * N / 2 stores that are looked for one by one, so an operation
+-- of many stores takes long.
 --
 -- Where stores can not be found, on other processors than x86-64 and under emulators, kills come
 -- at random times instead, spread over 1.5 times the duration of the operation, which is

@@ -1,6 +1,6 @@
 --- Mutual exclusion in software: Dekker's, Peterson's, the filter lock, Szymanski's and Lamport's
--- bakery, on words that are only read and written. For study: shm.mutex is faster, sleeps until
--- it is woken, and outlives the death of its holder, as none of these can.
+-- bakery, on words that are only read and written. For study: shm.mutex
+-- sleeps until it is woken, and outlives the death of its holder, as none of these can.
 --
 -- In shared memory lie 2 n words of 64 bits, one on each 64 bytes from the offset on; which of
 -- them is what, the file of each algorithm says (lua/shm/exclusion/). All are 0 when nobody is
@@ -19,8 +19,8 @@
 --             where only stores and later loads change places, as on x86-64
 --   "plain"   no fence at all, to see what goes wrong
 --
--- Who waits spins for a microsecond or two, then lets others run, then sleeps for up to a
--- millisecond at a time; nobody is woken.
+-- Who waits spins for a moment, then lets others run, then sleeps and looks again, for longer each
+-- time up to some bound; nobody is woken.
 -- @module shm.exclusion
 local bakery = require "shm.exclusion.bakery"
 local dekker = require "shm.exclusion.dekker"

@@ -305,6 +305,9 @@ void bind_sync_type(lua_State *L, const bind_sync_kind *kind, const luaL_Reg *me
 bind_sync *bind_sync_argument(lua_State *L, int arg, const char *name, const char *type);
 const bind_sync_kind *bind_sync_kind_of(sync_kind kind);
 bind_sync *bind_sync_push(lua_State *L, const bind_sync_kind *kind);
+const char *bind_sync_known(lua_State *L, const bind_sync *self, const void *at);
+void bind_sync_print(lua_State *L, const bind_sync *self, const char *type,
+                     const void *at);
 void bind_sync_let_go(bind_sync *self);
 LSHM_RARE void bind_sync_bad(lua_State *L, const bind_sync *self);
 LSHM_RARE void bind_sync_faulted(lua_State *L, const bind_sync *self);

@@ -63,8 +63,8 @@ int bind_map_fail(lua_State *L, bind_map *self, int error, const char *what)
         lua_pushinteger(L, -error);
         return 3;
     }
-    return bind_arena_fail(L, self->map.arena, error, what,
-                           self->map.arena->mapping->label);
+    const char *name = ds_object_name(&self->base.object);
+    return bind_arena_fail(L, self->map.arena, error, what, name ? name : "");
 }
 
 /* Copies a value, and leaves in the buffer where it is: on top of the stack, maybe. */
@@ -317,10 +317,7 @@ static int map_tostring(lua_State *L)
     const bind_map *self = bind_handle_self(L);
     if (!self)
         bind_handle_bad(L, 1, BIND_MAP " expected");
-    else if (self->base.handle.mapping)
-        lua_pushfstring(L, BIND_MAP " (%s)", self->base.handle.mapping->label);
-    else
-        lua_pushliteral(L, BIND_MAP " (closed)");
+    bind_sync_print(L, &self->base, BIND_MAP, self->base.handle.at);
     return 1;
 }
 

@@ -12,15 +12,6 @@
 
 #define CAPACITY 65536
 
-/* In the region's mapping; or 0, if a finalizer closed the handle. */
-static lua_Integer offset_of(const bind_queue *self)
-{
-    const mem_mapping *mapping = self->sync.handle.mapping;
-    if (!mapping)
-        return 0;
-    return (const uint8_t *)self->queue.at - mapping->base - (lua_Integer)mapping->slack;
-}
-
 bind_queue *bind_queue_self(lua_State *L)
 {
     bind_queue *self = bind_handle_self(L);
@@ -33,13 +24,13 @@ bind_queue *bind_queue_self(lua_State *L)
 int bind_queue_refused(lua_State *L, const bind_queue *self, int error, const char *what,
                        const char *side, pid_t holder)
 {
-    lua_Integer at = offset_of(self);
+    const char *known = bind_sync_known(L, &self->sync, self->queue.at);
     if (error != -EBUSY)
-        return bind_fail(L, error, "%s at %I", what, at);
-    return self->queue.spsc ? bind_fail(L, error, "%s at %I: %d is its %s", what, at,
+        return bind_fail(L, error, "%s %s", what, known);
+    return self->queue.spsc ? bind_fail(L, error, "%s %s: %d is its %s", what, known,
                                         (int)holder, side)
-                            : bind_fail(L, error, "%s at %I: its guard is held by %d",
-                                        what, at, (int)holder);
+                            : bind_fail(L, error, "%s %s: its guard is held by %d", what,
+                                        known, (int)holder);
 }
 
 /* The same for who wanted a message: where there was none, event loops are to be told. */
@@ -229,11 +220,7 @@ static int queue_tostring(lua_State *L)
     const bind_queue *self = bind_handle_self(L);
     if (!self)
         bind_handle_bad(L, 1, BIND_QUEUE " expected");
-    else if (!self->sync.handle.mapping)
-        lua_pushliteral(L, BIND_QUEUE " (closed)");
-    else
-        lua_pushfstring(L, BIND_QUEUE " (%s at %I)", self->sync.handle.mapping->label,
-                        offset_of(self));
+    bind_sync_print(L, &self->sync, BIND_QUEUE, self->queue.at);
     return 1;
 }
 

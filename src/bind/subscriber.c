@@ -69,7 +69,7 @@ int bind_subscriber_push(lua_State *L, const ds_topic *topic, bool oldest)
     if (mem_fault_seen() && mem_fault_end(topic->mapping))
         return luaL_error(L, "memory behind this object is gone, or protected");
     if (error)
-        return bind_topic_fail(L, topic, error, "topic.subscribe", holder);
+        return bind_topic_fail(L, owner, topic, error, "topic.subscribe", holder);
     ds_object_share(&owner->object, &self->sync.object);
     return 1;
 }
@@ -88,7 +88,7 @@ static int fail(lua_State *L, const bind_subscriber *self, int error, const char
 {
     if (error == -ETIMEDOUT && self->sync.notice)
         sync_notice_ask(self->sync.notice);
-    return bind_topic_fail(L, &self->subscriber.topic, error, what, holder);
+    return bind_topic_fail(L, &self->sync, &self->subscriber.topic, error, what, holder);
 }
 
 /* Whether a table is to be made of it: of anything else, no byte is wanted any more when
@@ -228,11 +228,7 @@ static int subscriber_tostring(lua_State *L)
     const bind_subscriber *self = bind_handle_self(L);
     if (!self)
         bind_sync_bad(L, NULL);
-    else if (self->sync.handle.mapping)
-        lua_pushfstring(L, TYPE " (%s at %I)", self->sync.handle.mapping->label,
-                        bind_topic_offset(&self->subscriber.topic));
-    else
-        lua_pushliteral(L, TYPE " (closed)");
+    bind_sync_print(L, &self->sync, TYPE, self->subscriber.topic.head);
     return 1;
 }
 

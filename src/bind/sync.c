@@ -44,10 +44,35 @@ void bind_sync_faulted(lua_State *L, const bind_sync *self)
         luaL_error(L, "memory behind this object is gone, or protected");
 }
 
-static lua_Integer offset_of(const bind_sync *self)
+/* In the region; or 0, if a finalizer closed the handle. */
+static lua_Integer offset_of(const bind_sync *self, const void *at)
 {
-    return (uint8_t *)self->handle.at - self->handle.mapping->base -
-           (lua_Integer)self->handle.mapping->slack;
+    const mem_mapping *mapping = self->handle.mapping;
+    if (!mapping)
+        return 0;
+    return (const uint8_t *)at - mapping->base - (lua_Integer)mapping->slack;
+}
+
+/* What errors call the object that lies there, pushed: by its name, or where it is. */
+const char *bind_sync_known(lua_State *L, const bind_sync *self, const void *at)
+{
+    const char *name = ds_object_name(&self->object);
+    return name ? lua_pushfstring(L, "'%s'", name)
+                : lua_pushfstring(L, "at %I", offset_of(self, at));
+}
+
+/* Pushes what __tostring answers. */
+void bind_sync_print(lua_State *L, const bind_sync *self, const char *type,
+                     const void *at)
+{
+    const mem_mapping *mapping = self->handle.mapping;
+    const char *name = ds_object_name(&self->object);
+    if (!mapping)
+        lua_pushfstring(L, "%s (closed)", type);
+    else if (name)
+        lua_pushfstring(L, "%s (%s)", type, name);
+    else
+        lua_pushfstring(L, "%s (%s at %I)", type, mapping->label, offset_of(self, at));
 }
 
 static void push_path(lua_State *L, const sync_path *path)
@@ -84,10 +109,11 @@ int bind_sync_answer(lua_State *L, const bind_sync *self, int result, const char
     }
     if (result == -ETIMEDOUT && self->notice)
         sync_notice_ask(self->notice);
+    const char *known = bind_sync_known(L, self, self->handle.at);
     if (result == -EBUSY)
-        return bind_fail(L, result, "%s at %I: its guard is held by %d", what,
-                         offset_of(self), (int)outcome->holder);
-    return bind_fail(L, result, "%s at %I", what, offset_of(self));
+        return bind_fail(L, result, "%s %s: its guard is held by %d", what, known,
+                         (int)outcome->holder);
+    return bind_fail(L, result, "%s %s", what, known);
 }
 
 /* The field journal of a lock's options: bytes, as many as all that a transaction
@@ -276,11 +302,7 @@ static int sync_tostring(lua_State *L)
     if (!self)
         bind_sync_bad(L, self);
     luaL_getmetafield(L, 1, "__name");
-    if (self && self->handle.mapping)
-        lua_pushfstring(L, "%s (%s at %I)", lua_tostring(L, -1),
-                        self->handle.mapping->label, offset_of(self));
-    else
-        lua_pushfstring(L, "%s (closed)", lua_tostring(L, -1));
+    bind_sync_print(L, self, lua_tostring(L, -1), self->handle.at);
     return 1;
 }
 

@@ -69,20 +69,15 @@ int bind_topic_attach(lua_State *L, mem_mapping *mapping, void *at, size_t room)
     return error;
 }
 
-/* In the region, for people. */
-lua_Integer bind_topic_offset(const ds_topic *topic)
+/* The handle is a topic's or a subscriber's. */
+int bind_topic_fail(lua_State *L, const bind_sync *self, const ds_topic *topic, int error,
+                    const char *what, pid_t holder)
 {
-    return (uint8_t *)topic->head - topic->mapping->base -
-           (lua_Integer)topic->mapping->slack;
-}
-
-int bind_topic_fail(lua_State *L, const ds_topic *topic, int error, const char *what,
-                    pid_t holder)
-{
+    const char *known = bind_sync_known(L, self, topic->head);
     if (error == -EBUSY)
-        return bind_fail(L, error, "%s at %I: its guard is held by %d", what,
-                         bind_topic_offset(topic), (int)holder);
-    return bind_fail(L, error, "%s at %I", what, bind_topic_offset(topic));
+        return bind_fail(L, error, "%s %s: its guard is held by %d", what, known,
+                         (int)holder);
+    return bind_fail(L, error, "%s %s", what, known);
 }
 
 /* Makes or finds it: EEXIST is an answer where either will do. */
@@ -213,7 +208,8 @@ static int topic_publish(lua_State *L)
             seconds < 0 ? OS_CLOCK_FOREVER : os_clock_deadline(seconds), &holder);
     bind_sync_check(L, &self->sync);
     if (error)
-        return bind_topic_fail(L, &self->topic, error, "topic.publish", holder);
+        return bind_topic_fail(L, &self->sync, &self->topic, error, "topic.publish",
+                               holder);
     lua_pushboolean(L, 1);
     return 1;
 }
@@ -283,7 +279,8 @@ static int topic_behind(lua_State *L)
     int error = ds_topic_behind(&self->topic, spare, &behind, &holder);
     bind_sync_check(L, &self->sync);
     if (error)
-        return bind_topic_fail(L, &self->topic, error, "topic.behind", holder);
+        return bind_topic_fail(L, &self->sync, &self->topic, error, "topic.behind",
+                               holder);
     lua_pushinteger(L, (lua_Integer)behind);
     return 1;
 }
@@ -337,11 +334,7 @@ static int topic_tostring(lua_State *L)
     const bind_topic *self = bind_handle_self(L);
     if (!self)
         bind_sync_bad(L, NULL);
-    else if (self->sync.handle.mapping)
-        lua_pushfstring(L, TYPE " (%s at %I)", self->topic.mapping->label,
-                        bind_topic_offset(&self->topic));
-    else
-        lua_pushliteral(L, TYPE " (closed)");
+    bind_sync_print(L, &self->sync, TYPE, self->topic.head);
     return 1;
 }
 

@@ -155,6 +155,7 @@ int ds_image_adopt(mem_mapping *mapping, uint8_t *at, size_t size, size_t reach,
 
 /* directory.c: objects by their names, found or made in one step */
 #define DS_NAME 255 /* bytes */
+#define DS_LABEL 64 /* as much of it as errors show */
 
 typedef struct ds_entry {
     uint32_t next; /* of its chain, or of those that were dropped */
@@ -208,6 +209,7 @@ typedef struct ds_object { /* an object that this process has open */
 int ds_object_open(ds_arena *arena, const ds_wanted *wanted, int64_t deadline,
                    ds_object *object, bool *made);
 void ds_object_share(const ds_object *object, ds_object *other);
+const char *ds_object_name(const ds_object *object);
 void ds_object_close(ds_object *object);
 int ds_directory_drop(ds_arena *arena, const char *name, size_t size, int64_t deadline);
 int ds_directory_list(ds_arena *arena, ds_buffer *buffer, int64_t deadline);

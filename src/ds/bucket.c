@@ -13,6 +13,7 @@
 #define COUNT (UINT64_C(1) << 32)
 #define AT_ONCE 2   /* buckets that one new key adds, where they are too few */
 #define WIDENS 1024 /* bytes of the journal that one more bucket takes at most */
+#define WIDE 32 /* buckets changed in one step, after which the rest is for its keys */
 
 /* Before anything in a bucket changes. */
 bool ds_map_touch(ds_map *map, uint64_t *word)
@@ -127,7 +128,7 @@ static bool has_room(const ds_map *map)
 {
     const mem_guarded *guarded = &map->arena->guarded;
     uint64_t used = mem_atomic_see64(&guarded->guard->used);
-    return map->touched + 2 <= DS_MAP_TOUCHED && used <= guarded->room &&
+    return map->touched + 2 <= WIDE && used <= guarded->room &&
            guarded->room - used >= WIDENS;
 }
 

@@ -15,11 +15,13 @@
 #include "ds/ds.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 typedef struct ds_opened {
     struct ds_opened *next;
+    char name[DS_LABEL];
     uint32_t entry, users;
 } ds_opened;
 
@@ -203,7 +205,8 @@ static int count(ds_arena *arena, uint32_t entry, ds_opened *fresh)
 {
     ds_opened **link = opened_of(arena, entry);
     if (!*link) {
-        *fresh = (ds_opened){.next = *link, .entry = entry};
+        fresh->next = *link;
+        fresh->entry = entry;
         *link = fresh;
     } else
         free(fresh);
@@ -218,9 +221,12 @@ static int count(ds_arena *arena, uint32_t entry, ds_opened *fresh)
 int ds_object_open(ds_arena *arena, const ds_wanted *wanted, int64_t deadline,
                    ds_object *object, bool *made)
 {
-    ds_opened *fresh = malloc(sizeof *fresh);
+    ds_opened *fresh = calloc(1, sizeof *fresh);
     int error = fresh ? -ENOSPC : -ENOMEM, more = 0;
     bool reaped = false;
+    if (fresh)
+        snprintf(fresh->name, sizeof fresh->name, "%.*s", (int)wanted->name_size,
+                 wanted->name);
     while (fresh && error == -ENOSPC && !more) {
         error = ds_arena_enter(arena, deadline);
         if (error)
@@ -262,6 +268,14 @@ static void set_closed(ds_arena *arena, uint32_t ref)
         set_open(arena, entry, arena->slot, false);
     if (ds_arena_leave(arena) == 0)
         ds_directory_sweep(arena, OS_CLOCK_FOREVER);
+}
+
+/* Its name, for people: the beginning of it, or NULL when it has none. */
+const char *ds_object_name(const ds_object *object)
+{
+    const ds_opened *one =
+        object->arena ? *opened_of(object->arena, object->entry) : NULL;
+    return one ? one->name : NULL;
 }
 
 void ds_object_close(ds_object *object)

@@ -175,7 +175,8 @@ end
 -- function gets a view of the map with `get(key)`, `set(key, value)`, `delete(key)` and
 -- `incr(key, n, init)`; what it changes counts once it has returned, if no key that it looked
 -- at was changed by others meanwhile, and else it is called again. If it throws, nothing is
--- changed. It should change nothing but through the view.
+-- changed. It should change nothing but through the view. How much fits is up to the arena's
+-- journal: into one of 64 KiB 150 new keys, or 256 that are there; more may not fit into any.
 -- @function shm.map:transaction
 -- @tparam function f
 -- @param ... what f gets behind the view

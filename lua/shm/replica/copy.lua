@@ -15,7 +15,7 @@ local M = {}
 --- The key that says up to which change the map is.
 M.MARK = "\0shm.replica"
 local MARK, HEAD = M.MARK, logs.HEAD
-local MOST_KEYS <const> = 999 -- and the mark: as many as map.apply takes
+local MOST_KEYS <const> = 255 -- and the mark: they fit in any map, each in a bucket of its own
 local E2BIG, EAGAIN, EBADMSG, EOVERFLOW, ESTALE = 7, 11, 74, 75, 116
 
 local Copy = {}

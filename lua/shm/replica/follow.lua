@@ -21,8 +21,8 @@ local process = require "shm.process"
 local M = {}
 
 local BATCH <const> = 256 -- changes that are made before anything else is looked at
-local ENOENT, EAGAIN, EBUSY, ENODATA, EPROTO, EOVERFLOW, EHOSTDOWN, ESTALE = 2, 11, 16, 61, 71, 75,
-  112, 116
+local ENOENT, E2BIG, EAGAIN, EBUSY, ENODATA, EPROTO, EOVERFLOW = 2, 7, 11, 16, 61, 71, 75
+local EHOSTDOWN, ESTALE = 112, 116
 
 local function segment(node, place)
   local id = node.group:id(place)
@@ -143,7 +143,10 @@ function M.pull(node, place, most)
       return refill(node, place, log)
     end
     local done, message, errno = copy:append(term, time, bytes)
-    if not done then
+    if errno == E2BIG then -- the other's journal has room for more
+      node.agreed = false
+      return refill(node, place, log)
+    elseif not done then
       return nil, message, errno
     end
     n = n + 1
