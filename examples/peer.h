@@ -385,13 +385,13 @@ static inline void peer_leave(peer_guard *guard)
  * To sleep: take a free slot by compare-and-swap, set its bit; membarrier(2), as the one who
  * tells in a queue of one producer and one consumer has no fence of its own between changing
  * the object and looking at the mask. Then, each time: where the bit is clear, set it as
- * before; read turn; look whether what is waited for is there; and where the bit is still set,
- * sleep while turn is what was read. In the end
- * clear the bit, and then the slot. Who gives up wakes another: it may have had its turn.
+ * before; read turn; look whether what is waited for is there; and where the bit is still
+ * set, sleep while turn is what was read. In the end clear the bit, and then the slot. Who
+ * gives up wakes another: it may have had its turn.
  * To wake: change the object; if the mask is not 0, make it 0 where all are to be woken, then
- * add 1 to turn and wake on it. Who dies in
- * between leaves others asleep: so nobody sleeps longer than 20 ms without a look. What dead
- * sleepers leave in slots and mask the Lua side takes away.
+ * add 1 to turn and wake on it. Who dies in between leaves others asleep: so nobody sleeps
+ * longer than 20 ms without a look. What dead sleepers leave in slots and mask the Lua side
+ * takes away.
  */
 typedef struct peer_eventcount {
     peer_stamp stamp;
@@ -429,7 +429,6 @@ static inline void peer_tell(peer_eventcount *e, int n)
     if (peer_load32(&e->mask) == 0)
         return;
     peer_store32(&e->cpu, (uint32_t)sched_getcpu() & 1023);
-    PEER_STORE();
     if (n == INT_MAX)
         peer_store32(&e->mask, 0);
     PEER_STORE();
