@@ -384,12 +384,14 @@ static inline void peer_leave(peer_guard *guard)
  *
  * To sleep: take a free slot by compare-and-swap, set its bit; membarrier(2), as the one who
  * tells in a queue of one producer and one consumer has no fence of its own between changing
- * the object and looking at the mask. Then, each time: read turn;
- * look whether what is waited for is there; sleep while turn is what was read. In the end
- * clear the bit, and then the slot. Who gives up wakes another: it may have had its turn.
- * To wake: change the object; if the mask is not 0, add 1 to turn and wake on it. Who dies in
- * between leaves others asleep: so nobody sleeps longer than 20 ms without a look. What dead
- * sleepers leave in slots and mask the Lua side takes away.
+ * the object and looking at the mask. Then, each time: where the bit is clear, set it as
+ * before; read turn; look whether what is waited for is there; and where the bit is still
+ * set, sleep while turn is what was read. In the end clear the bit, and then the slot. Who
+ * gives up wakes another: it may have had its turn.
+ * To wake: change the object; if the mask is not 0, make it 0 where all are to be woken, then
+ * add 1 to turn and wake on it. Who dies in between leaves others asleep: so nobody sleeps
+ * longer than 20 ms without a look. What dead sleepers leave in slots and mask the Lua side
+ * takes away.
  */
 typedef struct peer_eventcount {
     peer_stamp stamp;
@@ -427,6 +429,8 @@ static inline void peer_tell(peer_eventcount *e, int n)
     if (peer_load32(&e->mask) == 0)
         return;
     peer_store32(&e->cpu, (uint32_t)sched_getcpu() & 1023);
+    if (n == INT_MAX)
+        peer_store32(&e->mask, 0);
     PEER_STORE();
     __atomic_fetch_add(&e->turn, 1, __ATOMIC_SEQ_CST);
     peer_futex_wake(&e->turn, n);
@@ -443,17 +447,23 @@ static inline int peer_sleep(peer_eventcount *e, int (*ready)(void *), void *con
         slot++;
     if (slot == PEER_SLOTS)
         peer_more(e, 1);
-    peer_mask(e, 0, 1u << slot);
-    syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL_EXPEDITED, 0, 0);
-    for (;;) {
+    for (bool shown = false;;) {
+        if (!shown) {
+            peer_mask(e, 0, 1u << slot);
+            syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL_EXPEDITED, 0, 0);
+        }
         uint32_t turn = peer_load32(&e->turn);
         result = ready(context);
         if (result != -EAGAIN)
             break;
-        result = peer_now() >= deadline ? -ETIMEDOUT
-                                        : peer_futex_wait(&e->turn, turn, deadline);
+        shown = peer_load32(&e->mask) & 1u << slot;
+        if (peer_now() >= deadline)
+            result = -ETIMEDOUT;
+        else
+            result = shown ? peer_futex_wait(&e->turn, turn, deadline) : 0;
         if (result)
             break;
+        shown = peer_load32(&e->mask) & 1u << slot;
     }
     if (slot < PEER_SLOTS) {
         peer_mask(e, 1u << slot, 0);

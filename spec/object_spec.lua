@@ -110,6 +110,30 @@ describe("a named region", function()
     assert(shm.attach(name, {owner = -1})):close()
   end)
 
+  it("lies, where it is long, shortly before a GiB's end, or where there is room", function()
+    local SIZE <const>, GIB <const>, MIB <const> = 4 << 30, 1 << 30, 1 << 20
+    local fd <close> = assert(posix.shm_open("/" .. name, posix.O_CREAT | posix.O_RDWR,
+                                             tonumber("600", 8)))
+    assert(posix.ftruncate(fd, SIZE))
+    local regions = {}
+    for i = 1, 3 do
+      regions[i] = assert(shm.attach(name))
+      regions[i]:set_u8(SIZE - i, i)
+      for j = 1, i - 1 do
+        assert.is_true(math.abs(regions[i]:address() - regions[j]:address()) >= SIZE)
+        assert.equal(i, regions[j]:get_u8(SIZE - i))
+      end
+    end
+    for i = 1, 3 do
+      assert(regions[i]:close())
+    end
+    if not (support.asan or support.valgrind) then -- which lie there themselves
+      local code = ("print(require 'shm'.attach '%s':address())"):format(name)
+      local address = assert(tonumber(support.shell(('lua5.4 -e "%s"'):format(code))))
+      assert.equal(GIB - 2 * MIB, address % GIB)
+    end
+  end)
+
   it("is not attached between another program's shm_open and ftruncate", function()
     local half <close> = assert(posix.shm_open("/" .. name, posix.O_CREAT | posix.O_RDWR))
     refused(EAGAIN, "no size yet", shm.attach(name))

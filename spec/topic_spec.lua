@@ -459,6 +459,36 @@ describe("a topic", function()
     assert.is_userdata(s)
   end)
 
+  it("wakes who sleeps once, and again when it sleeps again", function()
+    local t, TURN <const> = create {capacity = 256}, NEWS - 32
+    local child <close> = lock.child(function()
+      local s <close> = assert(t:subscribe())
+      for i = 1, 4 do
+        assert(s:next(LONG) == i)
+      end
+    end)
+    local function sleeps() return region:load32(NEWS) ~= 0 end
+    support.eventually(sleeps)
+    child:kill "STOP"
+    support.eventually(function()
+      local file <close> = assert(io.open(("/proc/%d/stat"):format(child.pid)))
+      return file:read "a":match "%) T"
+    end)
+    if sleeps() then -- else it was stopped between two looks
+      t:publish(1)
+      local turn = region:load32(TURN)
+      assert.is_false(sleeps())
+      t:publish(2)
+      assert.equal(turn, region:load32(TURN))
+    end
+    child:kill "CONT"
+    for i = #t + 1, 4 do
+      support.eventually(sleeps)
+      t:publish(i)
+    end
+    assert.is_true(child.ended())
+  end)
+
   it("is one of several that can be waited for", function()
     local t, e = create {capacity = 64}, keep(assert(shm.event.create(region, 32768)))
     local s = subscribe(t)

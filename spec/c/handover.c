@@ -10,6 +10,7 @@
 #include "check.h"
 #include "ds/ds.h"
 
+#include <limits.h>
 #include <signal.h>
 #include <sys/wait.h>
 
@@ -320,6 +321,50 @@ static void several_crowd(int me, uint64_t n)
 }
 
 /*
+ * Each publishes in turn, and all get all of it: where one has gone on, all others are to
+ * be woken, and whoever is further behind than the ring is long keeps the next one
+ * waiting.
+ */
+static void topic_crowd(int me, uint64_t n)
+{
+    static const ds_topic_options OPTIONS = {.capacity = 64, .subscribers = CROWD};
+    uint64_t number, got;
+    ds_bytes given = {.head = (uint8_t *)&number, .head_size = sizeof number};
+    ds_buffer out = {.bytes = (uint8_t *)&got, .room = sizeof got};
+    ds_topic topic;
+    ds_subscriber subscriber;
+    sync_handle news;
+    const sync_handle *also = &news; /* half of them wait as for any of several */
+    sync_outcome outcome;
+    size_t which;
+    pid_t holder;
+    void *at = mapping->base + PAGE;
+    int64_t patience = os_clock_deadline(LOST);
+    int error = ds_topic_create(&topic, mapping, at, &OPTIONS, patience);
+    if (error == -EEXIST)
+        error = ds_topic_attach(&topic, mapping, at, PAGE, patience);
+    expect(error);
+    expect(ds_subscriber_open(&subscriber, &topic, false, &holder));
+    sync_handle_watch(&news, mapping, &topic.head->news, ds_subscriber_ready,
+                      subscriber.slot);
+    while (ds_topic_subscribers(&topic, NULL, 0) < CROWD)
+        os_wait_pause();
+    for (number = 0; number < n * CROWD; number++) {
+        bool mine = number % CROWD == (uint64_t)me;
+        if (mine && check_random(&seed) % 2) /* in vain: they sleep again */
+            sync_eventcount_tell(&topic.head->news, INT_MAX);
+        if (mine)
+            expect(ds_topic_publish(&topic, &given, OS_CLOCK_FOREVER, &holder));
+        if (me % 2)
+            expect(sync_several(&also, 1, OS_CLOCK_FOREVER, &which, &outcome));
+        expect(ds_subscriber_next(&subscriber, &news, OS_CLOCK_FOREVER, &out, &holder));
+        errors += got != number;
+        pause_sometimes(100);
+    }
+    sync_handle_close(&news);
+}
+
+/*
  * What is left free must be had, also if it was taken and given back just when the other
  * went to sleep. One has it, gives it and takes it again in the instants at which the
  * other stops spinning or wakes up; then it is left free and nobody else comes, so that a
@@ -498,6 +543,7 @@ static const work WORKS[] = {
     {"a rwlock", rwlock_crowd, CROWD, 300},
     {"a guard", guard_crowd, CROWD, 300},
     {"several", several_crowd, CROWD, 300},
+    {"a topic", topic_crowd, CROWD, 10},
     {"mutex thief", mutex_thief, 2, 10},
     {"semaphore thief", semaphore_thief, 2, 10},
     {"event thief", event_thief, 2, 10},

@@ -199,6 +199,52 @@ M["eventcount"] = {
   },
 }
 
+-- Where all are woken: who tells takes the mask first, so that nobody calls the kernel for one that
+-- was woken and only has not run yet; who sleeps again is shown again. This one wants what both
+-- tellers do.
+M["eventcount, all woken"] = {
+  make = function(change)
+    local function teller(w)
+      w.add("items", 1)
+      if w.sleeping ~= 0 then
+        if change ~= "changes_first" then
+          w.swap("sleeping", 0)
+        end
+        w.add("turn", 1)
+        if change == "changes_first" then
+          w.swap("sleeping", 0)
+        end
+        w.wake "turn"
+      end
+    end
+    return lab.protocol {
+      name = "eventcount", words = {"items", "turn", "sleeping"},
+      roles = {
+        function(w)
+          w.swap("sleeping", 1)
+          while true do
+            if change ~= "never_again" and w.sleeping == 0 then
+              w.swap("sleeping", 1)
+            end
+            local seen = w.turn
+            if w.items == 2 then
+              break
+            end
+            if change == "never_again" or change == "trusts_the_mask" or w.sleeping ~= 0 then
+              w.futex("turn", seen)
+            end
+          end
+          w.swap("sleeping", 0)
+        end,
+        teller, teller,
+      },
+    }
+  end,
+  options = {memory = "tso"},
+  changes = {changes_first = {"lost wake-up"}, never_again = {"lost wake-up"},
+             trusts_the_mask = {"lost wake-up"}},
+}
+
 M["eventcount, mortal worker"] = {
   make = eventcount(2), options = {memory = "tso", crashes = 1},
   changes = {no_slices = {"finally", "none_slept_over"}},

@@ -68,6 +68,17 @@ check breaks event MANUAL WAKE_ONE
 check breaks event MANUAL LOOK_FIRST
 check breaks event MANUAL DEATH=1 WAITERS=2 SETS=1 NO_SLICE
 
+check holds eventcount
+check holds eventcount WAITERS=3 TELLERS=2
+check holds eventcount DEATH=1 WAITERS=2 TELLERS=2
+check breaks eventcount NOT_AGAIN
+check breaks eventcount NO_CHECK
+check breaks eventcount CHECK_FIRST
+check breaks eventcount TURN_FIRST
+check breaks eventcount LOOK_FIRST
+check breaks eventcount BARE_WAKE
+check breaks eventcount DEATH=1 WAITERS=2 TELLERS=2 NO_SLICE
+
 check holds condition
 check holds condition PRODUCERS=2 TIMEOUTS=1
 check holds condition BROADCAST TIMEOUTS=1

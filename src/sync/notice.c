@@ -67,6 +67,7 @@ static void watch(sync_notice *notice)
     bool told = false;
     os_fd_forget(notice->fd);
     while (!told && mem_atomic_load32(&notice->state) == ASKED) {
+        sync_waiters_again(handle, slot);
         os_futex_place places[] = {{word, mem_atomic_load32(word)},
                                    {&notice->state, ASKED}};
         if (is_ready(notice, true)) {
@@ -74,7 +75,8 @@ static void watch(sync_notice *notice)
             told = mem_atomic_cas32(&notice->state, &asked, TOLD);
             if (told)
                 os_fd_notify(notice->fd);
-        } else if (sync_may_sleep(handle->kind, places[0].expected))
+        } else if (sync_may_sleep(handle->kind, places[0].expected) &&
+                   sync_waiters_shown(handle, slot))
             os_futex_wait_any(places, 2, os_clock_now() + OS_WAIT_SLICE);
     }
     sync_waiters_leave(&handle->object->waiters, slot, name);

@@ -55,11 +55,12 @@ static int attempt_each(const sync_handle *const handles[], size_t n, size_t *wh
     return result == -EDEADLK ? -EAGAIN : result; /* another one may come first */
 }
 
-static int sleep_once(const sync_handle *const handles[], size_t n, int64_t deadline,
-                      size_t *which, sync_outcome *outcome)
+static int sleep_once(const sync_handle *const handles[], const int slots[], size_t n,
+                      int64_t deadline, size_t *which, sync_outcome *outcome)
 {
     os_futex_place places[OS_FUTEX_MOST];
     for (size_t i = 0; i < n; i++) {
+        sync_waiters_again(handles[i], slots[i]);
         places[i].word = sync_word(handles[i]);
         places[i].expected = mem_atomic_load32(places[i].word);
         if (mem_fault_seen() && handles[i]->mapping->fault.signo)
@@ -72,7 +73,8 @@ static int sleep_once(const sync_handle *const handles[], size_t n, int64_t dead
     if (now >= deadline)
         return -ETIMEDOUT;
     for (size_t i = 0; i < n; i++) {
-        if (!sync_may_sleep(handles[i]->kind, places[i].expected))
+        if (!sync_may_sleep(handles[i]->kind, places[i].expected) ||
+            !sync_waiters_shown(handles[i], slots[i]))
             return -EAGAIN;
     }
     int error = os_wait_begin();
@@ -107,7 +109,7 @@ int sync_several(const sync_handle *const handles[], size_t n, int64_t deadline,
     for (size_t i = 0; i < n; i++)
         slots[i] = sync_waiters_enter(handles[i], name);
     do
-        result = sleep_once(handles, n, deadline, which, outcome);
+        result = sleep_once(handles, slots, n, deadline, which, outcome);
     while (result == -EAGAIN);
     for (size_t i = 0; i < n; i++) {
         sync_waiters_leave(&handles[i]->object->waiters, slots[i], name);

@@ -247,10 +247,18 @@ int sync_wait_for(sync_wait *wait);
 int sync_waiters_claim(sync_waiters *waiters, uint64_t name);
 void sync_waiters_show(sync_waiters *waiters, int slot);
 int sync_waiters_enter(const sync_handle *handle, uint64_t name);
+void sync_waiters_again(const sync_handle *handle, int slot);
 void sync_waiters_leave(sync_waiters *waiters, int slot, uint64_t name);
 bool sync_waiters_has(const sync_waiters *waiters, uint64_t who);
 int sync_waiters_list(sync_waiters *waiters, uint64_t who[SYNC_SLOTS], uint32_t *more);
 void sync_waiters_rouse(sync_waiters *waiters, const uint32_t *word, int n);
+
+/* Whether wakers see that somebody sleeps in the slot. It is asked after the word that is
+ * to be slept on was read: where not, that word may say no more that all were woken. */
+static inline bool sync_waiters_shown(const sync_handle *handle, int slot)
+{
+    return mem_atomic_load32(&handle->object->waiters.sleeping) & 1u << slot;
+}
 
 /*
  * Whether a waiter may sleep on what it saw in the word before its attempt failed. A word

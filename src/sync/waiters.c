@@ -99,6 +99,17 @@ int sync_waiters_enter(const sync_handle *handle, uint64_t name)
     return slot;
 }
 
+/* Before each look that may end in sleep: who wakes all that sleep at an eventcount takes
+ * the mask. */
+void sync_waiters_again(const sync_handle *handle, int slot)
+{
+    if (sync_waiters_shown(handle, slot))
+        return;
+    mem_atomic_or32(&handle->object->waiters.sleeping, 1u << slot);
+    if (handle->fences)
+        os_fence_all();
+}
+
 void sync_waiters_leave(sync_waiters *waiters, int slot, uint64_t name)
 {
     if (slot < SYNC_SLOTS) {
@@ -190,8 +201,9 @@ static int spin(sync_wait *wait)
 }
 
 /* One slice of sleep, unless it is done before or after. */
-static int sleep_once(sync_wait *wait)
+static int sleep_once(sync_wait *wait, int slot)
 {
+    sync_waiters_again(wait->handle, slot);
     uint32_t seen = mem_atomic_load32(wait->word);
     int result = wait->attempt(wait, true);
     if (result != -EAGAIN)
@@ -201,7 +213,8 @@ static int sleep_once(sync_wait *wait)
     int64_t now = os_clock_now(), slice = now + OS_WAIT_SLICE;
     if (now >= wait->deadline)
         return -ETIMEDOUT;
-    if (!sync_may_sleep(wait->handle->kind, seen))
+    if (!sync_may_sleep(wait->handle->kind, seen) ||
+        !sync_waiters_shown(wait->handle, slot))
         return -EAGAIN;
     int error = os_wait_begin();
     if (error)
@@ -227,7 +240,7 @@ int sync_wait_for(sync_wait *wait)
     sync_waiters *waiters = &wait->handle->object->waiters;
     int slot = sync_waiters_enter(wait->handle, os_thread_self());
     do
-        result = sleep_once(wait);
+        result = sleep_once(wait, slot);
     while (result == -EAGAIN);
     sync_waiters_leave(waiters, slot, os_thread_self());
     if (result < 0)
