@@ -315,8 +315,10 @@ fuzz-furniture: check-deps
 	    $(if $(FUZZ_OPERATIONS),,-max_total_time=$(FUZZ_SECONDS)) -artifact_prefix=build/fuzz- build/fuzz || \
 	    { echo '0 passed, 1 failed'; exit 1; }
 
-# What a fault leaves off goes on where it was, for which valgrind has to keep all registers.
-VALGRIND := valgrind -q --error-exitcode=99 --vex-iropt-register-updates=allregs-at-mem-access
+# What a fault leaves off goes on where it was, for which valgrind has to keep all registers. At
+# the end of each process it would look for leaks, also where nobody is told of them, and where
+# memory is promised and not there it does that by a fault for every word.
+VALGRIND := valgrind -q --leak-check=no --error-exitcode=99 --vex-iropt-register-updates=allregs-at-mem-access
 
 # Valgrind 3.19 knows no pidfd: this is also the suite over what takes its place. Lines with
 # == are reports. After fault_spec's pages were moved it now and then ends a child by SIGBUS,
