@@ -79,10 +79,7 @@ describe("who is stopped", function()
   end
 
   local function stop(one)
-    one:kill "STOP"
-    support.eventually(function()
-      return support.read_file("/proc/" .. one.pid .. "/stat"):match "%) T "
-    end)
+    support.stop(one.pid)
   end
 
   local function well(one)

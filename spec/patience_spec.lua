@@ -45,12 +45,8 @@ local function stopped(f, inside)
       f()
     end
   end)
-  local is_stopped = function()
-    return support.read_file("/proc/" .. child.pid .. "/status"):match "State:%s+T"
-  end
   support.eventually(function()
-    child:kill "STOP"
-    support.eventually(is_stopped, lock.LONG)
+    support.stop(child.pid)
     if inside(child.pid) then
       return true
     end
