@@ -352,10 +352,11 @@ describe("the group chat", function()
     end
     connect(server):close()
     support.eventually(function() return server.log():match "guest1 left" end)
-    process.sleep(0.1)
-    local before = wakes()
-    process.sleep(0.6) -- longer than between two looks at what should not last
-    assert.equal(before, wakes())
+    support.eventually(function() -- it may have had something left to do
+      local before = wakes()
+      process.sleep(0.6) -- longer than between two looks at what should not last
+      return before == wakes()
+    end, 0.01)
   end)
 
   it("drops who is too far behind, and nobody waits for that", function()
@@ -398,7 +399,7 @@ describe("the group chat", function()
     local server = serve {memory = 1 << 16, grace = grace}
     local ann, bob, eve = connect(server), connect(server), connect(server)
     local pid = chat_support.pid_of(server, "guest3")
-    assert.is_true(process.kill(pid, "STOP"))
+    support.stop(pid)
     local text, lines = ("x"):rep(900), 500 -- more than the memory has room for
     local before = process.monotonic()
     together(function()
@@ -517,7 +518,8 @@ describe("the group chat", function()
       for _, pid in ipairs(pids) do
         assert.is_false(process.alive(pid))
       end
-      assert.equal("* the server is closing", ann:read())
+      local said = ann:read() -- where its process had a turn in the second that it is given
+      assert(said == "* the server is closing" or said == nil and support.patience > 1, said)
       assert.is_nil(ann:read())
       silent:close()
     end)
@@ -738,10 +740,15 @@ describe("a defect of the textbook chat,", function()
       local ok, why = holds(check, server)
       server.stop "KILL"
       assert(ok, why)
-      local textbook = chat_support.serve_textbook(program, 5)
-      ok = holds(check, textbook)
-      textbook.stop()
-      -- Some are races, which a tool that slows us down can hide.
+      -- Some are races, which may take several attempts, and which a tool that slows us down can
+      -- hide.
+      local tries = support.patience > 1 and 1 or 10
+      repeat
+        local textbook = chat_support.serve_textbook(program, 5)
+        ok = holds(check, textbook)
+        textbook.stop()
+        tries = tries - 1
+      until not ok or tries == 0
       assert(not ok or support.patience > 1, "this check does not find the textbook's defect")
     end)
   end
@@ -753,8 +760,8 @@ describe("a defect of the textbook chat,", function()
       local out = io.open(file, "w")
       return out and out:write(value) and out:close()
     end
-    if not write(path, "70000") then
-      write(path, before)
+    -- With room for what others start meanwhile: the pids after the last one are small again.
+    if not write(path, tostring(math.max(tonumber(before), 1 << 20))) then
       pending "only root can have pids above 65536 given out"
       return
     end
