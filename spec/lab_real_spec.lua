@@ -342,6 +342,24 @@ describe("a real object in the laboratory", function()
     assert.same({["how=signal"] = 3}, killed.outcomes)
   end)
 
+  kind("fork", "is a child, and not the dead one of the round before", function()
+    local parent, fork, n = process.pid(), process.fork, 0
+    local _ <close> = setmetatable({}, {__close = function() process.fork = fork end})
+    function process.fork(...)
+      n = n + (process.pid() ~= parent and 1 or 0)
+      if n == 2 then
+        process.sleep(1.2) -- until the run's parent looks whether it lives
+      end
+      return fork(...)
+    end
+    local result = conforms({roles = {function(w)
+      local child = w.fork(function(v) v.pause() end)
+      child:kill "KILL"
+      w.observe("how", (child:wait()))
+    end}}, {rounds = 2})
+    assert.same({["how=signal"] = 2}, result.outcomes)
+  end)
+
   kind("sleep", "is a clock", function()
     local result = conforms({roles = {function(w)
       local began = w.now()
