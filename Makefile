@@ -247,8 +247,8 @@ check-model: check-deps
 # real processes and objects, and stay.
 LUA_ALONE := bench doc guides install layers layouts readme release \
              lab lab_corpus lab_draw lab_exclusion lab_kernel lab_kinds lab_litmus lab_sync
-LONGEST   := chat map_change peer_duplex survival languages random arena chat_client chat_rooms \
-             arena_survival lab_run lab_real queue chaos
+LONGEST   := chat value peer_duplex languages survival chat_rooms random chat_client map_change \
+             arena arena_survival map_survival lab_run lab_real queue chaos
 SPECS      = $(patsubst spec/%_spec.lua,%,$(wildcard spec/*_spec.lua))
 WATCHED    = $(filter-out $(LUA_ALONE),$(filter $(SPECS),$(LONGEST)) $(filter-out $(LONGEST),$(SPECS)))
 
