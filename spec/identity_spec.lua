@@ -3,7 +3,7 @@ local process = require "shm.process"
 local shm = require "shm"
 local support = require "spec.support"
 
-local LONG = 10 * support.patience
+local LONG = 20 * support.patience
 local ETIMEDOUT = 110
 local UNSHARE = "unshare --pid --fork --mount-proc "
 

@@ -7,7 +7,7 @@ local shm = require "shm"
 local socket = require "socket"
 local support = require "spec.support"
 
-local LONG = 10 * support.patience
+local LONG = 20 * support.patience
 local ETIMEDOUT = 110
 
 local function threads()

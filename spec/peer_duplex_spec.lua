@@ -10,7 +10,7 @@ local sysv = require "shm.sysv"
 
 local ENOENT, EBUSY, EPIPE, EBADMSG, EOPNOTSUPP, EADDRINUSE = 2, 16, 32, 74, 95, 98
 local EMFILE, ECONNRESET, ETIMEDOUT = 24, 104, 110
-local TIMEOUT = 10 * support.patience
+local TIMEOUT = 20 * support.patience
 local WITHIN = 2 * support.patience -- a second, and one for a machine that others use
 
 local function refused(errno, pattern, result, message, number)
