@@ -269,15 +269,34 @@ check-model: check-deps
 	@echo 'the protocols of src/sync, of buckets and of replicas, as models that spin searches'
 	@sh spec/model/check.sh build/model
 
+# What watches C has a spec in a process of its own, two at a time where the System V objects of
+# each are its own; the longest first, so that in the end none is waited for alone. What a
+# program would leave for the next spec in its process, `make test` finds.
+#
+# Left out is what teaches it nothing that `make test` has not: documents and packages, and the
+# laboratory's checker, which is Lua on tables of its own. lab_run, lab_real and lab_accepts have
+# real processes and objects, and stay.
+LUA_ALONE := bench doc guides install layers layouts readme release \
+             lab lab_corpus lab_draw lab_exclusion lab_kernel lab_kinds lab_litmus lab_sync
+LONGEST   := chat value peer_duplex languages survival chat_rooms random chat_client map_change \
+             arena arena_survival map_survival lab_run lab_real queue chaos
+SPECS      = $(patsubst spec/%_spec.lua,%,$(wildcard spec/*_spec.lua))
+WATCHED    = $(filter-out $(LUA_ALONE),$(filter $(SPECS),$(LONGEST)) $(filter-out $(LONGEST),$(SPECS)))
+
+# $(call watch,SPECS,ENVIRONMENT AND COMMAND) runs lua5.4 behind that.
+watch = @printf '%s\n' $(1) | xargs -P $(if $(PRIVATE),2,1) -I {} sh -c 'said=$$(mktemp); began=$$(date +%s); \
+     $(2) $(LUA) spec/run.lua --output=plainTerminal spec/{}_spec.lua >$$said 2>&1 </dev/null; \
+     status=$$?; echo "{}, $$(($$(date +%s) - began)) s"; cat $$said; rm -f $$said; exit $$status'
+
 check-sanitizers: check-deps $(TREE)/built
 	@echo 'the suite under AddressSanitizer and UndefinedBehaviorSanitizer'
 	@mkdir -p build && rm -f build/sanitizer.*
 	$(call rock,build/asan,CFLAGS='-O1 -g -fPIC $(SANITIZE)' LIBFLAG='-shared $(SANITIZE)')
-	@ASAN_OPTIONS=detect_leaks=0:log_path=$(CURDIR)/build/sanitizer \
-	 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1:log_path=$(CURDIR)/build/sanitizer \
-	 SHM_SPEC_SHARE=10 SHM_SPEC_PATIENCE=5 \
-	 LD_PRELOAD=$$(gcc -print-file-name=libasan.so) \
-	 $(call lua_env,build/asan) $(BOUND) $(LUA) spec/run.lua --output=plainTerminal
+	$(call watch,$(WATCHED), \
+	    ASAN_OPTIONS=detect_leaks=0:log_path=$(CURDIR)/build/sanitizer \
+	    UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1:log_path=$(CURDIR)/build/sanitizer \
+	    SHM_SPEC_SHARE=10 SHM_SPEC_PATIENCE=5 $(call lua_env,build/asan) \
+	    $(BOUND) env LD_PRELOAD=$$(gcc -print-file-name=libasan.so))
 	@! cat build/sanitizer.* 2>/dev/null
 
 # Floors 0 to 3 without Lua: each of spec/c is a program.
@@ -327,22 +346,23 @@ fuzz-furniture: check-deps
 	    $(if $(FUZZ_OPERATIONS),,-max_total_time=$(FUZZ_SECONDS)) -artifact_prefix=build/fuzz- build/fuzz || \
 	    { echo '0 passed, 1 failed'; exit 1; }
 
-# What a fault leaves off goes on where it was, for which valgrind has to keep all registers.
-VALGRIND := valgrind -q --error-exitcode=99 --vex-iropt-register-updates=allregs-at-mem-access
+# What a fault leaves off goes on where it was, for which valgrind has to keep all registers. At
+# the end of each process it would look for leaks, also where nobody is told of them, and where
+# memory is promised and not there it does that by a fault for every word.
+VALGRIND := valgrind -q --leak-check=no --error-exitcode=99 --vex-iropt-register-updates=allregs-at-mem-access
 
 # Valgrind 3.19 knows no pidfd: this is also the suite over what takes its place. Lines with
-# == are reports. Each spec has a process of its own, as after fault_spec's pages were moved
-# Valgrind now and then ends a child by SIGBUS; two run at a time, where the System V objects
-# of each are its own. A child's exit counts what it inherited as lost: leaks are looked for
-# where nothing forks.
+# == are reports. After fault_spec's pages were moved it now and then ends a child by SIGBUS,
+# which is why that spec's process is no other's. Into programs it does not follow, and so sees
+# nothing of what only starts some. A child's exit counts what it inherited as lost: leaks are
+# looked for where nothing forks.
+PROGRAMS := examples soak
 check-valgrind: check-deps $(TREE)/built
 	@echo 'the suite under valgrind'
 	@rm -rf build/valgrind && mkdir -p build/valgrind
-	@ls spec/*_spec.lua | xargs -P $(if $(findstring unshare,$(BOUND)),2,1) -I {} sh -c 'said=$$(mktemp); \
-	     SHM_SPEC_SHARE=100 SHM_SPEC_PATIENCE=6 $(call lua_env,$(TREE)) \
-	     $(BOUND) $(VALGRIND) --log-file=$(CURDIR)/build/valgrind/%p \
-	     $(LUA) spec/run.lua --output=plainTerminal {} >$$said 2>&1 </dev/null; \
-	     status=$$?; echo {}; cat $$said; rm -f $$said; exit $$status'
+	$(call watch,$(filter-out $(PROGRAMS),$(WATCHED)), \
+	    SHM_SPEC_SHARE=100 SHM_SPEC_PATIENCE=6 $(call lua_env,$(TREE)) \
+	    $(BOUND) $(VALGRIND) --log-file=$(CURDIR)/build/valgrind/%p)
 	@SHM_SPEC_SHARE=100 $(call lua_env,$(TREE)) $(BOUND) $(VALGRIND) --log-file=$(CURDIR)/build/valgrind/%p \
 	 --leak-check=full --errors-for-leak-kinds=definite \
 	 $(LUA) spec/run.lua --output=plainTerminal spec/random_spec.lua

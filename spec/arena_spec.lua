@@ -6,7 +6,7 @@ local shm = require "shm"
 local support = require "spec.support"
 local sysv = require "shm.sysv"
 
-local LONG = 10 * support.patience
+local LONG = 20 * support.patience
 local SIZE, MAX = 1 << 16, 1 << 20
 local GUARD <const> = 2560 -- where the guard's word lies
 local ENOENT, EBUSY, ENOSPC, ERANGE, ENOTEMPTY, EPROTO = 2, 16, 28, 34, 39, 71

@@ -5,7 +5,7 @@ local support = require "spec.support"
 
 local M = {}
 
-local LONG = 10 * support.patience
+local LONG = 20 * support.patience
 
 -- Runs f in a child, whose end must be a good one.
 function M.elsewhere(f, ...)

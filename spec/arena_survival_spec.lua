@@ -4,8 +4,8 @@ local process = require "shm.process"
 local shm = require "shm"
 local support = require "spec.support"
 
-local LONG = 10 * support.patience
-local QUICK = support.valgrind and LONG or support.asan and 2 or 0.5 -- seconds for a survivor
+local LONG = 20 * support.patience
+local QUICK = support.valgrind and LONG or support.asan and 2 or 0.9 -- seconds for a survivor
 local SIZE, MAX = 1 << 16, 1 << 18
 
 local kills, slowest = 0, 0

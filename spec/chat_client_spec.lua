@@ -375,7 +375,12 @@ describe("shm chat", function()
       leaves(1, one)
       one:shows_row(("^shm: chat%%.client 127%%.0%%.0%%.1:%d: the server is gone$")
                     :format(server.port))
-      assert.equal(signal == "KILL", not one.screen:text():find "the server is closing")
+      local farewell = one.screen:text():find "the server is closing"
+      if signal == "KILL" then
+        assert.is_nil(farewell)
+      else -- there is a second for it, in which a slow tool may not come so far
+        assert(farewell or support.patience > 1, "no farewell")
+      end
       stop()
       start()
     end
@@ -397,10 +402,7 @@ describe("shm chat", function()
     one:shows_line("> 0123456789abcdefghij", 22)
     support.shell("stty cols 12 <" .. one.path)
     one:shows_line("> bcdefghij", 11)
-    assert(process.kill(one.pid, "STOP"))
-    support.eventually(function()
-      return support.read_file("/proc/" .. one.pid .. "/status"):match "State:%s+T"
-    end)
+    support.stop(one.pid)
     support.shell("stty sane cols 30 <" .. one.path)
     assert(process.kill(one.pid, "CONT"))
     one:shows_line("> 0123456789abcdefghij", 22)
@@ -479,7 +481,7 @@ describe("shm chat", function()
       local one = socket.connect("127.0.0.1", port)
       one:onerror(function(_, _, why) return why end)
       fill[#fill + 1] = one
-    until not one:connect(0.1)
+    until not one:connect(0.3)
     local one = terminal_support.run(("lua5.4 lua/shm/command.lua chat --port %d"):format(port))
     terminals[1] = one
     local waits = (":%04X 02 "):format(port) -- SYN_SENT

@@ -368,29 +368,32 @@ describe("the group chat", function()
     end
     connect(server):close()
     support.eventually(function() return server.log():match "guest1 left" end)
-    process.sleep(0.1)
-    local before = wakes()
-    process.sleep(0.6) -- longer than between two looks at what should not last
-    assert.equal(before, wakes())
+    support.eventually(function() -- it may have had something left to do
+      local before = wakes()
+      process.sleep(0.6) -- longer than between two looks at what should not last
+      return before == wakes()
+    end, 0.01)
   end)
 
   it("drops who is too far behind, and nobody waits for that", function()
     local server = serve {backlog = 1 << 16, memory = 1 << 16, grace = 1000}
     local ann, dead, other = connect(server), connect(server), connect(server)
     local text = ("x"):rep(900)
-    local left = false
+    local left, read = false, 0
     together(function()
       for n = 1, 5000 do -- 4.5 MB, more than a socket's buffers hold
+        while n > read + 50 do -- or the other one, which reads in this process, is behind as well
+          cqueues.sleep(0.001)
+        end
         ann:say(n .. text)
       end
     end, function()
-      local n = 0
-      while n < 5000 or not left do
+      while read < 5000 or not left do
         local line = assert(other:read())
         left = left or line == "* guest2 left"
         if line:match "^guest1" then
-          n = n + 1
-          assert(line == "guest1: " .. n .. text)
+          read = read + 1
+          assert(line == "guest1: " .. read .. text)
         end
       end
     end)
@@ -414,7 +417,7 @@ describe("the group chat", function()
     local server = serve {memory = 1 << 16, grace = grace}
     local ann, bob, eve = connect(server), connect(server), connect(server)
     local pid = chat_support.pid_of(server, "guest3")
-    assert.is_true(process.kill(pid, "STOP"))
+    support.stop(pid)
     local text, lines = ("x"):rep(900), 500 -- more than the memory has room for
     local before = process.monotonic()
     together(function()
@@ -533,7 +536,8 @@ describe("the group chat", function()
       for _, pid in ipairs(pids) do
         assert.is_false(process.alive(pid))
       end
-      assert.equal("* the server is closing", ann:read())
+      local said = ann:read() -- where its process had a turn in the second that it is given
+      assert(said == "* the server is closing" or said == nil and support.patience > 1, said)
       assert.is_nil(ann:read())
       silent:close()
     end)
@@ -754,10 +758,15 @@ describe("a defect of the textbook chat,", function()
       local ok, why = holds(check, server)
       server.stop "KILL"
       assert(ok, why)
-      local textbook = chat_support.serve_textbook(program, 5)
-      ok = holds(check, textbook)
-      textbook.stop()
-      -- Some are races, which a tool that slows us down can hide.
+      -- Some are races, which may take several attempts, and which a tool that slows us down can
+      -- hide.
+      local tries = support.patience > 1 and 1 or 10
+      repeat
+        local textbook = chat_support.serve_textbook(program, 5)
+        ok = holds(check, textbook)
+        textbook.stop()
+        tries = tries - 1
+      until not ok or tries == 0
       assert(not ok or support.patience > 1, "this check does not find the textbook's defect")
     end)
   end
@@ -769,8 +778,8 @@ describe("a defect of the textbook chat,", function()
       local out = io.open(file, "w")
       return out and out:write(value) and out:close()
     end
-    if not write(path, "70000") then
-      write(path, before)
+    -- With room for what others start meanwhile: the pids after the last one are small again.
+    if not write(path, tostring(math.max(tonumber(before), 1 << 20))) then
       pending "only root can have pids above 65536 given out"
       return
     end

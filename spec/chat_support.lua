@@ -9,7 +9,8 @@ local M = {}
 
 M.TIMEOUT = 30 * support.patience
 
---- Starts our server in a child. `log` collects into a file, which lines() reads back.
+--- Starts our server in a child. `log` collects into a file, which log() reads back. A process
+-- that is waited for is not given up but for who asks for that: it may be a slow tool that runs it.
 function M.serve(opts)
   local told, tells = assert(process.socketpair "seqpacket")
   local path = os.tmpname()
@@ -18,6 +19,7 @@ function M.serve(opts)
     local log <close> = assert(io.open(path, "w"))
     told:close()
     opts.port = 0
+    opts.grace = opts.grace or M.TIMEOUT
     function opts.ready(_, port)
       assert(tells:send(tostring(port or 0)))
       tells:close()

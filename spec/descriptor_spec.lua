@@ -4,7 +4,7 @@ local process = require "shm.process"
 local support = require "spec.support"
 
 local EINVAL, EBADF, EMFILE = 22, 9, 24
-local LONG = 10 * support.patience
+local LONG = 20 * support.patience
 
 describe("a descriptor", function()
   local path, mine, other

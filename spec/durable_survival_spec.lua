@@ -68,7 +68,7 @@ describe("a durable state whose server is killed", function()
       kills = kills + (how == "signal" and 1 or 0)
       verify(how == "exit")
     end
-    assert(kills > STEPS // 2)
+    assert(kills > STEPS // 2 or STEPS < 10) -- of a few any may come too late
   end
 
   local function options(place)

@@ -7,6 +7,7 @@ local sysv = require "shm.sysv"
 
 local PAGE = posix.PAGE_SIZE
 local RW = posix.PROT_READ | posix.PROT_WRITE
+local LONG = 20 * support.patience -- seconds that bound what should take none
 
 describe("a file of 5000 bytes", function()
   local path, file
@@ -164,10 +165,10 @@ describe("memory that another process takes away", function()
       process.sleep(0.1)
       posix.ftruncate(file, 0)
     end)
-    assert.error_matches(function() sem:wait(20 * support.patience) end, "gone")
+    assert.error_matches(function() sem:wait(LONG) end, "gone")
     assert.error_matches(function() sem:post() end, "gone")
     assert.error_matches(function() sem:getvalue() end, "gone")
-    child:wait(10)
+    child:wait(LONG)
     sem:close()
   end)
 
@@ -190,7 +191,7 @@ describe("memory that another process takes away", function()
       local ok, message = pcall(r.get_u8, r, 0)
       assert(not ok and message:match "gone")
     end)
-    assert.same({"exit", 0}, {child:wait(10)})
+    assert.same({"exit", 0}, {child:wait(LONG)})
   end)
 end)
 
@@ -256,7 +257,7 @@ describe("memory that comes and goes", function()
     io.open("/dev/shm/sem." .. name:sub(2), "w"):close()
     for _, one in ipairs {sem, same, sem} do
       assert.error_matches(function() one:post() end, "semaphore is gone")
-      assert.error_matches(function() one:wait(5) end, "semaphore is gone")
+      assert.error_matches(function() one:wait(LONG) end, "semaphore is gone")
     end
     posix.sem_unlink(name)
   end)
@@ -364,7 +365,7 @@ describe("other faults and signals", function()
       f()
       process.sleep(10)
     end)
-    return {child:wait(20)}
+    return {child:wait(LONG)}
   end
 
   it("kill the process as they would have", function()

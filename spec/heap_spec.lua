@@ -3,7 +3,7 @@ local process = require "shm.process"
 local shm = require "shm"
 local support = require "spec.support"
 
-local LONG = 10 * support.patience
+local LONG = 20 * support.patience
 local SIZE, MAX = 1 << 16, 1 << 20
 local GUARD <const> = 2560 -- its word, whose owners spec/c/fuzz.c invents; behind it the journal
 local ENOENT, EAGAIN = 2, 11

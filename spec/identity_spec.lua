@@ -3,7 +3,7 @@ local process = require "shm.process"
 local shm = require "shm"
 local support = require "spec.support"
 
-local LONG = 10 * support.patience
+local LONG = 20 * support.patience
 local ETIMEDOUT = 110
 local UNSHARE = "unshare --pid --fork --mount-proc "
 
@@ -79,10 +79,7 @@ describe("who is stopped", function()
   end
 
   local function stop(one)
-    one:kill "STOP"
-    support.eventually(function()
-      return support.read_file("/proc/" .. one.pid .. "/stat"):match "%) T "
-    end)
+    support.stop(one.pid)
   end
 
   local function well(one)

@@ -5,7 +5,7 @@ local process = require "shm.process"
 local support = require "spec.support"
 local traces = require "spec.lab.draw_traces"
 
-local LONG <const> = 10 * support.patience
+local LONG <const> = 20 * support.patience
 local SAMPLES <const> = {"peterson", "lost_wakeup", "robust", "deadlock", "fork", "run"}
 local FORMATS <const> = {"svg", "mermaid", "text"}
 local RANDOM <const> = support.rounds(100)
@@ -652,7 +652,7 @@ schedule: tso 1*4 2 2~ 2*3 1~*2 1 2 2~
         local drawn = support.read_file(name)
         assert(drawn == one or drawn == other, "a part of a picture")
       end
-      assert.is_true(seen[one])
+      assert.is_true(seen[one] or support.rounds(30) < 30) -- of a few all may be the other
       -- What the dead left behind has other names, and keeps nobody from writing.
       assert.is_true(draw.draw(traces.run, name))
       assert.equal(draw.svg(traces.run), support.read_file(name))

@@ -3,10 +3,12 @@
 local accepts = require("shm.lab.accepts").accepts
 local kinds = require "shm.lab.kinds"
 local lab = require "shm.lab"
+local process = require "shm.process"
 local run = require("shm.lab.run").run
 local support = require "spec.support"
 
 local TIMEOUT = 20 * support.patience
+local STILL = 0.3 * support.patience -- after which nobody moves any more who ever would
 
 -- Runs a protocol; all that is kept is a trace that the model allows, and each outcome one that
 -- the model has: of that nothing can be said where roles are killed, or it is left `open`.
@@ -46,7 +48,8 @@ describe("a real object in the laboratory", function()
 
   after_each(function()
     assert.same(before, {support.belongings(), support.ipcs()})
-    assert.equal("", support.shell "ls /dev/shm | grep shm-lab- || true")
+    assert.equal("", support.shell(("ls /dev/shm | grep shm-lab-%d- || true")
+      :format(process.pid())))
   end)
 
   kind("locks", "is a lock", function()
@@ -184,7 +187,7 @@ describe("a real object in the laboratory", function()
         w.c:signal()
         w.x = 1
       end,
-    }}, {rounds = 1, timeout = 0.3, open = true})
+    }}, {rounds = 1, timeout = STILL, open = true})
     assert.equal(1, result.stuck)
     assert.matches("^c:wait", result.trace.waiting[1])
   end)
@@ -267,7 +270,7 @@ describe("a real object in the laboratory", function()
         w.kill("a", "USR1")
         w.x = 1
       end,
-    }}, {rounds = 2, timeout = 0.3, open = true})
+    }}, {rounds = 2, timeout = STILL, open = true})
     assert.equal(2, lost.stuck)
     assert.same({"pause()"}, lost.trace.waiting)
     local kept = conforms {words = {"x"}, roles = {
@@ -337,6 +340,24 @@ describe("a real object in the laboratory", function()
       w.observe("how", (child:wait()))
     end}}, {rounds = 3})
     assert.same({["how=signal"] = 3}, killed.outcomes)
+  end)
+
+  kind("fork", "is a child, and not the dead one of the round before", function()
+    local parent, fork, n = process.pid(), process.fork, 0
+    local _ <close> = setmetatable({}, {__close = function() process.fork = fork end})
+    function process.fork(...)
+      n = n + (process.pid() ~= parent and 1 or 0)
+      if n == 2 then
+        process.sleep(1.2) -- until the run's parent looks whether it lives
+      end
+      return fork(...)
+    end
+    local result = conforms({roles = {function(w)
+      local child = w.fork(function(v) v.pause() end)
+      child:kill "KILL"
+      w.observe("how", (child:wait()))
+    end}}, {rounds = 2})
+    assert.same({["how=signal"] = 2}, result.outcomes)
   end)
 
   kind("sleep", "is a clock", function()

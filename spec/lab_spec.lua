@@ -436,15 +436,21 @@ describe("lab.check", function()
         end
       end
       local protocol = lab.protocol {words = {"x"}, roles = {spin, spin}}
-      theirs:send "begun"
-      local result = lab.check(protocol)
+      local result = lab.check(protocol, {progress = function(it)
+        if not it.last then
+          theirs:send "on its way"
+        end
+      end})
       theirs:send(("%s %s %s"):format(result.interrupted, result.ok, result.schedules > 0))
     end))
     theirs:close()
-    ours:recv(99, 10 * support.patience)
-    process.sleep(0.1)
+    assert.equal("on its way", ours:recv(99, 20 * support.patience))
     child:kill "INT"
-    assert.equal("true true true", ours:recv(99, 20 * support.patience))
+    local said
+    repeat
+      said = ours:recv(99, 20 * support.patience)
+    until said ~= "on its way"
+    assert.equal("true true true", said)
     assert.same({"exit", 0}, {child:wait(10 * support.patience)})
   end)
 

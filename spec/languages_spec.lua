@@ -356,7 +356,7 @@ assert seen > 0 and reader.lost == seen]=])
       local reader = start(("env PEER_WOKE=yes PEER_TIMEOUT=1 %s %s read @4096 1000")
         :format(programs.hooked, name))
       support.eventually(function() return topic:subscribers() == 1 end)
-      process.kill(reader.pid, "STOP")
+      support.stop(reader.pid)
       while topic:publish(1, 0.001) do end
       local child <close> = lock.child(function() assert(topic:publish(2, LONG)) end)
       asleep(4096 + SPACE)

@@ -9,7 +9,7 @@ local M = {
 }
 
 --- Seconds that bound what should take none.
-M.LONG = 10 * support.patience
+M.LONG = 20 * support.patience
 
 function M.refused(errno, said, result, message, number)
   assert.is_nil(result)

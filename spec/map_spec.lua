@@ -351,7 +351,7 @@ describe("a map", function()
   it("reads without a lock: also while who writes is stopped", function()
     m:set("a", 1)
     local child <close> = map.parked(function() m:set("b", 2) end)
-    child:kill "STOP"
+    support.stop(child.pid)
     assert.equal(1, m:get "a")
     assert.equal(2, m:get "b")
     child:kill "CONT"
@@ -509,12 +509,29 @@ describe("a key's time", function()
     map.whole(a, m)
   end)
 
+  -- Sets keys from 1 on until there is no room for one more, before the first of them expires:
+  -- where that is too late, all of them are given more time. How many they are, and that time.
+  local function fill(one, value)
+    local ttl, n = 0.025, 0
+    local began, ok, message, errno
+    local function is_late() return process.monotonic() - began >= ttl end
+    repeat
+      for i = 1, n do
+        one:delete(i)
+      end
+      ttl, n, began = 2 * ttl, 0, process.monotonic()
+      repeat
+        ok, message, errno = one:set(n + 1, value, ttl)
+        n = n + (ok and 1 or 0)
+      until not ok or is_late()
+    until not ok and not is_late()
+    refused(ENOSPC, "^map%.set", ok, message, errno)
+    return n, ttl
+  end
+
   it("makes room where memory is short", function()
-    local n = 0
-    while m:set(n, ("x"):rep(100), 0.05) do
-      n = n + 1
-    end
-    pass(0.06)
+    local n, ttl = fill(m, ("x"):rep(100))
+    pass(1.2 * ttl)
     for i = 1, n // 2 do
       assert(m:set("new" .. i, ("y"):rep(100)))
     end
@@ -527,11 +544,9 @@ describe("a key's time", function()
   it("makes room for values that are large, and within a capacity", function()
     local wide <close>, its_one = map.arena(1 << 18, {capacity = 30000})
     local one <close> = its_one
-    for i = 1, 5 do
-      assert(one:set(i, ("x"):rep(5000), 0.05))
-    end
-    refused(ENOSPC, "^map%.set", one:set(6, ("x"):rep(5000)))
-    pass(0.06)
+    local n, ttl = fill(one, ("x"):rep(5000))
+    assert.equal(5, n)
+    pass(1.2 * ttl)
     for i = 6, 10 do
       assert(one:set(i, ("y"):rep(5000)))
     end

@@ -107,7 +107,7 @@ describe("a mutex", function()
 
   it("is not taken from one that was stopped", function()
     local holder <close> = lock.parked(function() m:lock() end)
-    holder:kill "STOP"
+    support.stop(holder.pid)
     refused(lock.ETIMEDOUT, "^mutex", m:lock(0.1))
     assert.equal(holder.pid, m:holder())
   end)

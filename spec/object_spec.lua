@@ -7,6 +7,7 @@ local support = require "spec.support"
 local EPERM, ENOENT, EAGAIN, EEXIST, EINVAL, EFBIG, ENOSPC = 1, 2, 11, 17, 22, 27, 28
 local ERANGE, ELOOP, ENODATA, ENOTSUP = 34, 40, 61, 95
 local PAGE = posix.PAGE_SIZE
+local LONG = 20 * support.patience -- seconds that bound what should take none
 
 local function refused(errno, said, result, message, number)
   assert.is_nil(result)
@@ -158,7 +159,7 @@ describe("a named region", function()
       other:close()
       go:send(("x"):rep(8))
       for _, child in ipairs(children) do
-        assert.same({"exit", 0}, {child:wait(10 * support.patience)})
+        assert.same({"exit", 0}, {child:wait(LONG)})
       end
       local r <close> = assert(shm.attach(name))
       assert.equal(1, r:load(0), "makers")
@@ -178,7 +179,7 @@ describe("a named region", function()
       end)
       process.sleep(0.0005 + (round % 20) * 0.0002)
       child:kill "KILL"
-      child:wait(10)
+      child:wait(LONG)
       local r, _, errno = shm.attach(name)
       if r then
         assert.equal(1 << 20, #r)
@@ -193,7 +194,7 @@ describe("a named region", function()
       shm.unlink(name)
       assert.equal(10, #again)
     end
-    assert.is_true(none > 0)
+    assert.is_true(none > 0 or support.rounds(200) < 200) -- of a few it may be there each time
   end)
 
   it("does not exist when there is no room for it", function()
@@ -311,18 +312,20 @@ describe("an anonymous region", function()
       r:store32(0, 1)
       r:wake(0)
     end)
-    assert(r:wait(0, 0, 10 * support.patience))
+    assert(r:wait(0, 0, LONG))
     assert.equal("child", r:read(8000, 5))
-    assert.same({"exit", 0}, {child:wait(10)})
+    assert.same({"exit", 0}, {child:wait(LONG)})
   end)
 
   it("leaves nothing when everybody is gone", function()
-    local before = support.shell "ls /dev/shm"
-    process.fork(function()
-      shm.anonymous(1 << 20)
-      process.kill(process.pid(), "KILL")
-    end):wait(10)
-    assert.equal(before, support.shell "ls /dev/shm")
+    support.eventually(function() -- others make names and remove them, and may do so meanwhile
+      local before = support.shell "ls /dev/shm"
+      process.fork(function()
+        shm.anonymous(1 << 20)
+        process.kill(process.pid(), "KILL")
+      end):wait()
+      return before == support.shell "ls /dev/shm"
+    end)
   end)
 
   it("goes to a stranger through a socket", function()
@@ -333,13 +336,13 @@ describe("an anonymous region", function()
       assert(one:sendfd(r))
       assert(one:send "done")
     end)
-    local received = assert(other:recvfd(10 * support.patience))
-    assert.equal("done", other:recv(10, 10))
+    local received = assert(other:recvfd(LONG))
+    assert.equal("done", other:recv(10, LONG))
     local r <close> = assert(shm.map(received, {mode = "rw"}))
     received:close()
     assert.equal(5000, #r)
     assert.equal("sent", r:read(4990, 4))
-    child:wait(10)
+    child:wait(LONG)
     one:send "x"
     local _, _, errno = other:recvfd(0)
     assert.equal(42, errno) -- ENOMSG: a plain message
@@ -451,7 +454,7 @@ describe("a mapped file", function()
       assert(r:sync())
       process.kill(process.pid(), "KILL")
     end)
-    assert.same({"signal", "KILL"}, {child:wait(10)})
+    assert.same({"signal", "KILL"}, {child:wait(LONG)})
     local r <close> = assert(shm.map(path, {mode = "rw", create = true, size = 5}))
     assert.equal("kept", r:read(0, 4))
     assert.equal(100, #support.read_file(path))

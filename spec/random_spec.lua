@@ -9,6 +9,7 @@ local CALLS = support.rounds(1) == 1 and tonumber(os.getenv "SHM_SPEC_SHARE" or 
   and 1000000 or 10000
 local CHECK_EVERY = 500
 local ETIMEDOUT = 110
+local LONG = 20 * support.patience -- seconds that bound what should take none
 
 local random = math.random
 
@@ -384,7 +385,7 @@ function CALL.send(region, at, n)
   local sent = assert(region:send(ours, at, n, 5))
   local data = ""
   while #data < sent do
-    data = data .. assert(theirs:recv(sent - #data, 5))
+    data = data .. assert(theirs:recv(sent - #data, LONG))
   end
   return data
 end
@@ -398,7 +399,7 @@ function CALL.recv(region, at, n, data)
   if some then -- what was not wanted
     local left = #data - (results[1] and results[2] or 0)
     while left > 0 do
-      left = left - #assert(ours:recv(left, 5))
+      left = left - #assert(ours:recv(left, LONG))
     end
   end
   return select(results[1] and 2 or error(results[2], 0), table.unpack(results, 1, results.n))

@@ -2,6 +2,7 @@ local support = require "spec.support"
 local sysv = require "shm.sysv"
 
 local SIZE = 256
+local LONG = 20 * support.patience -- seconds that bound what should take none
 
 local function region(flags)
   local id = assert(sysv.shmget(sysv.IPC_PRIVATE, SIZE, sysv.IPC_CREAT))
@@ -421,8 +422,8 @@ describe("a region", function()
       assert(got:compare(0, large, 0, 1 << 20) == 0)
     end)
     local writer = assert(io.open(path, "w"))
-    assert.equal(1 << 20, large:send(writer, 0, 1 << 20, 20))
-    assert.same({"exit", 0}, {child:wait(20)})
+    assert.equal(1 << 20, large:send(writer, 0, 1 << 20, LONG))
+    assert.same({"exit", 0}, {child:wait(LONG)})
     local sent, _, errno = large:send(writer, 0, 10)
     assert.is_nil(sent)
     assert.equal(32, errno) -- EPIPE
@@ -444,7 +445,7 @@ describe("a region", function()
       local none, _, number = large:send(broken, 0, 1)
       process.exit(none == nil and number == 32 and 0 or 1) -- and no SIGPIPE at its end
     end)
-    assert.same({"exit", 0}, {buffered:wait(10)})
+    assert.same({"exit", 0}, {buffered:wait(LONG)})
     os.remove(path .. ".gone")
     os.remove(path)
   end)

@@ -205,7 +205,7 @@ describe("a replica", function()
     end
     assert.equal("replica", eye:role())
     refused(ETIMEDOUT, "^replica%.wait_for", eye:wait_for(a:seq() + 1, 0.01))
-    child:kill "STOP"
+    support.stop(child.pid)
     a:set("x", 0)
     assert.equal(-100, eye:get "x")
     refused(ETIMEDOUT, "^replica%.read", eye:read("x", 0, 0.01))
@@ -327,7 +327,7 @@ describe("a replica", function()
     end)
     local b = open "b"
     b:step(LONG)
-    child:kill "STOP"
+    support.stop(child.pid)
     assert.is_true(b:takeover(LONG))
     local n = b:get "n"
     local seq = b:set("by", "b")
@@ -346,7 +346,7 @@ describe("a replica", function()
     end)
     local b, c = open "b", open("c", {patience = 0.05})
     assert(b:wait_for(1, LONG))
-    child:kill "STOP"
+    support.stop(child.pid)
     refused(ETIMEDOUT, "^replica%.step", b:step(0.2))
     refused(ETIMEDOUT, "^replica%.run", b:run(0.1))
     assert.equal("a", select(2, b:term()))
@@ -486,7 +486,7 @@ describe("a replica", function()
     refused(75, "too many terms", (function()
       local n, message, errno
       repeat
-        n, message, errno = a:takeover(1)
+        n, message, errno = a:takeover(LONG)
       until errno ~= EAGAIN
       return n, message, errno
     end)())

@@ -14,11 +14,13 @@ function M.arena(size)
   return assert(shm.arena(region))
 end
 
---- A child that serves until it is told to end; it is there when this returns.
+--- A child that serves until it is told to end; it is there when this returns, and reads the
+-- signal that tells it, however early that comes.
 function M.serve(arena, name, methods, opts)
   local ours <close>, other = assert(process.socketpair())
   local theirs <close> = other
   local child = M.child(function()
+    local _ <close> = assert(process.signals "TERM")
     local server <close> = assert(rpc.server(arena, name, methods, opts))
     theirs:send "."
     assert(server:serve())

@@ -72,7 +72,7 @@ end
 
 --- Waits until f returns something true, and returns it; it is asked every millisecond.
 function M.eventually(f, seconds)
-  for _ = 1, (seconds or 5) * M.patience * 1000 do
+  for _ = 1, (seconds or 20) * M.patience * 1000 do
     local result = f()
     if result then
       return result
@@ -80,6 +80,14 @@ function M.eventually(f, seconds)
     process.sleep(0.001)
   end
   error("it did not happen: " .. debug.traceback())
+end
+
+--- Stops a process, and waits until it stands still: a signal that was sent is on its way.
+function M.stop(pid)
+  assert(process.kill(pid, "STOP"))
+  M.eventually(function()
+    return M.read_file("/proc/" .. pid .. "/stat"):match "%) T "
+  end)
 end
 
 --- The ipcs lines about segments and semaphores, without the header.

@@ -4,6 +4,7 @@ local process = require "shm.process"
 local shm = require "shm"
 local support = require "spec.support"
 local sysv = require "shm.sysv"
+local LONG = 20 * support.patience -- seconds that bound what should take none
 
 local PEOPLE = "b 20; c 21; d 22; e 23; f 24; g 25; h 26; i 27; j 28; k 29; "
 
@@ -167,8 +168,8 @@ memory.unlink()
     assert.equal(100, #r)
     r:write(51, "rom Lua")
     r:write(50, "f")
-    assert.equal("from Lua\n", ours:recv(100, 20))
-    child:wait(20)
+    assert.equal("from Lua\n", ours:recv(100, LONG))
+    child:wait(LONG)
     ours:close()
     theirs:close()
     assert.is_nil((shm.attach(name)))

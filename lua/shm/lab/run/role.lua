@@ -285,7 +285,7 @@ function M.spawn(seat, f, name)
   seat.children = (seat.children or 0) + 1
   name = name or ("%s.%d"):format(seat.name, seat.children)
   place:set_child_name(index, name)
-  place:set_pid(index, 0)
+  place:set_pid(index, 0) -- the last round's child is dead, and would be taken for this one
   place:set_phase(index, seat.now, RUNNING)
   local child = assert(process.fork(function()
     local mine = M.seat(seat.run, index, true)
