@@ -318,8 +318,8 @@ local function retreat(self)
       end
       left = left & ~bit
     end
-    nodes[depth] = nil
-    depth = depth - 1
+    depth, self.top = depth - 1, depth - 1 -- before the node goes: Ctrl-C may come in between
+    nodes[depth + 1] = nil
   end
   return false
 end

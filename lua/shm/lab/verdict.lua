@@ -202,9 +202,6 @@ end
 function M.failure(m)
   local failed = m.failed
   local message = tostring(failed.message)
-  if message:match "interrupted!$" then -- by Ctrl-C, while a role ran
-    error(message, 0)
-  end
   local kind = message:match "is outside its world$" and "outside" or "error"
   return {kind = kind, roles = {failed.me.index},
           message = ("error in role %s: %s"):format(failed.me.name, message)}

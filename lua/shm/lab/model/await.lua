@@ -59,6 +59,9 @@ function M:is_stale(me)
   self.port.peek = memory
   local ok, result = pcall(me.condition)
   self.port.peek = nil
+  if not ok and tostring(result):match "interrupted!$" then
+    error(result, 0)
+  end
   return not ok or result and true or false
 end
 

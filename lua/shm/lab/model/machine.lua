@@ -147,8 +147,8 @@ end
 
 -- A role threw an error, or its operation or condition did: that is its end.
 local function fail(self, me, message)
-  self.failed = self.failed or {me = me, message = message}
-  me.code = 1
+  assert(not tostring(message):match "interrupted!$", message) -- Ctrl-C is no fault of the role's
+  self.failed, me.code = self.failed or {me = me, message = message}, 1
   finish(self, me)
 end
 
