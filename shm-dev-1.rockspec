@@ -226,6 +226,7 @@ build = {
       ["shm.lab.draw.timing"] = "lua/shm/lab/draw/timing.lua",
       ["shm.lab.explore"] = "lua/shm/lab/explore.lua",
       ["shm.lab.intentions"] = "lua/shm/lab/intentions.lua",
+      ["shm.lab.interrupt"] = "lua/shm/lab/interrupt.lua",
       ["shm.lab.kinds"] = "lua/shm/lab/kinds.lua",
       ["shm.lab.model.answer"] = "lua/shm/lab/model/answer.lua",
       ["shm.lab.model.await"] = "lua/shm/lab/model/await.lua",

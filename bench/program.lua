@@ -48,4 +48,36 @@ function M:stop()
   self.output:close()
 end
 
+--- What is compared with, where a program does it: begun when it is first asked for something,
+-- and once. begin gives the program, or nil and why it can not be had.
+function M.peer(owner, begin)
+  local running, why
+  local function start()
+    if not running and not why then
+      running, why = begin()
+    end
+    return running, why
+  end
+  local peer = {}
+
+  --- An entry of that name, for a command that the number of times is added to.
+  function peer.entry(name, command)
+    return {
+      name = owner .. name, kind = "peer", start = start,
+      run = function(n) return running:ask(command, n) end,
+    }
+  end
+
+  --- Tells it something that is not measured; nil and why where it is not there.
+  function peer.tell(...)
+    local there, message = start()
+    if not there then
+      return nil, message
+    end
+    return there:ask(...)
+  end
+
+  return peer
+end
+
 return M

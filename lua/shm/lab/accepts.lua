@@ -13,6 +13,7 @@
 -- Messages of errors are not compared, numbers of errors are.
 -- @module shm.lab.accepts
 local calls = require "shm.lab.run.calls"
+local interrupt = require "shm.lab.interrupt"
 local machines = require "shm.lab.model.machine"
 local moves = require "shm.lab.run.moves"
 local operations = require "shm.lab.model.words"
@@ -154,9 +155,7 @@ local function make(self, move)
   end
   local ok, problem = pcall(m.step, m, slot, move.choice)
   if not ok and not self.rejected then
-    if tostring(problem):match "interrupted!$" then
-      error(problem, 0)
-    end
+    interrupt.pass_on(problem)
     m.failed = {me = me, message = problem}
   end
   if m.failed and not self.rejected then

@@ -1,6 +1,7 @@
 --- Goes through every schedule of a protocol, and says what it found.
 -- @module shm.lab.check
 local explore = require "shm.lab.explore"
+local interrupt = require "shm.lab.interrupt"
 local machines = require "shm.lab.model.machine"
 local options = require "shm.options"
 local outside = require "shm.lab.outside"
@@ -242,7 +243,7 @@ local function search(protocol, settings, result, clock, watched)
     local ok, problem, more = pcall(run, one, settings, result, clock)
     if ok then
       how, what = problem, more
-    elseif tostring(problem):match "interrupted!$" then
+    elseif interrupt.is(problem) then
       how = "interrupted"
     else
       error(problem, 0)

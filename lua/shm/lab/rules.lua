@@ -6,6 +6,8 @@
 -- roles are in that section), s.observed.NAME, s.deaths (how many there were so far), and objects
 -- by their names, as their kinds show them.
 -- @module shm.lab.rules
+local interrupt = require "shm.lab.interrupt"
+
 local M = {}
 
 -- The state as rules see it. see(key) is told what they look at.
@@ -45,9 +47,7 @@ end
 local function broken(rule, state)
   local ok, result = pcall(rule.f, state)
   if not ok then
-    if tostring(result):match "interrupted!$" then
-      error(result, 0)
-    end
+    interrupt.pass_on(result)
     return {kind = "error", name = rule.name,
             message = ("%s '%s' threw an error: %s"):format(rule.kind, rule.name, result)}
   elseif rule.kind == "never" and result or rule.kind ~= "never" and not result then

@@ -6,6 +6,7 @@
 -- the next one. The parent sleeps. It is called for what a role can not do: a trace that is to
 -- be kept, a process that died, an error, a round in which nobody moves any more.
 -- @module shm.lab.run
+local interrupt = require "shm.lab.interrupt"
 local kinds = require "shm.lab.run.kinds"
 local logs = require "shm.lab.run.log"
 local options = require "shm.options"
@@ -127,7 +128,7 @@ function M.run(protocol, given)
   local began = process.monotonic()
   local ok, problem = pcall(parent.lead, parent)
   if not ok then
-    if not tostring(problem):match "interrupted!$" then
+    if not interrupt.is(problem) then
       error(problem, 0)
     end
     result.interrupted = true

@@ -3,6 +3,7 @@
 -- true, and until then the role waits. What comes of a value that is read is found by running
 -- the condition with those that were read before, and nothing is stored while it runs.
 -- @module shm.lab.model.await
+local interrupt = require "shm.lab.interrupt"
 local operations = require "shm.lab.model.words"
 
 local AWAIT <const> = operations.await
@@ -30,9 +31,8 @@ local function pass(machine, condition, log, seen)
     return result and true or false
   elseif result == BEYOND then
     return more
-  elseif tostring(result):match "interrupted!$" then
-    error(result, 0)
   end
+  interrupt.pass_on(result)
   return {fault = result}
 end
 
@@ -59,8 +59,8 @@ function M:is_stale(me)
   self.port.peek = memory
   local ok, result = pcall(me.condition)
   self.port.peek = nil
-  if not ok and tostring(result):match "interrupted!$" then
-    error(result, 0)
+  if not ok then
+    interrupt.pass_on(result)
   end
   return not ok or result and true or false
 end

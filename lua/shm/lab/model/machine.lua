@@ -8,6 +8,7 @@
 -- or begins anew where the protocol says how.
 -- @module shm.lab.model.machine
 local await = require "shm.lab.model.await"
+local interrupt = require "shm.lab.interrupt"
 local keys = require "shm.lab.model.keys"
 local operations = require "shm.lab.model.words"
 local protocols = require "shm.lab.protocol"
@@ -20,9 +21,7 @@ local create, resume, status, yield = coroutine.create, coroutine.resume, corout
 local READ <const>, AWAIT <const>, RESTART <const>, EXIT <const> = operations.read,
   operations.await, operations.restart, operations.exit
 
-local M = {}
-
-local Machine = {}
+local M, Machine = {}, {}
 Machine.__index = Machine
 for _, methods in ipairs {await, keys} do
   for name, method in pairs(methods) do
@@ -147,8 +146,9 @@ end
 
 -- A role threw an error, or its operation or condition did: that is its end.
 local function fail(self, me, message)
-  assert(not tostring(message):match "interrupted!$", message) -- Ctrl-C is no fault of the role's
-  self.failed, me.code = self.failed or {me = me, message = message}, 1
+  interrupt.pass_on(message)
+  self.failed = self.failed or {me = me, message = message}
+  me.code = 1
   finish(self, me)
 end
 
