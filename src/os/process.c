@@ -37,7 +37,8 @@ static bool lacks_pidfd(int error)
     return error == ENOSYS || error == EPERM;
 }
 
-/* What the kernel says of a process or thread. */
+/* What the kernel says of a process or thread. -ESRCH only where there is none any more: who
+ * can not be looked at just now is not to be taken for dead. */
 static int look_at(pid_t pid, char *state, uint64_t *started)
 {
     char path[32], text[1024];
@@ -46,8 +47,11 @@ static int look_at(pid_t pid, char *state, uint64_t *started)
     if (fd < 0)
         return -errno;
     ssize_t n = read(fd, text, sizeof text - 1);
+    int error = n < 0 ? -errno : 0;
     close(fd);
-    text[n > 0 ? n : 0] = '\0';
+    if (error)
+        return error;
+    text[n] = '\0';
     /* The command's name, field 2, may hold anything: count from its last parenthesis. */
     const char *field = strrchr(text, ')');
     unsigned long long ticks;
@@ -55,7 +59,7 @@ static int look_at(pid_t pid, char *state, uint64_t *started)
                          ") %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d "
                          "%*d %*d %*d %*d %llu",
                          state, &ticks) != 2)
-        return -ESRCH;
+        return -EIO;
     *started = ticks;
     return 0;
 }
