@@ -41,15 +41,16 @@ static void bury(sync_waiters *waiters, int slot, uint64_t who)
         drop(waiters, slot, mine);
 }
 
-/* Empties the slots of the dead; gives the others, and how many they are. */
+/* Empties the slots of the dead; gives the others that wakers see, and how many they are. */
 static int sweep(sync_waiters *waiters, uint64_t alive[SYNC_SLOTS])
 {
     int n = 0;
+    uint32_t sleeping = mem_atomic_load32(&waiters->sleeping);
     for (int slot = 0; slot < SYNC_SLOTS; slot++) {
         uint64_t who = mem_atomic_load64(&waiters->slot[slot]);
         if (who && !os_thread_alive(who))
             bury(waiters, slot, who);
-        else if (who && !(who & SYNC_BURYING))
+        else if (sleeping & 1u << slot && who && !(who & SYNC_BURYING))
             alive[n++] = who;
     }
     return n;
