@@ -298,9 +298,9 @@ describe("the interface", function()
     local key = support.key()
     local server <close> = assert(require("shm.peer").listen(key))
     local child = assert(process.fork(function()
-      assert(require("shm.peer").dial(key, {timeout = 10 * support.patience}))
+      assert(require("shm.peer").dial(key, {timeout = support.LONG}))
     end))
-    local talk <close> = assert(server:accept(10 * support.patience))
+    local talk <close> = assert(server:accept(support.LONG))
     for name, object in pairs {talk = talk, listener = server} do
       local class = classes["shm.peer." .. name]
       local names = functions(debug.getmetatable(object).__index)
@@ -313,7 +313,7 @@ describe("the interface", function()
         assert.is_not_nil(object[field], field)
       end
     end
-    child:wait(10 * support.patience)
+    child:wait(support.LONG)
     child:close()
   end)
 

@@ -6,7 +6,7 @@ local shm = require "shm"
 local support = require "spec.support"
 local sysv = require "shm.sysv"
 
-local LONG = 20 * support.patience
+local LONG = support.LONG
 local SIZE, MAX = 1 << 16, 1 << 20
 local GUARD <const> = 2560 -- where the guard's word lies
 local ENOENT, EBUSY, ENOSPC, ERANGE, ENOTEMPTY, EPROTO = 2, 16, 28, 34, 39, 71
@@ -309,7 +309,7 @@ describe("an arena", function()
       end
       local pids = {[process.pid()] = true}
       for _ = 1, n do
-        pids[assert(q:pop(support.patience * 10))] = true
+        pids[assert(q:pop(support.LONG))] = true
       end
       local attached = assert(arena:attached())
       for _, it in ipairs(attached) do
@@ -328,7 +328,7 @@ describe("an arena", function()
       word:store32(0, 1)
       word:wake(0)
       for i = n // 2 + 1, n do
-        assert(children[i]:wait(10 * support.patience))
+        assert(children[i]:wait(support.LONG))
       end
       assert.equal(1, #arena:attached())
       assert(arena:stat().used < used)
@@ -476,7 +476,7 @@ describe("an arena", function()
                         function() return a:allocate(1) end} do
       assert.matches("held by " .. child.pid, refused(EBUSY, f, a))
     end
-    assert(process.monotonic() - began < 6 * support.patience)
+    assert(process.monotonic() - began < LONG)
     finish "KILL" -- that it is dead is found, though no kernel tells
     assert(a:check())
     assert.is_true(select(2, a:counter "c"))

@@ -5,7 +5,7 @@ local support = require "spec.support"
 
 local M = {}
 
-local LONG = 20 * support.patience
+local LONG = support.LONG
 
 -- Runs f in a child, whose end must be a good one.
 function M.elsewhere(f, ...)

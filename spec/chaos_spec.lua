@@ -440,7 +440,7 @@ int luaopen_unlock(lua_State *L) { pthread_mutex_unlock(MUTEX); return 0; }
         while r:get_i64(0) == 1 do
           process.sleep(1)
         end
-      end, nothing, {timeout = 0.1 * support.patience})
+      end, nothing, {timeout = 2 * support.patience})
     end, "the operation hung in run 2, after 1 stores: no end within")
   end)
 
@@ -476,7 +476,7 @@ int luaopen_unlock(lua_State *L) { pthread_mutex_unlock(MUTEX); return 0; }
     local function hang()
       chaos.kill_everywhere(function()
         other:send(("%10d"):format(process.pid()))
-        process.sleep(60)
+        support.forever()
       end, nothing, {timeout = 60})
     end
     assert.is_true(support.interrupts(hang))
@@ -501,7 +501,7 @@ int luaopen_unlock(lua_State *L) { pthread_mutex_unlock(MUTEX); return 0; }
       r:set_i64(0, 1)
       assert(core.chaos.disarm() == 0)
     end)
-    assert.same({"exit", 0}, {child:wait(10 * support.patience)})
+    assert.same({"exit", 0}, {child:wait(support.LONG)})
     assert.error_matches(function() core.chaos.arm(r:view(4, 8), 1) end, "tally: it has no")
     assert.error_matches(function() core.chaos.arm(r:view(0, 7), 1) end, "tally: it has no")
   end)
@@ -535,7 +535,7 @@ describe("an operation that is killed at random", function()
       seen[state] = true
       ends = ends + (survived and n > 0 and 1 or 0)
       r:set_i64(0, 0)
-    end, {mode = "random", rounds = rounds, timeout = 10 * support.patience})
+    end, {mode = "random", rounds = rounds, timeout = support.LONG})
     assert.equal("random", how)
     assert.is_nil(why)
     assert.equal(rounds + 3, expected)
@@ -550,7 +550,7 @@ describe("an operation that is killed at random", function()
   end)
 
   it("gives its errors and those of verify", function()
-    local options = {mode = "random", rounds = 20, timeout = 1 * support.patience}
+    local options = {mode = "random", rounds = 20, timeout = 2 * support.patience}
     local ok, message = pcall(chaos.kill_everywhere, function() error "mine" end, nothing, options)
     assert.is_false(ok)
     assert.matches("failed in run 0, after 0 stores: .*mine", message)
@@ -559,7 +559,7 @@ describe("an operation that is killed at random", function()
     assert.is_false(ok)
     assert.matches("verify failed after the kill in round %d+, 0%.%d+ s after .*theirs", message)
     assert.error_matches(function()
-      chaos.kill_everywhere(function() process.sleep(60) end, nothing, options)
+      chaos.kill_everywhere(support.forever, nothing, options)
     end, "hung in run 0")
   end)
 

@@ -6,7 +6,7 @@ local shm = require "shm"
 local support = require "spec.support"
 
 local connect, together = chat_support.connect, chat_support.together
-local LONG <const> = 20 * support.patience
+local LONG <const> = support.LONG
 
 describe("the chat", function()
   local servers, names

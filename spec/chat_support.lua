@@ -7,7 +7,7 @@ local support = require "spec.support"
 
 local M = {}
 
-M.TIMEOUT = 30 * support.patience
+M.TIMEOUT = support.LONG
 
 --- Starts our server in a child. `log` collects into a file, which log() reads back. A process
 -- that is waited for is not given up but for who asks for that: it may be a slow tool that runs it.

@@ -4,7 +4,7 @@ local process = require "shm.process"
 local support = require "spec.support"
 
 local EINVAL, EBADF, EMFILE = 22, 9, 24
-local LONG = 20 * support.patience
+local LONG = support.LONG
 
 describe("a descriptor", function()
   local path, mine, other
@@ -34,9 +34,9 @@ describe("a descriptor", function()
       assert(process.fork(function()
         local device = assert(posix.fstat(fd)).size -- it is open, on something
         theirs:send(("%d %d"):format(process.pid(), device))
-        process.sleep(100)
+        support.forever()
       end))
-      process.sleep(100)
+      support.forever()
     end))
     local child = assert(process.open(tonumber(ours:recv(20, LONG):match "^(%d+) 0$")))
     assert.equal("write", (posix.locked(other, "write")))

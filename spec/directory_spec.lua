@@ -5,7 +5,7 @@ local shm = require "shm"
 local support = require "spec.support"
 
 local elsewhere, other, refused = others.elsewhere, others.other, others.refused
-local LONG = 20 * support.patience
+local LONG = support.LONG
 local SIZE, MAX = 1 << 16, 1 << 20
 local ENOENT, ERANGE, ENOTEMPTY, EPROTO = 2, 34, 39, 71
 

@@ -5,7 +5,7 @@ local durable = require "shm.durable"
 local process = require "shm.process"
 local support = require "spec.support"
 
-local M = {LONG = 20 * support.patience}
+local M = {LONG = support.LONG}
 
 local real_boot = disk.boot
 

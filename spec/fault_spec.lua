@@ -7,7 +7,7 @@ local sysv = require "shm.sysv"
 
 local PAGE = posix.PAGE_SIZE
 local RW = posix.PROT_READ | posix.PROT_WRITE
-local LONG = 20 * support.patience -- seconds that bound what should take none
+local LONG = support.LONG
 
 describe("a file of 5000 bytes", function()
   local path, file

@@ -3,7 +3,7 @@ local process = require "shm.process"
 local shm = require "shm"
 local support = require "spec.support"
 
-local LONG = 20 * support.patience
+local LONG = support.LONG
 local ETIMEDOUT = 110
 local UNSHARE = "unshare --pid --fork --mount-proc "
 
@@ -50,7 +50,14 @@ describe("a pid namespace", function()
       if scenario == "maker" and (support.valgrind or support.shell "uname -m" ~= "x86_64\n") then
         return pending "stores can not be found here, as under valgrind"
       end
-      assert.equal("well\n", inside(scenario))
+      local said
+      for _ = 1, 5 do -- where the machine has much to do, it is in time once
+        said = inside(scenario)
+        if not said:match "it took" then
+          break
+        end
+      end
+      assert.equal("well\n", said)
     end)
   end
 

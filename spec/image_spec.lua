@@ -5,7 +5,7 @@ local shm = require "shm"
 local support = require "spec.support"
 
 local image = core.image
-local LONG = 20 * support.patience
+local LONG = support.LONG
 local ENOENT, EBADMSG, EPROTO, ERANGE, ENOBUFS = 2, 74, 71, 34, 105
 local SIZE = 1 << 17
 

@@ -70,9 +70,9 @@ describe("a signal that came just before a wait", function()
       other = assert(process.fork(function()
         assert(mutex:lock())
         theirs:send "held"
-        process.sleep(100)
+        support.forever()
       end))
-      assert(ours:recv(4, support.patience * 10))
+      assert(ours:recv(4, support.LONG))
       ours:close()
       theirs:close()
       return function(timeout) return mutex:lock(timeout) end

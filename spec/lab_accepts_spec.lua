@@ -255,7 +255,7 @@ describe("accepts", function()
     }}
     local rounds = support.rounds(60)
     local result = run(protocol, {rounds = rounds, keep = rounds, delays = 5,
-                                  timeout = 20 * support.patience})
+                                  timeout = support.LONG})
     assert.is_true(result.ok)
     assert.equal(rounds, #result.traces)
     for _, trace in ipairs(result.traces) do

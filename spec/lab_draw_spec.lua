@@ -5,7 +5,7 @@ local process = require "shm.process"
 local support = require "spec.support"
 local traces = require "spec.lab.draw_traces"
 
-local LONG <const> = 20 * support.patience
+local LONG <const> = support.LONG
 local SAMPLES <const> = {"peterson", "lost_wakeup", "robust", "deadlock", "fork", "run"}
 local FORMATS <const> = {"svg", "mermaid", "text"}
 local RANDOM <const> = support.rounds(100)

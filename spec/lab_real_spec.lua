@@ -7,8 +7,8 @@ local process = require "shm.process"
 local run = require("shm.lab.run").run
 local support = require "spec.support"
 
-local TIMEOUT = 20 * support.patience
-local STILL = 0.3 * support.patience -- after which nobody moves any more who ever would
+local TIMEOUT = support.LONG
+local STILL = 2 * math.min(support.patience, 3) -- after which nobody moves any more who ever would
 
 -- Runs a protocol; all that is kept is a trace that the model allows, and each outcome one that
 -- the model has: of that nothing can be said where roles are killed, or it is left `open`.

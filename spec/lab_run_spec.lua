@@ -5,8 +5,8 @@ local process = require "shm.process"
 local run = require("shm.lab.run").run
 local support = require "spec.support"
 
-local TIMEOUT = 20 * support.patience
-local STILL = 0.3 * support.patience -- after which nobody moves any more who ever would
+local TIMEOUT = support.LONG
+local STILL = 2 * math.min(support.patience, 3) -- after which nobody moves any more who ever would
 
 -- With a time-out that only bounds a hang, unless the options have another.
 local function go(protocol, options)

@@ -444,14 +444,14 @@ describe("lab.check", function()
       theirs:send(("%s %s %s"):format(result.interrupted, result.ok, result.schedules > 0))
     end))
     theirs:close()
-    assert.equal("on its way", ours:recv(99, 20 * support.patience))
+    assert.equal("on its way", ours:recv(99, support.LONG))
     child:kill "INT"
     local said
     repeat
-      said = ours:recv(99, 20 * support.patience)
+      said = ours:recv(99, support.LONG)
     until said ~= "on its way"
     assert.equal("true true true", said)
-    assert.same({"exit", 0}, {child:wait(10 * support.patience)})
+    assert.same({"exit", 0}, {child:wait(support.LONG)})
   end)
 
   it("notices what comes from outside a role's world", function()

@@ -9,7 +9,7 @@ local M = {
 }
 
 --- Seconds that bound what should take none.
-M.LONG = 20 * support.patience
+M.LONG = support.LONG
 
 function M.refused(errno, said, result, message, number)
   assert.is_nil(result)
@@ -43,7 +43,7 @@ function M.parked(f, ...)
   local child = M.child(function(...)
     f(...)
     theirs:send "."
-    process.sleep(60)
+    support.forever()
   end, ...)
   assert.equal(".", ours:recv(1, M.LONG))
   return child

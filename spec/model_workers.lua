@@ -11,7 +11,7 @@ local support = require "spec.support"
 
 local M = {}
 
-local LONG <const> = 20 * support.patience
+local LONG <const> = support.LONG
 local SELDOM <const> = 100 -- operations, of which one is killed before a store that is chosen
 local STORES <const> = 7   -- of which that is one: a power of two at most
 local ENTRY <const>, FIRST <const> = 32, 64

@@ -5,12 +5,16 @@ local process = require "shm.process"
 local shm = require "shm"
 local support = require "spec.support"
 
-local LONG = 20 * support.patience
+local LONG = support.LONG
 local QUICK = support.valgrind and LONG or 0.9 -- taken for the first it takes a second, or more
 local TICK = 0.011 -- a process's start is known to a clock tick
 local READY, LOCKED = 2048, 2056
 
 local scenarios = {}
+
+local function in_time(took)
+  assert(took < QUICK, ("it took %g s"):format(took))
+end
 
 local function fork_as(pid, f)
   local file <close> = assert(io.open("/proc/sys/kernel/ns_last_pid", "w"))
@@ -28,7 +32,7 @@ local function reuse(object, lock, take, expected)
   local first = fork_as(1000, function()
     assert(lock())
     r:store(LOCKED, 1)
-    process.sleep(60)
+    support.forever()
   end)
   support.eventually(function() return r:load(LOCKED) == 1 end)
   local waiter = fork_as(500, function()
@@ -42,13 +46,13 @@ local function reuse(object, lock, take, expected)
   waiter:kill "STOP" -- it is to look only when the pid has its second life
   first:kill "KILL"
   assert(first:wait(LONG) == "signal")
-  local second = fork_as(1000, function() process.sleep(60) end)
+  local second = fork_as(1000, support.forever)
   local began = process.monotonic()
   waiter:kill "CONT"
   local how, code = waiter:wait(LONG)
   assert(how == "exit" and code == 0, "the waiter ended by " .. tostring(how))
   local took = r:get_f64(READY) - began
-  assert(took < QUICK, ("it took %g s"):format(took))
+  in_time(took)
   assert(second:alive())
   assert(object.lock:try())
   object.lock:unlock()
@@ -91,7 +95,7 @@ function scenarios.sleeper()
     process.sleep(TICK)
     first:kill "KILL"
     first:wait()
-    local second = fork_as(1000, function() process.sleep(60) end)
+    local second = fork_as(1000, support.forever)
     assert(object:waiters() == 0)
     if object == b then
       local ok, _, errno = b:wait(0.05)
@@ -114,10 +118,10 @@ function scenarios.maker()
     shm.mutex.create(r, 0)
   end)
   assert(select(2, first:wait(LONG)) == "KILL")
-  local second = fork_as(1000, function() process.sleep(60) end)
+  local second = fork_as(1000, support.forever)
   local began = process.monotonic()
   local m <close> = assert(shm.mutex.create(r, 0))
-  assert(process.monotonic() - began < QUICK)
+  in_time(process.monotonic() - began)
   assert(m:try())
   m:unlock()
   second:kill "KILL"

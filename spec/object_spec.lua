@@ -7,7 +7,7 @@ local support = require "spec.support"
 local EPERM, ENOENT, EAGAIN, EEXIST, EINVAL, EFBIG, ENOSPC = 1, 2, 11, 17, 22, 27, 28
 local ERANGE, ELOOP, ENODATA, ENOTSUP = 34, 40, 61, 95
 local PAGE = posix.PAGE_SIZE
-local LONG = 20 * support.patience -- seconds that bound what should take none
+local LONG = support.LONG
 
 local function refused(errno, said, result, message, number)
   assert.is_nil(result)

@@ -8,22 +8,13 @@ local support = require "spec.support"
 local EBUSY <const>, ETIMEDOUT <const> = lock.EBUSY, lock.ETIMEDOUT
 local PATIENCE <const> = 1 -- what the guard's own is, in seconds
 local SHORT <const> = 0.1
-local TRIES <const> = 5
 local ARENA <const> = 2560                 -- where an arena's guard is
 local PUSH <const>, POP <const> = 64, 448  -- those of a queue
 local TOPIC <const>, OLDEST <const> = 64, 88
 
--- Calls f until it ends within the guard's patience, as it must once in a few times on a machine
--- that others use as well. Who waits for the guard's patience never does.
+-- Who waits for the guard's patience is never in time.
 local function soon(f)
-  for _ = 1, TRIES do
-    local began = process.monotonic()
-    local result = table.pack(f())
-    if process.monotonic() - began < 0.9 * PATIENCE then
-      return table.unpack(result, 1, result.n)
-    end
-  end
-  error("it took as long as a guard's patience is", 2)
+  return support.soon(0.9 * PATIENCE, f)
 end
 
 local function names(pid, value, message, errno)
@@ -51,7 +42,7 @@ local function stopped(f, inside)
       return true
     end
     child:kill "CONT"
-  end, 6 * lock.LONG)
+  end)
   return child
 end
 

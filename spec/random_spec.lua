@@ -9,7 +9,7 @@ local CALLS = support.rounds(1) == 1 and tonumber(os.getenv "SHM_SPEC_SHARE" or 
   and 1000000 or 10000
 local CHECK_EVERY = 500
 local ETIMEDOUT = 110
-local LONG = 20 * support.patience -- seconds that bound what should take none
+local LONG = support.LONG
 
 local random = math.random
 

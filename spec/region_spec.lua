@@ -2,7 +2,7 @@ local support = require "spec.support"
 local sysv = require "shm.sysv"
 
 local SIZE = 256
-local LONG = 20 * support.patience -- seconds that bound what should take none
+local LONG = support.LONG
 
 local function region(flags)
   local id = assert(sysv.shmget(sysv.IPC_PRIVATE, SIZE, sysv.IPC_CREAT))

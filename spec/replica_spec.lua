@@ -6,7 +6,7 @@ local support = require "spec.support"
 
 local ENOENT, E2BIG, EAGAIN, EBUSY, ENOSPC, EROFS, EPROTO = 2, 7, 11, 16, 28, 30, 71
 local EUSERS, EMSGSIZE, ETIMEDOUT, EHOSTDOWN, ESTALE = 87, 90, 110, 112, 116
-local LONG = 20 * support.patience
+local LONG = support.LONG
 
 local function refused(errno, pattern, result, message, number)
   assert.is_nil(result)

@@ -13,7 +13,7 @@ local support = require "spec.support"
 
 local M = {}
 
-local LONG <const> = 20 * support.patience
+local LONG <const> = support.LONG
 local IDS = {"a", "b", "c"}
 local KEPT <const> = 256    -- of the last changes, who made them
 local TERMS <const> = 8192

@@ -8,7 +8,7 @@ local storm = require "spec.replica_storm"
 local support = require "spec.support"
 
 local ESTALE, ETIMEDOUT = 116, 110
-local LONG = 20 * support.patience
+local LONG = support.LONG
 local ROUNDS = support.rounds(40)
 
 local kills = 0

@@ -15,7 +15,7 @@ local support = require "spec.support"
 
 local M = {}
 
-local LONG <const> = 20 * support.patience -- seconds: who waits for longer waits for ever
+local LONG <const> = support.LONG
 local SERVERS <const>, CLIENTS <const> = 3, 6
 local PAUSE <const> = 0.08 -- at most, between two strikes: many clients live to hear of a death
 local EOWNERDEAD <const>, ETIMEDOUT <const>, ECANCELED <const> = 130, 110, 125

@@ -209,7 +209,7 @@ describe("rpc", function()
   it("lets a method see that its caller is dead", function()
     local server <close> = rpcs.serve(arena, "calc", {
       wait = function(request)
-        support.eventually(function() return request:cancelled() end, 20)
+        support.eventually(function() return request:cancelled() end)
         done:add(1)
       end,
     })

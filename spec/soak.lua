@@ -11,7 +11,7 @@ local support = require "spec.support"
 local M = {}
 
 local ETIMEDOUT, EDEADLK = 110, 35
-local LONG = 10 * support.patience -- seconds: who waits for longer waits for ever
+local LONG = support.LONG
 local SHORT = 0.2
 local STOPPED = 0.03
 local PAUSE = 0.01 -- between two strikes, on average

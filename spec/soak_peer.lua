@@ -21,7 +21,7 @@ local M = {}
 
 M.WAKES = {"futex", "semaphore", "signal"}
 
-local LONG = 20 * support.patience -- seconds: who waits for longer waits for ever
+local LONG = support.LONG
 local NEVER = 1e6                  -- seconds between a sleeper's own looks
 local WITHIN = 1 * support.patience
 local ETIMEDOUT, EBUSY, ENOENT = 110, 16, 2

@@ -17,8 +17,35 @@ function M.rounds(n)
   return math.max(1, n // tonumber(os.getenv "SHM_SPEC_SHARE" or 1))
 end
 
---- The factor for time-outs that only bound a hang.
+--- The factor for time-outs: how much slower all is under a tool that watches.
 M.patience = tonumber(os.getenv "SHM_SPEC_PATIENCE" or 1)
+
+--- Seconds that bound what should take none: a machine that stood still meanwhile is no defect,
+-- and neither are thirty children that are started one by one under a tool.
+M.LONG = 120 * M.patience
+
+local run = process.pid()
+
+--- What a child does that is to be killed; nothing that a run leaves behind does it for longer.
+function M.forever()
+  while process.alive(run) do
+    process.sleep(1)
+  end
+end
+
+--- Calls f until it ends within so many seconds, and returns what it returned: a machine that
+-- others use as well is in time once in a few tries, and who waits for a time-out never is.
+-- The seconds count from when f calls what it is given, or from its call.
+function M.soon(seconds, f)
+  for _ = 1, 5 do
+    local began = process.monotonic()
+    local result = table.pack(f(function() began = process.monotonic() end))
+    if process.monotonic() - began < seconds then
+      return table.unpack(result, 1, result.n)
+    end
+  end
+  error(("it took %g s or more"):format(seconds), 2)
+end
 
 --- Whether Ctrl-C ends what f waits for: a child is interrupted once it sleeps in f.
 function M.interrupts(f)
@@ -30,7 +57,7 @@ function M.interrupts(f)
     return M.read_file("/proc/" .. child.pid .. "/status"):match "State:%s+S"
   end)
   child:kill "INT"
-  local how, code = child:wait(10 * M.patience)
+  local how, code = child:wait(M.LONG)
   if not how then
     child:kill "KILL"
     child:wait()
@@ -70,15 +97,18 @@ function M.belongings()
   return {M.children(), M.descriptors(), names}
 end
 
---- Waits until f returns something true, and returns it; it is asked every millisecond.
+--- Waits until f returns something true, and returns it; it is asked every millisecond, and
+-- often enough even where the clock has run on while nobody could.
 function M.eventually(f, seconds)
-  for _ = 1, (seconds or 20) * M.patience * 1000 do
+  local deadline, tries = process.monotonic() + (seconds or M.LONG), 0
+  repeat
     local result = f()
     if result then
       return result
     end
     process.sleep(0.001)
-  end
+    tries = tries + 1
+  until tries > 20 and process.monotonic() > deadline
   error("it did not happen: " .. debug.traceback())
 end
 

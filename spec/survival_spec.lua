@@ -5,7 +5,7 @@ local process = require "shm.process"
 local shm = require "shm"
 local support = require "spec.support"
 
-local LONG = 20 * support.patience
+local LONG = support.LONG
 local QUICK = support.valgrind and LONG or support.asan and 0.5 or 0.1 -- seconds for a survivor
 local PASSES = 3
 local SLEEPING = 56 -- where each object has its sleepers' mask

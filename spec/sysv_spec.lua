@@ -5,7 +5,7 @@ local sysv = require "shm.sysv"
 local ENOENT, EINTR, EAGAIN, EEXIST, EINVAL, EIDRM, ETIMEDOUT = 2, 4, 11, 17, 22, 43, 110
 local PRIVATE = sysv.IPC_PRIVATE
 local CREATE = sysv.IPC_CREAT | sysv.IPC_EXCL | tonumber("600", 8)
-local LONG = 20 * support.patience -- seconds that bound what should take none
+local LONG = support.LONG
 
 -- The call answers nil, a message that names it, and the error.
 local function refused(errno, name, result, message, number)
@@ -281,7 +281,7 @@ describe("a System V semaphore set", function()
     sysv.semctl(id, 0, sysv.SETVAL, 1)
     local child = assert(process.fork(function()
       assert(op {{num = 0, op = -1, flg = sysv.SEM_UNDO}})
-      process.sleep(60)
+      support.forever()
     end))
     support.eventually(function() return sysv.semctl(id, 0, sysv.GETVAL) == 0 end)
     child:kill "KILL"

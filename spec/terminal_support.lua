@@ -6,7 +6,7 @@ local support = require "spec.support"
 
 local M = {}
 
-M.TIMEOUT = 30 * support.patience
+M.TIMEOUT = support.LONG
 
 local Screen = {}
 Screen.__index = Screen

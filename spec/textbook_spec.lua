@@ -4,7 +4,7 @@ local process = require "shm.process"
 local shm = require "shm"
 local support = require "spec.support"
 local sysv = require "shm.sysv"
-local LONG = 20 * support.patience -- seconds that bound what should take none
+local LONG = support.LONG
 
 local PEOPLE = "b 20; c 21; d 22; e 23; f 24; g 25; h 26; i 27; j 28; k 29; "
 
@@ -163,7 +163,7 @@ memory.unlink()
     local r = support.eventually(function()
       local found = shm.attach(name)
       return found and found:get_u8(10) ~= 0 and found
-    end, 20)
+    end)
     assert.equal("from Python", r:read(0, 11))
     assert.equal(100, #r)
     r:write(51, "rom Lua")
