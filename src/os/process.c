@@ -37,8 +37,8 @@ static bool lacks_pidfd(int error)
     return error == ENOSYS || error == EPERM;
 }
 
-/* What the kernel says of a process or thread. -ESRCH only where there is none any more: who
- * can not be looked at just now is not to be taken for dead. */
+/* What the kernel says of a process or thread. -ESRCH only where there is none any more:
+ * who can not be looked at just now is not to be taken for dead. */
 static int look_at(pid_t pid, char *state, uint64_t *started)
 {
     char path[32], text[1024];

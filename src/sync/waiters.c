@@ -41,7 +41,8 @@ static void bury(sync_waiters *waiters, int slot, uint64_t who)
         drop(waiters, slot, mine);
 }
 
-/* Empties the slots of the dead; gives the others that wakers see, and how many they are. */
+/* Empties the slots of the dead; gives the others that wakers see, and how many they are.
+ */
 static int sweep(sync_waiters *waiters, uint64_t alive[SYNC_SLOTS])
 {
     int n = 0;
