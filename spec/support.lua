@@ -81,6 +81,25 @@ function M.shell(command)
   return pipe:read "a"
 end
 
+--- What Lua prints under strace, and what strace says of it; or nil and why it can not.
+function M.strace(flags, code)
+  if M.asan or M.valgrind or not M.shell("strace -V 2>&1"):match "version" then
+    return nil, "strace is not here, or would trace a sanitizer or valgrind"
+  end
+  local path, log = os.tmpname(), os.tmpname()
+  local file = assert(io.open(path, "w"))
+  file:write(code)
+  file:close()
+  local said = M.shell(("strace -f %s -o %s lua5.4 %s 2>&1"):format(flags, log, path))
+  local traced = M.read_file(log)
+  os.remove(path)
+  os.remove(log)
+  if said:match "strace:" then
+    return nil, "strace may not trace here: " .. said
+  end
+  return said, traced
+end
+
 function M.read_file(path)
   local file <close> = assert(io.open(path, "rb"))
   return file:read "a"
