@@ -165,6 +165,22 @@ describe("another process", function()
     assert.error_matches(function() other:alive() end, "closed")
   end)
 
+  it("lives, and says nothing, while signals come to who asks", function()
+    local asker = assert(process.fork(function()
+      assert(process.signal("USR1", "count"))
+      local me, one = process.pid(), assert(process.open(process.pid()))
+      local ours <close>, theirs = assert(process.socketpair())
+      local _ <close> = theirs
+      local other = assert(process.fork(function() while process.kill(me, "USR1") do end end))
+      for _ = 1, support.rounds(200000) do
+        assert(one:alive() and select(3, ours:recv(1, 0)) == ETIMEDOUT)
+      end
+      other:kill "KILL"
+      other:wait()
+    end))
+    assert.same({"exit", 0}, {asker:wait(LONG)})
+  end)
+
   it("leaves a child's status to the handle that fork gave", function()
     local child = assert(process.fork(process.exit, 7))
     local other = assert(process.open(child.pid))

@@ -9,11 +9,16 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+/* A look that does not wait is not interrupted either: whoever only asks takes that for
+ * an answer. */
 int os_fd_wait(int fd, short events, int64_t deadline)
 {
     struct pollfd poll = {.fd = fd, .events = events};
     struct timespec left;
-    int ready = ppoll(&poll, 1, os_clock_left(deadline, &left), NULL);
+    int ready;
+    do
+        ready = ppoll(&poll, 1, os_clock_left(deadline, &left), NULL);
+    while (ready < 0 && errno == EINTR && os_clock_now() >= deadline);
     if (ready < 0)
         return -errno;
     return ready ? 0 : -ETIMEDOUT;

@@ -84,12 +84,6 @@ char os_process_state(pid_t pid)
     return look_at(pid, &state, &started) ? 0 : state;
 }
 
-static uint64_t start_time(pid_t pid)
-{
-    uint64_t started;
-    return os_process_started(pid, &started) ? 0 : started;
-}
-
 /* Not a pipe: at the other end's close a socket is readable, a pipe only hung up. */
 static int fork_with_socket(os_process *child)
 {
@@ -161,8 +155,8 @@ int os_process_open(pid_t pid, os_process *process)
     if (!lacks_pidfd(errno))
         return -errno;
     process->pidfd = false;
-    process->started = start_time(pid);
-    return process->started ? 0 : -ESRCH;
+    int error = os_process_started(pid, &process->started);
+    return error == -ENOENT ? -ESRCH : error;
 }
 
 void os_process_close(os_process *process)
@@ -170,13 +164,14 @@ void os_process_close(os_process *process)
     os_fd_close(&process->fd);
 }
 
-/* One that has exited and waits to be reaped does not live. */
+/* One that has exited and waits to be reaped does not live. One of whom nothing is to be
+ * had, as a signal came just then, does. */
 bool os_process_alive(const os_process *process)
 {
     if (process->pidfd)
-        return os_fd_wait(process->fd, POLLIN, 0) == -ETIMEDOUT;
+        return os_fd_wait(process->fd, POLLIN, 0) != 0;
     if (!process->child)
-        return start_time(process->pid) == process->started;
+        return os_thread_alive(process->started << 32 | (uint64_t)process->pid);
     siginfo_t info = {0};
     return waitid(P_PID, (id_t)process->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
            info.si_pid == 0;
