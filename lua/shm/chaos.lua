@@ -79,9 +79,12 @@ local function live(job, n, begin)
   local theirs <close> = other
   local child = assert(process.fork(act, job.operation, begin, theirs, job.timeout))
   local _ <close> = leash(child)
+  local over = process.monotonic() + job.timeout + GRACE
   local how, code = wait(child, job.timeout)
   local stores = job.tally:get_i64(0)
-  if not how then
+  local killed = how == "signal" and code == "KILL"
+  local itself = killed and process.monotonic() >= over -- while this process stood still
+  if not how or itself and not job.killed(n, stores) then
     fail("the operation hung in run %d, after %d stores: no end within %g seconds",
          n, stores, job.timeout)
   end
@@ -93,7 +96,7 @@ local function live(job, n, begin)
     return nil, rest
   elseif word == "failed" then
     fail("the operation failed in run %d, after %d stores: %s", n, stores, rest)
-  elseif how == "signal" and code == "KILL" and job.killed(n, stores) then
+  elseif killed and job.killed(n, stores) then
     return false
   end
   fail("the operation ended its process in run %d, after %d stores: %s %s",
