@@ -76,6 +76,20 @@ describe("a named region", function()
     assert.equal(7, second:get_i64(0))
   end)
 
+  it("is refused by the kernel in its own words", function()
+    local said, log = support.strace("-e trace=fchmod -e inject=fchmod:error=EPERM", ([[
+      local shm = require "shm"
+      print(shm.create("%s", 100))
+      print(shm.open("%s", 100))]]):format(name, name))
+    if not said then
+      return pending(log)
+    end
+    assert.matches("INJECTED", log)
+    assert.equal(("nil\tshm.create '/%s': Operation not permitted\t1\n"
+      .. "nil\tshm.open '/%s': Operation not permitted\t1\n"):format(name, name), said)
+    assert.is_nil(mode_of(name))
+  end)
+
   it("can be looked at only", function()
     shm.create(name, 16):set_i64(0, 5)
     local r <close> = assert(shm.attach(name, {readonly = true}))

@@ -66,7 +66,7 @@ static void check_max(lua_State *L, int arg, const mem_object_options *options,
 static int refused(lua_State *L, int error, const char *function, const char *name,
                    const mem_object_found *found, size_t least)
 {
-    switch (error) {
+    switch (found && found->unfit ? error : 0) {
     case -EPERM:
         return bind_fail(L, error, "shm.%s '%s': it belongs to user %I (see owner)",
                          function, name, (lua_Integer)found->owner);

@@ -107,6 +107,7 @@ typedef struct mem_object_options {
 typedef struct mem_object_found {
     size_t size;
     uid_t owner;
+    bool unfit; /* the error is what it is, and not the kernel's */
 } mem_object_found;
 
 int mem_object_create(const char *name, size_t size, const mem_object_options *options,

@@ -157,12 +157,13 @@ int mem_object_attach(const char *name, size_t least, const mem_object_options *
     /* O_NONBLOCK because it might be a FIFO; for memory it means nothing. */
     int error = os_posixshm_open(
         name, (options->readonly ? O_RDONLY : O_RDWR) | O_NONBLOCK, 0, &fd);
-    *found = (mem_object_found){0};
+    *found = (mem_object_found){.unfit = error == -EINVAL}; /* a directory */
     if (error)
         return error;
     error = acceptable(fd, options, found);
     if (!error && found->size < least)
         error = -ERANGE;
+    found->unfit = error != 0;
     if (!error)
         error = map(fd, found->size, options, name, mapping);
     if (error)
