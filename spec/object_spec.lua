@@ -402,6 +402,22 @@ s.recv(1)
     os.remove(path)
     os.remove(script)
   end)
+
+  it("keeps a descriptor for which its receiver has no number", function()
+    assert.equal("channel.recvfd: Too many open files\t24\ntrue\n", support.shell [[
+      ulimit -n 30; lua5.4 -e '
+        local process, posix = require "shm.process", require "shm.posix"
+        local one, other = process.socketpair()
+        assert(one:sendfd(0))
+        local all = {}
+        repeat
+          local fd = posix.open("/dev/null", posix.O_RDONLY)
+          all[#all + 1] = fd
+        until not fd
+        print(select(2, other:recvfd(0)))
+        all[1]:close()
+        print(other:recvfd(0) ~= nil)' 2>&1]])
+  end)
 end)
 
 describe("a mapped file", function()

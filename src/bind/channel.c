@@ -172,7 +172,7 @@ Receives a descriptor.
 @treturn[2] nil
 @treturn[2] string message
 @treturn[2] int ETIMEDOUT, EINTR after a signal, EPIPE when the other end is gone, ENOMSG
-(something else was sent; its first byte is lost) …
+(something else was sent; its first byte is lost), EMFILE (and it waits there) …
 @see unix(7)
 */
 static int channel_receive_fd(lua_State *L)

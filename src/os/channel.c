@@ -12,6 +12,7 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 int os_channel_pair(int type, int fd[2])
 {
@@ -80,6 +81,17 @@ int os_channel_send_fd(int fd, int sent, int64_t deadline)
     return 0;
 }
 
+/* What comes while there is no number for it would be lost, and so it is not asked for.
+ */
+static int has_number(int fd)
+{
+    int spare = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (spare < 0)
+        return -errno;
+    close(spare);
+    return 0;
+}
+
 /* -ENOMSG when what came was a plain byte; it is gone then. */
 int os_channel_receive_fd(int fd, int64_t deadline, int *received)
 {
@@ -87,6 +99,9 @@ int os_channel_receive_fd(int fd, int64_t deadline, int *received)
     packet control;
     struct iovec byte = {&nothing, 1};
     for (;;) {
+        int error = has_number(fd);
+        if (error)
+            return error;
         struct msghdr message = envelope(&byte, &control);
         message.msg_controllen =
             CMSG_LEN(sizeof *received); /* room for one, and not two */
@@ -104,7 +119,7 @@ int os_channel_receive_fd(int fd, int64_t deadline, int *received)
             return -EPIPE;
         if (errno != EAGAIN)
             return -errno;
-        int error = os_fd_wait(fd, POLLIN, deadline);
+        error = os_fd_wait(fd, POLLIN, deadline);
         if (error)
             return error;
     }
