@@ -320,6 +320,45 @@ describe("serving and connecting", function()
     assert(id:remove())
   end)
 
+  it("replaces no living server of whom the kernel just now says nothing", function()
+    local key = support.key()
+    local server = child(function()
+      assert(peer.serve(key)):accept()
+    end)
+    support.eventually(function()
+      local id = segment(key)
+      local region <close> = id and sysv.shmat(id)
+      return region and region:load32(0) ~= 0
+    end)
+    local flags <const> = "-P /proc/%d/maps -e trace=read -e inject=read:error=ENOMEM"
+    local said, log = support.strace(flags:format(server.pid), ([[
+      print(require "shm.peer".serve(%d))]]):format(key))
+    server:kill "TERM"
+    ended(server, "signal", "TERM")
+    if not said then
+      return pending(log)
+    end
+    assert.matches("INJECTED", log)
+    assert.matches("pid " .. server.pid .. " serves there already\t98\n", said)
+  end)
+
+  it("replaces no textbook server whose segment can just now not be read", function()
+    local key = support.key()
+    ended(child(function() assert(sysv.shmget(key, 128, sysv.IPC_CREAT)) end))
+    local id = assert(segment(key)) -- its creator is dead
+    local found <close> = assert(sysv.shmat(id))
+    found:store32(0, process.pid())
+    local said, log = support.strace("-e trace=shmat -e inject=shmat:error=ENOMEM", ([[
+      print(require "shm.peer".serve(%d))]]):format(key))
+    assert.is_truthy(segment(key))
+    assert(id:remove())
+    if not said then
+      return pending(log)
+    end
+    assert.matches("INJECTED", log)
+    assert.matches("Cannot allocate memory\t12\n", said)
+  end)
+
   it("goes on serving when a client dies on the way in", function()
     local key = support.key()
     local link <close> = assert(peer.serve(key))

@@ -22,7 +22,7 @@ M.MAGIC_VALUE = 0x316b6c70 -- "plk1"
 M.DOOR_SIZE = 1536
 
 local NEWBORN = 2    -- seconds that a server has from shmget to shmat
-local ENOENT, ESRCH, EEXIST, EINVAL, EIDRM, EADDRINUSE = 2, 3, 17, 22, 43, 98
+local ENOENT, ESRCH, EACCES, EEXIST, EINVAL, EIDRM, EADDRINUSE = 2, 3, 13, 17, 22, 43, 98
 
 local function refuse(errno, format, ...)
   return nil, format:format(...), errno
@@ -35,9 +35,9 @@ local function attached(pid, id)
   if not maps then
     return nil
   end
-  local text = maps:read "a"
+  local text, _, errno = maps:read "a"
   if not text then
-    return false -- it ended after the open
+    return errno == ESRCH and false or nil -- it ended after the open
   end
   for line in text:gmatch "[^\n]+" do
     local inode = line:match "^%x+%-%x+ %S+ %x+ %x+:%x+ (%d+) +/SYSV%x+"
@@ -99,21 +99,27 @@ function M.stopped(pid)
   return text:match "%) (%a) [^)]*$" == "T"
 end
 
--- The pid that a segment shows, if we may look.
+-- The pid that a segment shows, if we may look; or nil, message, errno.
 local function pid_in(id)
-  local region <close> = sysv.shmat(id, nil, sysv.SHM_RDONLY)
+  local region <close>, message, errno = sysv.shmat(id, nil, sysv.SHM_RDONLY)
+  if not region and errno ~= EACCES then
+    return nil, message, errno
+  end
   return region and region:load32(M.PID)
 end
 
 -- Whether a segment found at our key may be replaced: true, false to look again soon, or
 -- nil and why not. A server of ours is always its segment's creator, whom the kernel knows.
 local function abandoned(id)
-  local stat, message, errno = id:stat()
-  if not stat then
+  local function unknown(message, errno)
     if errno == EINVAL or errno == EIDRM then
       return false -- gone meanwhile
     end
     return nil, message, errno
+  end
+  local stat, message, errno = id:stat()
+  if not stat then
+    return unknown(message, errno)
   end
   if stat.segsz ~= M.SIZE and stat.segsz ~= M.TEXTBOOK_SIZE and stat.segsz ~= M.DOOR_SIZE then
     return refuse(EEXIST, "another program's segment of %d bytes is there"
@@ -124,7 +130,10 @@ local function abandoned(id)
   end
   local pids = {stat.cpid}
   if stat.segsz == M.TEXTBOOK_SIZE then -- whose server may have found it at its key
-    pids[2] = pid_in(id)
+    pids[2], message, errno = pid_in(id)
+    if errno then
+      return unknown(message, errno)
+    end
   end
   for _, pid in ipairs(pids) do
     local handle
