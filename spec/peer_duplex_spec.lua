@@ -351,6 +351,23 @@ describe("who listens", function()
     close(assert(peer.listen(key)))
   end)
 
+  it("has its key alone also where there is no descriptor for who asks", function()
+    local key = support.key()
+    local server = child(function()
+      assert(peer.listen(key))
+      support.forever()
+    end)
+    support.eventually(function() return door.find(key) end)
+    local opened = process.open
+    process.open = function() return nil, "Too many open files", EMFILE end -- luacheck: ignore
+    local second = table.pack(peer.listen(key))
+    local talk = table.pack(peer.dial(key, {timeout = 0}))
+    process.open = opened -- luacheck: ignore
+    kill(server)
+    refused(EMFILE, "^peer%.listen key 0x%x+: Too many open files$", table.unpack(second, 1, 3))
+    refused(EMFILE, "^peer%.dial key 0x%x+: Too many open files$", table.unpack(talk, 1, 3))
+  end)
+
   it("leaves no name in ipcs while it lives", function()
     local server <close> = assert(peer.listen(support.key(), {mode = tonumber("640", 8)}))
     local stat = sysv.shmctl(server.id, sysv.IPC_STAT)

@@ -111,8 +111,10 @@ end
 -- @treturn[2] int ENOENT when nobody listens there, EAGAIN when too many wait already,
 -- ETIMEDOUT when the server does not accept, EBUSY when it is stopped, EINTR …
 function M.attempt(key, deadline)
-  local region, handle, _, mode = door.find(key)
-  if not region then
+  local region, handle, number, mode = door.find(key)
+  if not region and number then
+    return nil, handle, number
+  elseif not region then
     door.sweep_key(key)
     return nil, "nobody listens there", ENOENT
   end

@@ -42,7 +42,8 @@ M.SIZE = segment.DOOR_SIZE
 local MAGIC_VALUE = 0x31726f64 -- "dor1"
 
 local ODD = 24
-local ESRCH, EINVAL, EIDRM, EADDRINUSE = 3, 22, 43, 98
+local ESRCH, EACCES, EINVAL, EIDRM, EADDRINUSE = 3, 13, 22, 43, 98
+local NONE = {[ESRCH] = true, [EACCES] = true, [EINVAL] = true, [EIDRM] = true} -- no door of ours
 
 --- The offset of a slot.
 -- @int i from 0
@@ -59,20 +60,23 @@ function M.word(state, pid)
   return state << 32 | pid
 end
 
--- The door at this segment if it is one for the key: region, handle of its server.
+-- The door at this segment if it is one for the key: region, handle of its server; or nil,
+-- message, errno when there is none, or that is not to be known just now.
 local function look(info, key)
-  local region = sysv.shmat(info.id)
+  local region, handle, message, errno
+  region, message, errno = sysv.shmat(info.id)
   if not region then
-    return nil
+    return nil, message, errno
   end
   if region:load32(M.MAGIC) == MAGIC_VALUE and region:load32(M.KEY) == key & 0xffffffff
      and region:load32(M.CLOSED) == 0 then
-    local handle = segment.holder(info.cpid, info.id)
+    handle, message, errno = segment.holder(info.cpid, info.id)
     if handle then
       return region, handle
     end
   end
   region:close()
+  return nil, message, errno
 end
 
 --- Finds the door that a living process has opened for a key.
@@ -82,15 +86,21 @@ end
 -- @treturn int the segment
 -- @treturn int its permissions
 -- @treturn[2] nil there is none
+-- @treturn[2] ?string message, where that is not to be known just now
+-- @treturn[2] ?int EMFILE, ENFILE, ENOMEM
 function M.find(key)
+  local why, number
   for _, info in ipairs(sysv.list().segments) do
     if info.segsz == M.SIZE and info.mode & sysv.SHM_DEST ~= 0 and info.cpid > 0 then
-      local region, handle = look(info, key)
+      local region, handle, errno = look(info, key)
       if region then
         return region, handle, info.id, info.mode & tonumber("777", 8)
+      elseif errno and not NONE[errno] then
+        why, number = handle, errno
       end
     end
   end
+  return nil, why, number
 end
 
 --- The bytes of a talk's segment. It is an odd number, which others have no reason to choose:
@@ -168,8 +178,10 @@ function M.open(key, opts)
   local region, own, other, handle
   region, message, errno = sysv.shmat(id)
   if region then
-    other, handle = M.find(key)
-    if other then
+    other, handle, errno = M.find(key)
+    if not other and errno then
+      message = handle
+    elseif other then
       message, errno = ("pid %d listens there already"):format(handle.pid), EADDRINUSE
       other:close()
       handle:close()
