@@ -461,11 +461,12 @@ describe("a replica", function()
       known.handle:close()
     end
     b.group.known = {}
-    local opened = process.open
-    process.open = function() return nil, "process.open: Too many open files", 24 end -- luacheck: ignore
+    local opened, alive = process.open, process.alive
+    local function none() return nil, "process.open: Too many open files", 24 end
+    process.open, process.alive = none, none -- luacheck: ignore
     local _, _, errno = b:step(0.1)
     local other, message, code = replica.open(name, {id = "a"})
-    process.open = opened -- luacheck: ignore
+    process.open, process.alive = opened, alive -- luacheck: ignore
     assert.equal(ETIMEDOUT, errno)
     refused(EBUSY, "process %d+ is a", other, message, code)
     assert.equal("primary", a:role())

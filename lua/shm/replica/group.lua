@@ -57,11 +57,12 @@ local function is_same(pid, start)
   return now == start or now == 0 or start == 0
 end
 
--- A process for which there is no descriptor left: who has none must not take it for dead.
+-- A process for which there is no descriptor left: who has none must not take it for dead. Nor
+-- can it be asked then, once it is there at all, whether it lives.
 local function without_descriptor(pid, start)
   local handle = {pid = pid, close = function() end}
   function handle.alive()
-    return process.alive(pid) and is_same(pid, start)
+    return process.alive(pid) ~= false and is_same(pid, start)
   end
   return handle
 end
@@ -133,7 +134,8 @@ function Group:process(place)
       handle, _, errno = process.open(pid)
     end
     if not handle and errno ~= ESRCH then
-      return process.alive(pid) and is_same(pid, start) and without_descriptor(pid, start) or nil
+      handle = without_descriptor(pid, start)
+      return handle.alive() and handle or nil
     elseif handle and not is_same(pid, start) then -- the pid is another's now
       handle:close()
     elseif handle then
