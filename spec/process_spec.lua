@@ -181,6 +181,20 @@ describe("another process", function()
     assert.same({"exit", 0}, {asker:wait(LONG)})
   end)
 
+  it("is not left behind where there is no descriptor for it, though a signal comes", function()
+    local said, log = support.strace("-e trace=pidfd_open,wait4 -e inject=wait4:error=EINTR:when=1 "
+      .. "-e inject=pidfd_open:error=EMFILE:when=2", [[
+      local process = require "shm.process"
+      print(select(2, process.fork(function() process.sleep(60) end)))
+      local file <close> = io.open(("/proc/self/task/%d/children"):format(process.pid()))
+      print(file:read "a")]])
+    if not said then
+      return pending(log)
+    end
+    assert.matches("INJECTED", log)
+    assert.equal("process.fork: Too many open files\t24\n\n", said)
+  end)
+
   it("leaves a child's status to the handle that fork gave", function()
     local child = assert(process.fork(process.exit, 7))
     local other = assert(process.open(child.pid))

@@ -122,7 +122,8 @@ static int fork_with_pidfd(os_process *child)
         if (child->fd < 0) {
             error = -errno;
             kill(child->pid, SIGKILL);
-            waitpid(child->pid, NULL, 0);
+            while (waitpid(child->pid, NULL, 0) < 0 && errno == EINTR)
+                continue;
         }
     }
     if (ignored)
