@@ -1,6 +1,7 @@
 -- shm.durable with a file: what outlives the machine, and what is said of files and disks.
 local d = require "spec.durable_support"
 local layout = require "shm.durable.place"
+local posix = require "shm.posix"
 local process = require "shm.process"
 local support = require "spec.support"
 
@@ -46,6 +47,70 @@ describe("a durable state with a file", function()
       assert.equal(1, state.map:get "n")
       assert(state:stop())
     end)
+  end)
+
+  it("is not lost, and nobody's, where there are too few descriptors to open it by", function()
+    local path = os.tmpname()
+    local file <close> = assert(io.open(path, "w"))
+    file:write(([[
+      local durable, posix = require "shm.durable", require "shm.posix"
+      local function open() return durable.open("few", {file = %q}) end
+      local function with(free, f)
+        local all = {}
+        repeat
+          local fd = posix.open("/dev/null", posix.O_RDONLY)
+          all[#all + 1] = fd
+        until not fd
+        for i = 1, free do all[i]:close() end
+        local result = table.pack(pcall(f))
+        for i = free + 1, #all do all[i]:close() end
+        return table.unpack(result, 1, 4)
+      end
+      local state = assert(open())
+      state.map:set("n", 0)
+      assert(state:sync())
+      state.map:set("n", 1)
+      assert(state:close())
+      for free = 0, 12 do
+        local ok, opened, message, errno = with(free, open)
+        assert(ok and (opened or errno == 24), message or opened)
+        opened = opened or assert(open())
+        assert(opened.map:get "n" == 1)
+        local synced
+        ok, synced, message, errno = with(free, function() return opened:sync() end)
+        assert(ok and (synced or errno == 24), message or synced)
+        assert(opened:close())
+      end
+      print "done"]]):format(place.file))
+    file:close()
+    local said = support.shell(("ulimit -n 40; lua5.4 %s 2>&1"):format(path))
+    os.remove(path)
+    assert.equal("done\n", said)
+  end)
+
+  it("takes no live file that can not be looked at for none", function()
+    d.killed(function()
+      local state = assert(open(place))
+      state.map:set("n", 1)
+    end)
+    os.remove(place.file)
+    os.remove(place.file .. ".lock")
+    local is_there = layout.is_there
+    function layout.is_there(self)
+      local real = posix.open
+      posix.open = function() return nil, "Too many open files", 24 end -- luacheck: ignore
+      local there, message, errno = is_there(self)
+      posix.open = real -- luacheck: ignore
+      return there, message, errno
+    end
+    local state, message, errno = open(place)
+    layout.is_there = is_there
+    if state then
+      state:close()
+    end
+    assert.is_nil(state)
+    assert.same({"durable.open '" .. place.name .. "': Too many open files", 24}, {message, errno})
+    assert.matches(" is there, and ", (select(2, open(place))))
   end)
 
   it("is made anew where the machine went down before it was begun", function()

@@ -208,8 +208,12 @@ local function build(place, how, source, options)
     part, message, errno = settle(place, part, options)
   end
   if part then
-    done, message, errno = place:say("boot " .. disk.boot())
-    if done then
+    local boot
+    boot, message, errno = disk.boot()
+    if boot then
+      done, message, errno = place:say("boot " .. boot)
+    end
+    if boot and done then
       return part, how
     end
     M.close_all(part)
@@ -218,9 +222,11 @@ local function build(place, how, source, options)
 end
 
 local function found(place, options)
-  local trusted, how = place:trusted()
+  local trusted, how, code = place:trusted()
   local live, message, errno
-  if trusted then
+  if trusted == nil then
+    return nil, how, code
+  elseif trusted then
     live, message, errno = place:attach()
     if live then
       local part
@@ -232,12 +238,15 @@ local function found(place, options)
     elseif errno ~= ENOENT then
       return nil, message, errno
     end
-  elseif place:is_there() then
-    if place:silent() then
+  else
+    live, message, errno = place:is_there()
+    if live == nil then
+      return nil, message, errno
+    elseif live and place:silent() then
       return nil, ("'%s' is there, and '%s' is not: remove the former to go back to the last sync")
         :format(place.live, place.lock_path), EEXIST
     end
-    live, how = true, how or "restored"
+    how = live and (how or "restored") or how
   end
   if not place.file then
     return build(place, "new", nil, options)

@@ -60,13 +60,17 @@ end
 -- @treturn[2] string message
 -- @treturn[2] int errno
 function M.write(path, arena, about, deadline)
-  local taken, message, errno = M.take(arena)
+  local boot, message, errno = disk.boot()
+  local taken
+  if boot then
+    taken, message, errno = M.take(arena)
+  end
   if not taken then
     return nil, message, errno
   end
   local buffer <close>, size = taken.region, taken.size
   local header = FIELDS:pack(MAGIC, size, taken.max, core.image.sum(buffer, BEGIN, size),
-    about.generation, about.version, about.orderly and 1 or 0, disk.boot(),
+    about.generation, about.version, about.orderly and 1 or 0, boot,
     process.monotonic(), os.time())
   buffer:write(0, header .. ("<i8"):pack(core.image.sum(header)))
   local temporary = path .. ".new"
@@ -99,7 +103,11 @@ local function parse(path, region)
       or size ~= #region - BEGIN or core.image.sum(region, BEGIN, size) ~= sum then
     return refuse(path, EBADMSG, DAMAGED)
   end
-  local here = boot:match "^[^\0]*" == disk.boot()
+  local now, message, errno = disk.boot()
+  if not now then
+    return nil, message, errno
+  end
+  local here = boot:match "^[^\0]*" == now
   local later = here and 0 or process.monotonic() - monotonic - (os.time() - realtime)
   return {region = region, begin = BEGIN, size = size, max = max, generation = generation,
           version = version, orderly = orderly == 1, later = later}

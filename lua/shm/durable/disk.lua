@@ -16,9 +16,15 @@ local ENOENT <const>, ETIMEDOUT <const> = 2, 110
 
 --- What differs from one boot of the machine to the next.
 -- @treturn string
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] int EMFILE, ENFILE, ENOMEM
 function M.boot()
-  local file <close> = assert(io.open "/proc/sys/kernel/random/boot_id")
-  return (assert(file:read "l"))
+  local file <close>, message, errno = io.open "/proc/sys/kernel/random/boot_id"
+  if not file then
+    return nil, message, errno
+  end
+  return file:read "l"
 end
 
 --- Removes a file; that there is none is all right.

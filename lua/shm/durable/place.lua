@@ -37,16 +37,23 @@ local OWNER_ONLY <const> = tonumber("600", 8)
 local BOARD <const> = 4096 -- bytes of a lock file
 local WORD <const>, PID <const>, HOME <const> = 0, 128, 136 -- what it says, and of whom
 local PATIENCE <const> = 0.2 -- seconds for a new holder to say who it is
-local EPERM <const>, EACCES <const>, EADDRINUSE <const>, ETIMEDOUT <const> = 1, 13, 98, 110
+local EPERM <const>, ENOENT <const>, EACCES <const> = 1, 2, 13
+local EADDRINUSE <const>, ETIMEDOUT <const> = 98, 110
 
--- This process's user, and its pid namespace.
+-- This process's user, and its pid namespace; or nil, message, errno.
 local function mine()
-  local fd <close> = assert(posix.memfd_create "durable")
+  local fd <close>, message, errno = posix.memfd_create "durable"
+  if not fd then
+    return nil, message, errno
+  end
   return assert(posix.fstat(fd)).uid
 end
 
 local function namespace()
-  local fd <close> = assert(posix.open("/proc/self/ns/pid", posix.O_RDONLY))
+  local fd <close>, message, errno = posix.open("/proc/self/ns/pid", posix.O_RDONLY)
+  if not fd then
+    return nil, message, errno
+  end
   return assert(posix.fstat(fd)).ino
 end
 
@@ -72,7 +79,12 @@ local function open_lock(self)
     return nil, message .. advice, errno
   end
   local stat = assert(posix.fstat(fd))
-  if stat.uid ~= mine() then
+  local user
+  user, message, errno = mine()
+  if not user then
+    fd:close()
+    return nil, message, errno
+  elseif stat.uid ~= user then
     fd:close()
     return nil, ("'%s' belongs to user %d: run as that one, or remove it")
       :format(self.lock_path, stat.uid), EPERM
@@ -87,8 +99,10 @@ local function holder(self)
   if not board or #board < BOARD then
     return nil
   end
-  local pid, home = board:get_i64(PID), board:get_i64(HOME)
-  if home ~= namespace() then
+  local pid, home, here = board:get_i64(PID), board:get_i64(HOME), namespace()
+  if not here then
+    return nil
+  elseif home ~= here then
     return home ~= 0 and 0 or nil
   end
   return pid > 0 and pid < 1 << 31 and process.alive(pid) ~= false and pid or nil
@@ -127,8 +141,11 @@ end
 -- What the lock file says is read, and written, by another descriptor: children keep what they
 -- have mapped, and must not keep the lock.
 local function read_board(self)
-  local board, message, errno =
-    object.map(self.lock_path, {mode = "rw", create = true, size = BOARD})
+  local home, message, errno = namespace()
+  local board
+  if home then
+    board, message, errno = object.map(self.lock_path, {mode = "rw", create = true, size = BOARD})
+  end
   if not board then
     self:unlock()
     return nil, ("'%s': %s"):format(self.lock_path, message), errno
@@ -137,7 +154,7 @@ local function read_board(self)
   self.word = board:unpack(WORD, "z")
   board:set_i64(HOME, 0) -- so that nobody takes one of the two for the other's
   board:set_i64(PID, process.pid())
-  board:set_i64(HOME, namespace())
+  board:set_i64(HOME, home)
   return true
 end
 
@@ -208,11 +225,20 @@ end
 
 --- Whether what is in the live file can be trusted; and else how a state was to be built when
 -- its builder died, if one did.
+-- @treturn boolean whether
+-- @treturn ?string how
+-- @treturn[2] nil that is not to be known
+-- @treturn[2] string message
+-- @treturn[2] int EMFILE, ENFILE, ENOMEM
 function M:trusted()
   if not self.file then
     return true
   end
-  return self.word == "boot " .. disk.boot(), self.word:match "^building (%l+)"
+  local boot, message, errno = disk.boot()
+  if not boot then
+    return nil, message, errno
+  end
+  return self.word == "boot " .. boot, self.word:match "^building (%l+)"
 end
 
 --- Whether nothing is said of a live file: its lock file was removed by somebody.
@@ -225,8 +251,8 @@ function M:is_void()
   if not self.file or self.word == "" then
     return true
   end
-  local file <close> = io.open(self.file)
-  return self.word == "building new" and not file
+  local file <close>, _, errno = io.open(self.file)
+  return self.word == "building new" and not file and errno == ENOENT
 end
 
 --- Lets go of the lock.
@@ -244,8 +270,12 @@ function M:unlock(remove)
 end
 
 local function map_file(path, max)
-  local region, message, errno = object.map(path, {mode = "rw", max = max})
-  if region and posix.fstat(region).uid ~= mine() then
+  local user, message, errno = mine()
+  local region
+  if user then
+    region, message, errno = object.map(path, {mode = "rw", max = max})
+  end
+  if region and posix.fstat(region).uid ~= user then
     region:close()
     return nil, ("'%s' belongs to another user: run as that one"):format(path), EPERM
   end
@@ -273,15 +303,23 @@ function M:attach()
   return region, message, errno
 end
 
---- Whether there is a live file, whatever is in it.
+--- Whether there is a live file, whatever is in it; nil, message, errno where that is not to be
+-- known.
 function M:is_there()
-  local fd <close> = posix.open(self.live, posix.O_RDONLY)
+  local fd <close>, message, errno = posix.open(self.live, posix.O_RDONLY)
+  if not fd and errno ~= ENOENT then
+    return nil, message, errno
+  end
   return fd ~= nil
 end
 
---- Whether the live part is the one that a region shows, or another has taken its place, or none.
+--- Whether the live part is the one that a region shows, or another has taken its place, or none;
+-- nil, message, errno where that is not to be known.
 function M:shows(region)
-  local fd <close> = posix.open(self.live, posix.O_RDONLY)
+  local fd <close>, message, errno = posix.open(self.live, posix.O_RDONLY)
+  if not fd and errno ~= ENOENT then
+    return nil, message, errno
+  end
   return fd ~= nil and posix.fstat(fd).ino == assert(posix.fstat(region)).ino
 end
 

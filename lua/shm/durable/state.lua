@@ -54,11 +54,13 @@ end
 -- With the lock for it.
 local function write(self, orderly, deadline)
   local book = self.book
-  if not self.place:shows(book.region) then
-    return nil, STOPPED, ESTALE
+  local shown, message, errno = self.place:shows(book.region)
+  if not shown then
+    return nil, message or STOPPED, errno or ESTALE
   end
+  local done
   local generation = book:get "generation" + 1
-  local done, message, errno = checkpoint.write(self.file, self.arena, {
+  done, message, errno = checkpoint.write(self.file, self.arena, {
     generation = generation, version = self.version, orderly = orderly,
   }, deadline)
   if done then
