@@ -54,12 +54,22 @@ static int settled(const mem_stamp *stamp, int64_t deadline, uint64_t *mark)
     }
 }
 
+static uint64_t home(void)
+{
+    uint64_t namespace;
+    os_thread_namespace(&namespace);
+    return namespace;
+}
+
 /* -EEXIST when there is an object already, of any kind. */
 int mem_stamp_claim(mem_stamp *stamp, uint16_t kind, uint16_t version, int64_t deadline)
 {
-    uint64_t mark, mine = (uint64_t)MAKING << 32 | maker_of(os_thread_self());
+    uint64_t mark, mine = (uint64_t)MAKING << 32 | maker_of(os_thread_self()), here;
+    int error = os_thread_namespace(&here); /* which is known from then on */
+    if (error)
+        return error;
     do {
-        int error = settled(stamp, deadline, &mark);
+        error = settled(stamp, deadline, &mark);
         if (error)
             return error;
         if ((uint32_t)mark == OTHER_BYTE_ORDER)
@@ -73,7 +83,7 @@ int mem_stamp_claim(mem_stamp *stamp, uint16_t kind, uint16_t version, int64_t d
 void mem_stamp_finish(mem_stamp *stamp, uint16_t kind, uint16_t version, uint32_t size,
                       uint32_t extra)
 {
-    stamp->home = os_thread_namespace();
+    stamp->home = home();
     stamp->size = size;
     stamp->extra = extra;
     mem_atomic_publish64(&stamp->mark, mark_of(kind, version));
@@ -86,7 +96,7 @@ void mem_stamp_finish(mem_stamp *stamp, uint16_t kind, uint16_t version, uint32_
 int mem_stamp_check(const mem_stamp *stamp, uint16_t kind, uint16_t version,
                     int64_t deadline)
 {
-    uint64_t mark, expected = mark_of(kind, version);
+    uint64_t mark, here, expected = mark_of(kind, version);
     int error = settled(stamp, deadline, &mark);
     if (error)
         return error;
@@ -94,7 +104,8 @@ int mem_stamp_check(const mem_stamp *stamp, uint16_t kind, uint16_t version,
         error = mark == expected ? 0 : -EPROTO;
     else
         error = -ENOENT;
-    if (!error && stamp->home != os_thread_namespace())
+    error = error ? error : os_thread_namespace(&here);
+    if (!error && stamp->home != here)
         error = -EXDEV;
     return error;
 }
@@ -121,5 +132,5 @@ void mem_stamp_erase(mem_stamp *stamp)
 /* What is there is this pid namespace's from now on: nobody else has it. */
 void mem_stamp_adopt(mem_stamp *stamp)
 {
-    stamp->home = os_thread_namespace();
+    stamp->home = home();
 }

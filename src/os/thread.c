@@ -89,18 +89,31 @@ pid_t os_thread_process(uint64_t thread)
     return pid > 0 ? pid : tid;
 }
 
-static uint64_t inode_of(const char *path)
+/* 0 where there is no such thing. */
+static int inode_of(const char *path, uint64_t *inode)
 {
     struct stat stat_;
-    return stat(path, &stat_) ? 0 : (uint64_t)stat_.st_ino & UINT32_MAX;
+    *inode = 0;
+    if (stat(path, &stat_) == 0)
+        *inode = (uint64_t)stat_.st_ino & UINT32_MAX;
+    else if (errno == ENOMEM)
+        return -ENOMEM;
+    return 0;
 }
 
 /* What tells the pid and time namespaces of this process from others. It stays in those
  * that it was born in: only its children come into others. */
-uint64_t os_thread_namespace(void)
+int os_thread_namespace(uint64_t *namespace)
 {
     os_thread_self(); /* so that a child forgets */
-    if (!home)
-        home = inode_of("/proc/self/ns/time") << 32 | inode_of("/proc/self/ns/pid");
-    return home;
+    int error = 0;
+    if (!home) {
+        uint64_t time, pid;
+        error = inode_of("/proc/self/ns/time", &time);
+        error = error ? error : inode_of("/proc/self/ns/pid", &pid);
+        if (!error)
+            home = time << 32 | pid;
+    }
+    *namespace = home;
+    return error;
 }
