@@ -10,6 +10,16 @@ local M = {}
 local KEYS <const>, QUEUES <const> = 16, 8
 local id
 
+--- A process that was not forked from the run's shares the place when it is told where.
+function M.share(number, folder)
+  id, M.folder = number, folder
+end
+
+--- What it is to be told.
+function M.whose()
+  return id, M.folder
+end
+
 --- Makes the folder; every process that is forked from here on shares the place.
 function M.open()
   id = process.pid()

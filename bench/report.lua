@@ -52,8 +52,7 @@ function M.lines(work, results)
   local lines, met, missed = {}, 0, 0
   local first = results[1]
   for i, result in ipairs(results) do
-    local entry = result.entry
-    local words = {"", "", entry.name .. (entry.kind == "limit" and " (limit)" or ""), "", "", ""}
+    local words = {"", "", result.name .. (result.kind == "limit" and " (limit)" or ""), "", "", ""}
     local alone = #results == 1 and not result.why
     if i == 1 or i == 2 then
       words[1], words[2] = M.title(work), first.ns and number(first.ns) or ""
@@ -64,12 +63,12 @@ function M.lines(work, results)
       words[6] = "skipped: " .. result.why
     else
       words[4], words[5] = number(result.ns), times(result.ratio)
-      if entry.goal then
-        local good = result.ratio <= entry.goal
-        words[6] = ("%.2fx %s"):format(entry.goal, good and "met" or "missed")
+      if result.goal then
+        local good = result.ratio <= result.goal
+        words[6] = ("%.2fx %s"):format(result.goal, good and "met" or "missed")
         met, missed = met + (good and 1 or 0), missed + (good and 0 or 1)
       end
-      words[6] = words[6] .. (entry.note and " " .. entry.note() or "")
+      words[6] = words[6] .. (result.note and " " .. result.note or "")
     end
     if i > 1 or alone then
       lines[#lines + 1] = LINE:format(table.unpack(words)):gsub("%s+$", "")
@@ -107,11 +106,9 @@ end
 
 function M.write(file, work, results)
   for _, result in ipairs(results) do
-    local entry = result.entry
-    file:write(row {work.name, work.size, work.processes, work.keys, entry.name, entry.kind,
+    file:write(row {work.name, work.size, work.processes, work.keys, result.name, result.kind,
                     short(result.ns), short(result.low), short(result.high), short(result.ratio),
-                    short(entry.goal), result.why,
-                    not result.why and entry.note and entry.note() or nil})
+                    short(result.goal), result.why, result.note})
   end
   file:flush()
 end

@@ -8,7 +8,7 @@
 --   how                           where they run: see cpus.of
 --   share                         how many times one time of an entry counts for, absent for 1
 --   clock                         seconds; absent for the time of day, as others take part
---   rounds                        fewer than else, as it takes long
+--   rounds                        in all, where it takes long
 --   longer                        times the seconds of others, as it takes long to begin
 --   large                         true where there is too much of Lua to collect each time
 --   before, after                 functions
@@ -123,7 +123,7 @@ local function run(work, entries, options, progress)
     progress(entry.name, 0)
     each[i], times[i] = {}, calibrate(work, entry, workers, seconds)
   end
-  local rounds = math.min(work.rounds or options.rounds, options.rounds)
+  local rounds = options.rounds
   local deadline = process.monotonic() + 1 + 2 * rounds * #entries * seconds
   for round = 1, rounds do
     if round > 3 and process.monotonic() > deadline then
@@ -150,8 +150,9 @@ local function run(work, entries, options, progress)
   return each
 end
 
---- Results, in the order of the entries: {entry, ns, low, high, ratio}, where low and high are
--- quarters of the rounds and ratio is ours to it; or {entry, why} for what was skipped.
+--- What was measured of a work, in the order of its entries: {name, kind, goal, rounds, note},
+-- where rounds are nanoseconds of each and note is the entry's word on it; or with why instead,
+-- where it was skipped.
 function M.measure(work, options, progress)
   local skipped = {}
   if work.before then
@@ -167,24 +168,50 @@ function M.measure(work, options, progress)
   if work.after then
     work.after()
   end
-  local results, at = {}, 0
-  for _, entry in ipairs(work) do
-    local result = {entry = entry, why = skipped[entry]}
-    if not result.why then
+  local measured, at = {}, 0
+  for i, entry in ipairs(work) do
+    local one = {name = entry.name, kind = entry.kind, goal = entry.goal, why = skipped[entry]}
+    if not one.why then
       at = at + 1
-      local ratios = {}
-      for round, ns in ipairs(each[at]) do
-        ratios[round] = each[1][round] / ns
-      end
-      local sorted = table.move(each[at], 1, #each[at], 1, {})
-      table.sort(sorted)
-      result.ns, result.ratio = median(sorted), median(ratios)
-      result.low = sorted[math.max(1, #sorted // 4)]
-      result.high = sorted[math.ceil(#sorted * 3 / 4)]
+      one.rounds, one.note = each[at], entry.note and entry.note()
     end
-    results[#results + 1] = result
+    measured[i] = one
   end
-  return results
+  return measured
+end
+
+--- The same of several processes, as one: a list of what each of them measured. An entry that
+-- one of them had to skip is skipped.
+function M.pool(passes)
+  local pooled = {}
+  for i, first in ipairs(passes[1]) do
+    local one = {name = first.name, kind = first.kind, goal = first.goal, rounds = {}}
+    for _, pass in ipairs(passes) do
+      one.why, one.note = one.why or pass[i].why, pass[i].note or one.note
+      table.move(pass[i].rounds or {}, 1, #(pass[i].rounds or {}), #one.rounds + 1, one.rounds)
+    end
+    pooled[i] = one
+  end
+  return pooled
+end
+
+--- Adds to each what its rounds say: ns, their median; low and high, quarters of them; and ratio,
+-- the median of how many times it the first one takes in the same round.
+function M.sum_up(measured)
+  for _, one in ipairs(measured) do
+    if not one.why then
+      local ratios = {}
+      for round, ns in ipairs(one.rounds) do
+        ratios[round] = measured[1].rounds[round] / ns
+      end
+      local sorted = table.move(one.rounds, 1, #one.rounds, 1, {})
+      table.sort(sorted)
+      one.ns, one.ratio = median(sorted), median(ratios)
+      one.low = sorted[math.max(1, #sorted // 4)]
+      one.high = sorted[math.ceil(#sorted * 3 / 4)]
+    end
+  end
+  return measured
 end
 
 return M

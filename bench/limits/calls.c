@@ -2,9 +2,10 @@
  * Calls with nothing in them, and the copies that no binding can do without.
  *
  * empty is a method of a region that checks its handle and returns; closure(region) gives
- * a function that holds a region and returns. text and copy make a Lua string of n bytes,
- * and copy a string's bytes. What has a number of times does it without any call: loads,
- * adds and copies.
+ * a function that holds a region and returns. bare_text and bare_copy make a Lua string
+ * of the region's first n bytes, and copy a string there: the same bytes as is measured
+ * beside it, as where they lie makes copies up to half as fast again. What has a number
+ * of times does it without any call: loads, adds and copies.
  */
 #include "limits.h"
 
@@ -33,22 +34,23 @@ static int closure(lua_State *L)
     return 1;
 }
 
-static int text(lua_State *L)
+static int bare_text(lua_State *L)
 {
-    if (!bind_handle_self(L))
+    bind_region *region = bind_handle_self(L);
+    if (!region)
         return luaL_argerror(L, 1, BIND_REGION " expected");
-    lua_Integer n = lua_tointeger(L, 3);
-    lua_pushlstring(L, limits_from, n < LIMITS_MOST ? (size_t)n : LIMITS_MOST);
+    lua_pushlstring(L, (const char *)region->base, (size_t)lua_tointeger(L, 3));
     return 1;
 }
 
-static int copy(lua_State *L)
+static int bare_copy(lua_State *L)
 {
-    if (!bind_handle_self(L))
+    bind_region *region = bind_handle_self(L);
+    if (!region)
         return luaL_argerror(L, 1, BIND_REGION " expected");
     size_t n;
     const char *data = lua_tolstring(L, 3, &n);
-    memcpy(limits_to, data, n < LIMITS_MOST ? n : LIMITS_MOST);
+    memcpy(region->base, data, n);
     return 0;
 }
 
@@ -83,8 +85,10 @@ static int copies(lua_State *L)
 
 void limits_calls(lua_State *L)
 {
-    static const luaL_Reg methods[] = {
-        {"empty", empty}, {"text", text}, {"copy", copy}, {NULL, NULL}};
+    static const luaL_Reg methods[] = {{"empty", empty},
+                                       {"bare_text", bare_text},
+                                       {"bare_copy", bare_copy},
+                                       {NULL, NULL}};
     static const luaL_Reg functions[] = {{"closure", closure},
                                          {"loads", loads},
                                          {"adds", adds},

@@ -18,7 +18,7 @@ for _, size in ipairs {8, 64, 1024, 16384, 65536, 1 << 20} do
     {name = "region:read", kind = "ours",
      run = function(n) for _ = 1, n do region:read(0, size) end end},
     {name = "lua_pushlstring of as much", kind = "limit", goal = size == 16384 and 1.1 or nil,
-     run = function(n) for _ = 1, n do region:text(0, size) end end},
+     run = function(n) for _ = 1, n do region:bare_text(0, size) end end},
     memcpy, python.entry("shared_memory", "read " .. size),
   }
   list[#list + 1] = {
@@ -26,7 +26,7 @@ for _, size in ipairs {8, 64, 1024, 16384, 65536, 1 << 20} do
     {name = "region:write", kind = "ours",
      run = function(n) for _ = 1, n do region:write(0, text) end end},
     {name = "memcpy in an empty method", kind = "limit", goal = size == 16384 and 1.1 or nil,
-     run = function(n) for _ = 1, n do region:copy(0, text) end end},
+     run = function(n) for _ = 1, n do region:bare_copy(0, text) end end},
     memcpy, python.entry("shared_memory", "write " .. size),
   }
 end
