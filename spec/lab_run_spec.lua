@@ -94,24 +94,6 @@ describe("run", function()
     assert.same(before, support.belongings())
   end)
 
-  it("goes on where there is no descriptor to look who lives by", function()
-    local protocol = lab.protocol {locks = {"m"}, words = {"n"}, roles = {
-      function(w)
-        w.m:lock()
-        process.sleep(0.3) -- the other waits for longer than it does before it looks
-        w.n = w.n + 1
-        w.m:unlock()
-      end,
-      function(w) w.n = w.n end,
-    }, never = {orphan = function(s) return s.m.dead ~= nil end}}
-    local alive = process.alive
-    process.alive = function() return nil, "Too many open files", 24 end -- luacheck: ignore
-    local ok, result = pcall(go, protocol, {rounds = 2, timeout = 5})
-    process.alive = alive -- luacheck: ignore
-    assert(ok, result)
-    assert.matches("^ok, 2 rounds", tostring(result))
-  end)
-
   it("takes two processes through round after round, and finds nothing where nothing is", function()
     local protocol = peterson()
     local rounds = support.rounds(400)

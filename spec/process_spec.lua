@@ -165,6 +165,17 @@ describe("another process", function()
     assert.error_matches(function() other:alive() end, "closed")
   end)
 
+  it("lives also where there is no descriptor to look by, and is dead", function()
+    assert.equal("true\tfalse\tnil\n", support.shell [[
+      ulimit -n 30; lua5.4 -e '
+        local process, posix = require "shm.process", require "shm.posix"
+        local child = process.fork(function() end)
+        child:wait()
+        repeat until not posix.open("/dev/null", posix.O_RDONLY)
+        local me = process.pid()
+        print(process.alive(me), process.alive(child.pid), (process.open(me)))' 2>&1]])
+  end)
+
   it("lives, and says nothing, while signals come to who asks", function()
     local asker = assert(process.fork(function()
       assert(process.signal("USR1", "count"))

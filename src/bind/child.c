@@ -114,13 +114,11 @@ static int other_open(lua_State *L)
 }
 
 /***
-Whether a process lives. One that has exited and waits to be reaped does not.
+Whether a process lives. One that has exited and waits to be reaped does not, unless there
+is no descriptor left to look closer by.
 @function shm.process.alive
 @int pid the process
 @treturn boolean whether it lives
-@treturn[2] nil
-@treturn[2] string message
-@treturn[2] int EMFILE, ENFILE (asking takes a descriptor)
 @see pidfd_open(2)
 */
 static int other_alive(lua_State *L)
@@ -130,9 +128,7 @@ static int other_alive(lua_State *L)
     os_process process;
     int error = os_process_open(pid, &process);
     os_process_close(&process);
-    if (error && error != -ESRCH)
-        return bind_fail(L, error, "process.alive %d", (int)pid);
-    lua_pushboolean(L, !error);
+    lua_pushboolean(L, !error || (error != -ESRCH && os_thread_alive((uint64_t)pid)));
     return 1;
 }
 

@@ -105,7 +105,7 @@ local function holder(self)
   elseif home ~= here then
     return home ~= 0 and 0 or nil
   end
-  return pid > 0 and pid < 1 << 31 and process.alive(pid) ~= false and pid or nil
+  return pid > 0 and pid < 1 << 31 and process.alive(pid) and pid or nil
 end
 
 local function refused(pid)

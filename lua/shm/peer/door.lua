@@ -150,7 +150,7 @@ end
 function M.sweep_key(key)
   local id = sysv.shmget(key, 0)
   local stat = id and id:stat()
-  if stat and stat.segsz == M.SIZE and stat.nattch == 0 and process.alive(stat.cpid) == false then
+  if stat and stat.segsz == M.SIZE and stat.nattch == 0 and not process.alive(stat.cpid) then
     id:remove()
   end
 end

@@ -147,7 +147,7 @@ local function abandoned(id)
   end
   local age = os.time() - stat.ctime -- negative if the clock has been set
   local newborn = stat.nattch == 0 and age >= 0 and age < NEWBORN
-  return not (newborn and process.alive(stat.cpid) ~= false)
+  return not (newborn and process.alive(stat.cpid))
 end
 
 --- Makes a new segment at a key, in the place of one that a dead server has left.

@@ -57,12 +57,11 @@ local function is_same(pid, start)
   return now == start or now == 0 or start == 0
 end
 
--- A process for which there is no descriptor left: who has none must not take it for dead. Nor
--- can it be asked then, once it is there at all, whether it lives.
+-- A process for which there is no descriptor left: who has none must not take it for dead.
 local function without_descriptor(pid, start)
   local handle = {pid = pid, close = function() end}
   function handle.alive()
-    return process.alive(pid) ~= false and is_same(pid, start)
+    return process.alive(pid) and is_same(pid, start)
   end
   return handle
 end

@@ -101,9 +101,7 @@ function process.fork(f, ...) end
 function process.open(pid) end
 
 ---@param pid integer
----@return boolean|nil
----@return string? message
----@return integer? errno
+---@return boolean
 function process.alive(pid) end
 
 ---@param pid integer

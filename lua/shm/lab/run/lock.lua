@@ -27,7 +27,7 @@ function M.open(seat, object)
       return nil
     end
     local role = seat.role_of(pid)
-    if process.alive(pid) ~= false then
+    if process.alive(pid) then
       return role
     end
     return nil, role

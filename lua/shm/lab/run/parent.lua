@@ -229,7 +229,7 @@ local function bury_forked(self)
   local place, round = self.place, current(self)
   for _, one in ipairs(forked(self)) do
     local phase = place:phase(one.index)
-    if phase == 4 * round + RUNNING and process.alive(one.pid) == false and
+    if phase == 4 * round + RUNNING and not process.alive(one.pid) and
        place:phase(one.index) == phase then
       local now = process.monotonic()
       place:take_out(one.index, round)

@@ -209,7 +209,7 @@ local function await_round(seat, round)
         sleepers(1)
         region:wait(0, now, SLICE)
         sleepers(-1)
-        if process.alive(parent) == false then
+        if not process.alive(parent) then
           return false
         end
       end
@@ -229,7 +229,7 @@ local function meet(seat, others, round)
       spins = spins + 1
       if spins > SPINS + YIELDS then
         process.sleep(NAP)
-        if process.alive(seat.run.parent) == false then
+        if not process.alive(seat.run.parent) then
           process.exit(0)
         end
       elseif spins > SPINS then

@@ -23,7 +23,7 @@ local function kill_all(place, count)
       goto continue -- it ends, and its pid may be another's
     elseif pid == 0 then
       any = true
-    elseif process.alive(pid) ~= false then
+    elseif process.alive(pid) then
       any = true
       process.kill(pid, "KILL")
     end
