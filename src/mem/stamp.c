@@ -54,22 +54,12 @@ static int settled(const mem_stamp *stamp, int64_t deadline, uint64_t *mark)
     }
 }
 
-static uint64_t home(void)
-{
-    uint64_t namespace;
-    os_thread_namespace(&namespace);
-    return namespace;
-}
-
 /* -EEXIST when there is an object already, of any kind. */
 int mem_stamp_claim(mem_stamp *stamp, uint16_t kind, uint16_t version, int64_t deadline)
 {
-    uint64_t mark, mine = (uint64_t)MAKING << 32 | maker_of(os_thread_self()), here;
-    int error = os_thread_namespace(&here); /* which is known from then on */
-    if (error)
-        return error;
+    uint64_t mark, mine = (uint64_t)MAKING << 32 | maker_of(os_thread_self());
     do {
-        error = settled(stamp, deadline, &mark);
+        int error = settled(stamp, deadline, &mark);
         if (error)
             return error;
         if ((uint32_t)mark == OTHER_BYTE_ORDER)
@@ -83,7 +73,7 @@ int mem_stamp_claim(mem_stamp *stamp, uint16_t kind, uint16_t version, int64_t d
 void mem_stamp_finish(mem_stamp *stamp, uint16_t kind, uint16_t version, uint32_t size,
                       uint32_t extra)
 {
-    stamp->home = home();
+    stamp->home = os_thread_namespace();
     stamp->size = size;
     stamp->extra = extra;
     mem_atomic_publish64(&stamp->mark, mark_of(kind, version));
@@ -96,7 +86,7 @@ void mem_stamp_finish(mem_stamp *stamp, uint16_t kind, uint16_t version, uint32_
 int mem_stamp_check(const mem_stamp *stamp, uint16_t kind, uint16_t version,
                     int64_t deadline)
 {
-    uint64_t mark, here, expected = mark_of(kind, version);
+    uint64_t mark, expected = mark_of(kind, version);
     int error = settled(stamp, deadline, &mark);
     if (error)
         return error;
@@ -104,8 +94,7 @@ int mem_stamp_check(const mem_stamp *stamp, uint16_t kind, uint16_t version,
         error = mark == expected ? 0 : -EPROTO;
     else
         error = -ENOENT;
-    error = error ? error : os_thread_namespace(&here);
-    if (!error && stamp->home != here)
+    if (!error && stamp->home != os_thread_namespace())
         error = -EXDEV;
     return error;
 }
@@ -132,5 +121,5 @@ void mem_stamp_erase(mem_stamp *stamp)
 /* What is there is this pid namespace's from now on: nobody else has it. */
 void mem_stamp_adopt(mem_stamp *stamp)
 {
-    stamp->home = home();
+    stamp->home = os_thread_namespace();
 }

@@ -145,7 +145,7 @@ uint64_t os_thread_identify(void);
 uint64_t os_thread_leader(void);
 bool os_thread_alive(uint64_t thread);
 pid_t os_thread_process(uint64_t thread);
-int os_thread_namespace(uint64_t *namespace);
+uint64_t os_thread_namespace(void);
 
 static inline uint64_t os_thread_self(void)
 {

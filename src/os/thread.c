@@ -15,6 +15,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#define NAP 1000000 /* nanoseconds */
+
 _Thread_local uint64_t os_thread_identity;
 static _Atomic uint64_t leader, home; /* any thread may be the first to ask */
 
@@ -89,31 +91,23 @@ pid_t os_thread_process(uint64_t thread)
     return pid > 0 ? pid : tid;
 }
 
-/* 0 where there is no such thing. */
-static int inode_of(const char *path, uint64_t *inode)
+/* 0 where there is no such thing. For want of memory it is asked again: no answer would
+ * be another namespace's. */
+static uint64_t inode_of(const char *path)
 {
     struct stat stat_;
-    *inode = 0;
-    if (stat(path, &stat_) == 0)
-        *inode = (uint64_t)stat_.st_ino & UINT32_MAX;
-    else if (errno == ENOMEM)
-        return -ENOMEM;
-    return 0;
+    int error;
+    while ((error = stat(path, &stat_)) && errno == ENOMEM)
+        os_clock_sleep(os_clock_now() + NAP);
+    return error ? 0 : (uint64_t)stat_.st_ino & UINT32_MAX;
 }
 
 /* What tells the pid and time namespaces of this process from others. It stays in those
  * that it was born in: only its children come into others. */
-int os_thread_namespace(uint64_t *namespace)
+uint64_t os_thread_namespace(void)
 {
     os_thread_self(); /* so that a child forgets */
-    int error = 0;
-    if (!home) {
-        uint64_t time, pid;
-        error = inode_of("/proc/self/ns/time", &time);
-        error = error ? error : inode_of("/proc/self/ns/pid", &pid);
-        if (!error)
-            home = time << 32 | pid;
-    }
-    *namespace = home;
-    return error;
+    if (!home)
+        home = inode_of("/proc/self/ns/time") << 32 | inode_of("/proc/self/ns/pid");
+    return home;
 }
