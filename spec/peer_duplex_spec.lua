@@ -59,6 +59,16 @@ local function idle(opts)
   return pair(support.forever, opts)
 end
 
+-- A child that listens, and accepts nobody.
+local function deaf(key)
+  local server = child(function()
+    assert(peer.listen(key))
+    support.forever()
+  end)
+  support.eventually(function() return door.find(key) end)
+  return server
+end
+
 -- Within a second, f gives an error.
 local function soon(f)
   local began = process.monotonic()
@@ -341,11 +351,7 @@ describe("who listens", function()
     local pattern = "^peer%.listen key 0x%x+: pid " .. process.pid() .. " listens there already$"
     refused(EADDRINUSE, pattern, peer.listen(key))
     close(server)
-    server = child(function()
-      assert(peer.listen(key))
-      support.forever()
-    end)
-    support.eventually(function() return door.find(key) end)
+    server = deaf(key)
     refused(EADDRINUSE, "pid " .. server.pid .. " listens", peer.listen(key))
     kill(server)
     close(assert(peer.listen(key)))
@@ -353,11 +359,7 @@ describe("who listens", function()
 
   it("has its key alone also where there is no descriptor for who asks", function()
     local key = support.key()
-    local server = child(function()
-      assert(peer.listen(key))
-      support.forever()
-    end)
-    support.eventually(function() return door.find(key) end)
+    local server = deaf(key)
     local opened = process.open
     process.open = function() return nil, "Too many open files", EMFILE end -- luacheck: ignore
     local second = table.pack(peer.listen(key))
@@ -394,11 +396,7 @@ describe("who listens", function()
 
   it("says that a server is stopped, or does not accept, to who dials", function()
     local key = support.key()
-    local server = child(function()
-      assert(peer.listen(key))
-      support.forever()
-    end)
-    support.eventually(function() return door.find(key) end)
+    local server = deaf(key)
     refused(ETIMEDOUT, "^peer%.dial key 0x%x+: pid " .. server.pid .. " does not accept$",
             peer.dial(key, {timeout = 0.05}))
     support.stop(server.pid)

@@ -22,6 +22,15 @@ local function segment(key)
   return sysv.shmget(key, 0)
 end
 
+-- Waits until the key's segment shows who serves there.
+local function shows_a_pid(key)
+  support.eventually(function()
+    local id = segment(key)
+    local region <close> = id and sysv.shmat(id)
+    return region and region:load32(0) ~= 0
+  end)
+end
+
 -- A link of ours with a client that runs f(link) in a child.
 local function pair(f)
   local key = support.key()
@@ -263,11 +272,7 @@ describe("serving and connecting", function()
       support.forever()
       mine:close()
     end)
-    support.eventually(function()
-      local id = segment(key)
-      local region <close> = id and sysv.shmat(id)
-      return region and region:load32(0) ~= 0
-    end)
+    shows_a_pid(key)
     server:kill "KILL"
     ended(server, "signal", "KILL")
     assert.is_truthy(segment(key))
@@ -325,11 +330,7 @@ describe("serving and connecting", function()
     local server = child(function()
       assert(peer.serve(key)):accept()
     end)
-    support.eventually(function()
-      local id = segment(key)
-      local region <close> = id and sysv.shmat(id)
-      return region and region:load32(0) ~= 0
-    end)
+    shows_a_pid(key)
     local flags <const> = "-P /proc/%d/maps -e trace=read -e inject=read:error=ENOMEM"
     local said, log = support.strace(flags:format(server.pid), ([[
       print(require "shm.peer".serve(%d))]]):format(key))

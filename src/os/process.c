@@ -166,7 +166,7 @@ void os_process_close(os_process *process)
 }
 
 /* One that has exited and waits to be reaped does not live. One of whom nothing is to be
- * had, as a signal came just then, does. */
+ * had just then does: its locks and talks are not to be taken from it. */
 bool os_process_alive(const os_process *process)
 {
     if (process->pidfd)
