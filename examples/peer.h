@@ -229,7 +229,7 @@ static inline uint64_t peer_home(void)
  *    8  u64  home: see above
  *   16  u32  bytes of the object (of a topic and an arena, of its head)
  *   20  u32  extra: of a queue 1 rejects, 2 has one producer and one consumer; of a topic 1
- *            drops; of an arena its sizes, 2576 << 16 | 24 << 8 | 16
+ *            drops; of an arena its sizes, 2560 << 16 | 24 << 8 | 16
  */
 typedef struct peer_stamp {
     uint64_t mark, home;
@@ -493,8 +493,8 @@ static inline int peer_sleep(peer_eventcount *e, int (*ready)(void *), void *con
  *    64       the heap's
  *  1232  u32  64 refs: the directory's chains of entries, by hash % 64
  *  1488       blocks of the heap that are only their process's yet
- *  2560       guard of all of this, and its journal
- *             behind which is the register of processes, and then blocks
+ *  2560       the register of processes
+ *             behind which is the guard of all of this and its journal, and then blocks
  *
  * A line of the register is the u64 identity of a process's first thread, or 0, and a u64 since
  * when it is attached, in ns since 1970.
@@ -521,15 +521,13 @@ typedef struct peer_arena {
     uint8_t heap[1168];
     uint32_t names[64];
     uint8_t private[1024 + 48];
-    peer_guard guard;
 } peer_arena;
 
 PEER_AT(peer_arena, size, 24); PEER_AT(peer_arena, max, 32);
 PEER_AT(peer_arena, journal, 40); PEER_AT(peer_arena, objects, 44);
 PEER_AT(peer_arena, dropped, 48); PEER_AT(peer_arena, heap, 64);
 PEER_AT(peer_arena, names, 1232); PEER_AT(peer_arena, processes, 52);
-PEER_AT(peer_arena, private, 1488); PEER_AT(peer_arena, guard, 2560);
-PEER_SIZE(peer_arena, 2576);
+PEER_AT(peer_arena, private, 1488); PEER_SIZE(peer_arena, 2560);
 
 typedef struct peer_process {
     uint64_t who, since;
@@ -549,10 +547,20 @@ PEER_SIZE(peer_entry, 24);
 
 #define PEER_LAYOUT (sizeof(peer_arena) << 16 | sizeof(peer_entry) << 8 | 16)
 
+static inline peer_process *peer_process_at(peer_memory *memory, uint32_t line)
+{
+    return (peer_process *)(memory->base + sizeof(peer_arena)) + line;
+}
+
+static inline peer_guard *peer_arena_guard(peer_memory *memory)
+{
+    return (peer_guard *)peer_process_at(memory, memory->processes);
+}
+
 /* Inside: changes a word as its journal asks. */
 static inline int peer_put64(peer_memory *memory, uint64_t *at, uint64_t value)
 {
-    peer_guard *guard = &((peer_arena *)memory->base)->guard;
+    peer_guard *guard = peer_arena_guard(memory);
     uint64_t used = peer_load64(&guard->used), n = sizeof *at;
     int64_t distance = (uint8_t *)at - (uint8_t *)&guard->used;
     uint8_t *entries = (uint8_t *)(guard + 1);
@@ -568,31 +576,25 @@ static inline int peer_put64(peer_memory *memory, uint64_t *at, uint64_t value)
 
 static inline int peer_arena_enter(peer_memory *memory)
 {
-    peer_arena *arena = (peer_arena *)memory->base;
     struct stat stat;
     if (fstat(memory->fd, &stat))
         return -errno;
     memory->there = (uint64_t)stat.st_size < memory->size ? (uint64_t)stat.st_size
                                                           : memory->size;
-    if (!peer_inside(memory->there, sizeof *arena,
-                     memory->journal + memory->processes * sizeof(peer_process)))
+    if (!peer_inside(memory->there, sizeof(peer_arena),
+                     memory->processes * sizeof(peer_process) + sizeof(peer_guard) +
+                         memory->journal))
         return -EBADMSG;
-    return peer_enter(memory, &arena->guard, memory->journal, PEER_FOREVER);
+    return peer_enter(memory, peer_arena_guard(memory), memory->journal, PEER_FOREVER);
 }
 
 /* What was begun stays, or with an error nothing of it. */
 static inline int peer_arena_leave(peer_memory *memory, int error)
 {
-    peer_arena *arena = (peer_arena *)memory->base;
     if (error)
-        peer_undo(memory, &arena->guard, memory->journal);
-    peer_leave(&arena->guard);
+        peer_undo(memory, peer_arena_guard(memory), memory->journal);
+    peer_leave(peer_arena_guard(memory));
     return error;
-}
-
-static inline peer_process *peer_process_at(peer_memory *memory, uint32_t line)
-{
-    return (peer_process *)(memory->base + sizeof(peer_arena) + memory->journal) + line;
 }
 
 static inline int peer_register(peer_memory *memory)
@@ -678,7 +680,7 @@ static inline int peer_close_chain(peer_memory *memory, uint32_t ref)
         int error = entry ? peer_set_open(memory, entry, false) : -EBADMSG;
         if (error)
             return error;
-        peer_store64(&((peer_arena *)memory->base)->guard.used, 0);
+        peer_store64(&peer_arena_guard(memory)->used, 0);
         ref = peer_load32(&entry->next);
     }
     return 0;

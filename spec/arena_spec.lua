@@ -8,7 +8,7 @@ local sysv = require "shm.sysv"
 
 local LONG = support.LONG
 local SIZE, MAX = 1 << 16, 1 << 20
-local GUARD <const> = 2560 -- where the guard's word lies
+local GUARD <const> = 2560 + 128 * 16 -- where the guard's word lies: behind the register
 local ENOENT, EBUSY, ENOSPC, ERANGE, ENOTEMPTY, EPROTO = 2, 16, 28, 34, 39, 71
 
 local elsewhere, other, refused = others.elsewhere, others.other, others.refused

@@ -8,7 +8,7 @@ local support = require "spec.support"
 local EBUSY <const>, ETIMEDOUT <const> = lock.EBUSY, lock.ETIMEDOUT
 local PATIENCE <const> = 1 -- what the guard's own is, in seconds
 local SHORT <const> = 0.1
-local ARENA <const> = 2560                 -- where an arena's guard is
+local ARENA <const> = 2560 + 128 * 16       -- where an arena's guard is
 local PUSH <const>, POP <const> = 64, 448  -- those of a queue
 local TOPIC <const>, OLDEST <const> = 64, 88
 

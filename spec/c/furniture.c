@@ -193,7 +193,9 @@ static void free_guard(mem_guard *guard)
 
 static void free_guards(void)
 {
-    free_guard(&((ds_arena_memory *)memory)->guard);
+    ds_process *processes = (ds_process *)((ds_arena_memory *)memory + 1);
+    free_guard(arena ? arena->guarded.guard
+                     : (mem_guard *)(processes + DS_ARENA_PROCESSES));
     if (has_queue) {
         free_guard(&queue.at->push.guard);
         free_guard(&queue.at->pop.guard);

@@ -38,7 +38,6 @@ SAME(ds_arena_memory, dropped, peer_arena, dropped);
 SAME(ds_arena_memory, heap, peer_arena, heap);
 SAME(ds_arena_memory, names, peer_arena, names);
 SAME(ds_arena_memory, processes, peer_arena, processes);
-SAME(ds_arena_memory, guard, peer_arena, guard);
 SIZE(ds_arena_memory, peer_arena);
 SAME(ds_process, who, peer_process, who);
 SAME(ds_process, since, peer_process, since);

@@ -3,7 +3,9 @@
  * processes that are attached.
  *
  * Layout: a stamp, sizes, the heap's bins, the directory's chains, the private blocks,
- * the guard with its journal, and the register; from there on blocks.
+ * the register, and the guard with its journal; from there on blocks. The journal is the
+ * last of them as it may be long: who attaches touches two pages next to one another,
+ * which the kernel maps at once, however large the arena is.
  *
  * Invariant: heap, directory, register and all that maps consist of are whole whenever
  * nobody is in the guard. There is one guard for all of them, as an operation takes
@@ -112,14 +114,14 @@ static uint32_t processes_of(const ds_arena_options *options)
     return (processes + 63) / 64 * 64;
 }
 
-static size_t register_of(uint32_t journal)
+static size_t guard_of(uint32_t processes)
 {
-    return sizeof(ds_arena_memory) + journal;
+    return sizeof(ds_arena_memory) + processes * sizeof(ds_process);
 }
 
 static size_t begin_of(uint32_t journal, uint32_t processes)
 {
-    return register_of(journal) + processes * sizeof(ds_process);
+    return guard_of(processes) + sizeof(mem_guard) + journal;
 }
 
 /* Whether so many bytes are enough for a new one. */
@@ -137,7 +139,8 @@ static int make(ds_arena *arena, size_t size, const ds_arena_options *options)
     uint32_t journal = journal_of(options, size), processes = processes_of(options);
     if (!ds_arena_fits(options, size))
         return -ENOSPC;
-    memset((uint8_t *)at + sizeof at->stamp, 0, sizeof *at - sizeof at->stamp);
+    memset((uint8_t *)at + sizeof at->stamp, 0,
+           guard_of(processes) + sizeof(mem_guard) - sizeof at->stamp);
     size -= size % DS_UNIT;
     at->size = size;
     at->max = options->max > size ? options->max : size;
@@ -145,7 +148,6 @@ static int make(ds_arena *arena, size_t size, const ds_arena_options *options)
         at->max = arena->reach;
     at->journal = journal;
     at->processes = processes;
-    memset((uint8_t *)at + register_of(journal), 0, processes * sizeof(ds_process));
     ds_heap_make(arena, (uint32_t)(begin_of(journal, processes) / DS_UNIT),
                  (uint32_t)(size / DS_UNIT));
     mem_stamp_finish(&at->stamp, DS_ARENA, DS_VERSION, sizeof *at, LAYOUT);
@@ -164,7 +166,7 @@ static int claim_stamp(mem_stamp *stamp, int64_t deadline)
     return error;
 }
 
-/* Where the register and the journal lie, copied out once. */
+/* Where the register, the guard and its journal lie, copied out once. */
 static int place(ds_arena *arena, size_t size)
 {
     uint32_t journal = mem_atomic_load32(&arena->at->journal);
@@ -172,8 +174,9 @@ static int place(ds_arena *arena, size_t size)
     if (journal > size || journal % DS_LINE || processes == 0 || processes % 64 ||
         processes > DS_ARENA_PROCESSES_MOST || begin_of(journal, processes) > size)
         return -EBADMSG;
+    arena->guarded.guard = (mem_guard *)((uint8_t *)arena->at + guard_of(processes));
     arena->guarded.room = journal;
-    arena->process = (ds_process *)((uint8_t *)arena->at + register_of(journal));
+    arena->process = (ds_process *)(arena->at + 1);
     arena->processes = (int)processes;
     return 0;
 }
@@ -234,7 +237,7 @@ int ds_arena_open(mem_mapping *mapping, uint8_t *at, size_t size, size_t reach,
     arena->reach = reach < DS_ARENA_MOST ? reach : DS_ARENA_MOST;
     arena->grows = mapping->grows && mapping->fd >= 0;
     arena->users = 1;
-    arena->guarded = (mem_guarded){.guard = &arena->at->guard, .mapping = mapping};
+    arena->guarded.mapping = mapping;
     int error = claim_stamp(&arena->at->stamp, deadline);
     *made = !error;
     if (!error) {

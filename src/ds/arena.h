@@ -43,9 +43,7 @@ typedef struct ds_arena_memory {
         uint32_t ref, unused;
     } private[DS_ARENA_PRIVATE];
     uint64_t spare[6];
-    mem_guard guard;
-    uint64_t entries[]; /* of the journal; behind them the register */
-} ds_arena_memory;
+} ds_arena_memory; /* and behind it the register, and the guard with its journal */
 
 typedef struct ds_process { /* a line of the register */
     uint64_t who;           /* a process, or 0 */
@@ -54,7 +52,7 @@ typedef struct ds_process { /* a line of the register */
 
 _Static_assert(sizeof(ds_heap) == 16 + 32 * 4 + 32 * 8 * 4 &&
                    offsetof(ds_arena_memory, heap) == 64 &&
-                   offsetof(ds_arena_memory, guard) % DS_LINE == 0,
+                   sizeof(ds_arena_memory) % DS_LINE == 0,
                "a layout in shared memory");
 
 typedef struct ds_arena { /* this process's; all who use it have a share */

@@ -251,7 +251,7 @@ void ds_map_used(ds_map *map, const ds_key *key, uint32_t tick)
     uint32_t behind = mem_atomic_see32(&map->at->tick) - tick;
     if (behind == 0 || behind <= mem_atomic_see64(&map->at->totals.count) / 8)
         return;
-    if (mem_atomic_see32(&map->arena->at->guard.word) ||
+    if (mem_atomic_see32(&map->arena->guarded.guard->word) ||
         ds_arena_enter(map->arena, DS_FIRST))
         return;
     uint32_t buckets = ds_map_buckets(map);

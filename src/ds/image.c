@@ -28,16 +28,17 @@ int ds_image_take(ds_arena *arena, uint8_t *to, size_t *room, int64_t deadline)
     if (error)
         return error;
     size_t size = mem_atomic_see64(&arena->at->size), there = *room;
-    bool sane = size >= sizeof(ds_arena_memory) && size <= arena->reach;
+    size_t place = (size_t)((uint8_t *)arena->guarded.guard - (uint8_t *)arena->at);
+    bool sane = size >= place + sizeof(mem_guard) && size <= arena->reach;
     if (sane && size <= there)
         memcpy(to, arena->at, size);
     error = ds_arena_leave(arena);
     *room = size;
     if (error || !sane || size > there)
         return error ? error : !sane ? -EBADMSG : -ENOBUFS;
-    ds_arena_memory *image = (ds_arena_memory *)to;
-    image->guard.word = 0; /* it was taken for this */
-    image->guard.used = 0;
+    mem_guard *guard = (mem_guard *)(to + place);
+    guard->word = 0; /* it was taken for this */
+    guard->used = 0;
     return 0;
 }
 
@@ -101,7 +102,7 @@ int ds_image_adopt(mem_mapping *mapping, uint8_t *at, size_t size, size_t reach,
                    uint64_t max, int64_t later)
 {
     ds_arena arena = {.at = (ds_arena_memory *)at, .mapping = mapping, .slot = -1};
-    arena.guarded = (mem_guarded){.guard = &arena.at->guard, .mapping = mapping};
+    arena.guarded.mapping = mapping;
     arena.reach = reach < DS_ARENA_MOST ? reach : DS_ARENA_MOST;
     if (size < DS_ARENA_LEAST)
         return -ENOENT;
@@ -113,7 +114,7 @@ int ds_image_adopt(mem_mapping *mapping, uint8_t *at, size_t size, size_t reach,
     if (max > arena.at->max)
         arena.at->max = max < arena.reach ? max : arena.reach;
     mem_guard_undo(&arena.guarded);
-    arena.at->guard.word = 0;
+    arena.guarded.guard->word = 0;
     mem_stamp_adopt(&arena.at->stamp);
     ds_directory_each(&arena, adopt, &later);
     return arena.error;
