@@ -1,5 +1,9 @@
 -- Which cpus there are, and which of them a process may run on. What takes turns between
 -- processes is measured with each of them on a cpu of its own, or all on the same one.
+--
+-- None of them sleeps meanwhile. How long one takes to come back is the machine's, and of a
+-- virtual one the load's of those that it shares its processors with: that is up to ten times
+-- as much as a pipe takes, and another one minutes later.
 local limits = require "limits"
 local process = require "shm.process"
 
@@ -41,6 +45,18 @@ end
 --- This process.
 function M.stay(cpu)
   M.pin(process.pid(), cpu)
+end
+
+--- Keeps them awake for as long as this process lives.
+function M.keep_awake()
+  local parent = process.pid()
+  for _, cpu in ipairs(all) do
+    local child = assert(process.fork(function()
+      limits.tie(parent)
+      limits.awake()
+    end))
+    M.pin(child.pid, cpu)
+  end
 end
 
 return M

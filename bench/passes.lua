@@ -1,13 +1,16 @@
 -- A group of works, measured several times, each time in a process that was begun for it: what
 -- lies where in memory makes the same code up to half as fast again, and is decided when a
--- program begins. What the processes tell is pooled.
+-- program begins. What the processes tell is pooled. Whether glibc gives the heap's top back with
+-- each large string, and takes it again for the next, is decided then, too, and makes 64 KiB take
+-- up to twice as long or not: it keeps what it has.
 local place = require "bench.place"
 local process = require "shm.process"
-local rounds = require "bench.rounds"
+local summary = require "bench.summary"
 
 local M = {}
 
-local COMMAND <const> = "exec lua5.4 bench/pass.lua %s"
+local COMMAND <const> = "exec env MALLOC_TRIM_THRESHOLD_=1073741824 "
+                        .. "MALLOC_MMAP_THRESHOLD_=33554432 lua5.4 bench/pass.lua %s"
 
 -- Lua that makes the value again: of strings, numbers, booleans, and tables of those.
 local function literal(value)
@@ -31,7 +34,7 @@ function M.read(line)
 end
 
 --- Measures a group in that many processes, and calls each(work, results) when a work of it is
--- done: with what it is called by, and what rounds.sum_up gives.
+-- done: with what it is called by, and what summary.sum_up gives.
 function M.run(group, count, options, each)
   local told = {}
   for pass = 1, count do
@@ -47,7 +50,7 @@ function M.run(group, count, options, each)
       told[work.index] = told[work.index] or {}
       table.insert(told[work.index], work.measured)
       if work.last then
-        each(work, rounds.sum_up(rounds.pool(told[work.index])))
+        each(work, summary.sum_up(summary.pool(told[work.index])))
       end
     end
     assert(pipe:close(), "who measured " .. group .. " has ended")

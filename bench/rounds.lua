@@ -20,19 +20,14 @@
 --   goal                          what ours may take, in times of this
 --   times                         n; absent for as many as take the seconds of a round
 local cpus = require "bench.cpus"
+local distance = require "bench.distance"
 local process = require "shm.process"
+local summary = require "bench.summary"
 local team = require "bench.team"
 
 local M = {}
 
 local MOST <const> = 1 << 30
-
-local function median(list)
-  local sorted = table.move(list, 1, #list, 1, {})
-  table.sort(sorted)
-  local middle = #sorted // 2
-  return #sorted % 2 == 1 and sorted[middle + 1] or (sorted[middle] + sorted[middle + 1]) / 2
-end
 
 --- Nanoseconds each, of the median batch of ten: for what other processes answer.
 function M.batches(n, f)
@@ -45,7 +40,7 @@ function M.batches(n, f)
   if n % size > 0 then
     f(n % size) -- which the other side does, too
   end
-  return median(times) / size * 1e9
+  return summary.median(times) / size * 1e9
 end
 
 -- Nanoseconds of each of n times.
@@ -116,8 +111,11 @@ local function run(work, entries, options, progress)
     functions[i] = entry.partner or false
   end
   local workers = work.team and team.start(work.team, functions, work.how)
-  cpus.stay(work.how ~= "equals" and cpus.first() or nil)
+  local apart = work.team and work.how ~= "same" and distance.start()
+  local home = work.how ~= "equals" and cpus.first() or nil
+  cpus.stay(home)
   local each, times, best, seconds = {}, {}, {}, options.seconds * (work.longer or 1)
+  each.distances = apart and {}
   collectgarbage()
   for i, entry in ipairs(entries) do
     progress(entry.name, 0)
@@ -128,6 +126,10 @@ local function run(work, entries, options, progress)
   for round = 1, rounds do
     if round > 3 and process.monotonic() > deadline then
       break -- a machine that others use
+    end
+    if apart then
+      each.distances[round] = apart:measure()
+      cpus.stay(home)
     end
     for step = 1, #entries do -- another one begins each round
       local i = (step + round) % #entries + 1
@@ -143,6 +145,9 @@ local function run(work, entries, options, progress)
       end
     end
   end
+  if apart then
+    apart:stop()
+  end
   if workers then
     workers:stop()
   end
@@ -152,7 +157,7 @@ end
 
 --- What was measured of a work, in the order of its entries: {name, kind, goal, rounds, note},
 -- where rounds are nanoseconds of each and note is the entry's word on it; or with why instead,
--- where it was skipped.
+-- where it was skipped. With distances, of each round, where cpus were apart.
 function M.measure(work, options, progress)
   local skipped = {}
   if work.before then
@@ -168,7 +173,7 @@ function M.measure(work, options, progress)
   if work.after then
     work.after()
   end
-  local measured, at = {}, 0
+  local measured, at = {distances = each.distances}, 0
   for i, entry in ipairs(work) do
     local one = {name = entry.name, kind = entry.kind, goal = entry.goal, why = skipped[entry]}
     if not one.why then
@@ -176,40 +181,6 @@ function M.measure(work, options, progress)
       one.rounds, one.note = each[at], entry.note and entry.note()
     end
     measured[i] = one
-  end
-  return measured
-end
-
---- The same of several processes, as one: a list of what each of them measured. An entry that
--- one of them had to skip is skipped.
-function M.pool(passes)
-  local pooled = {}
-  for i, first in ipairs(passes[1]) do
-    local one = {name = first.name, kind = first.kind, goal = first.goal, rounds = {}}
-    for _, pass in ipairs(passes) do
-      one.why, one.note = one.why or pass[i].why, pass[i].note or one.note
-      table.move(pass[i].rounds or {}, 1, #(pass[i].rounds or {}), #one.rounds + 1, one.rounds)
-    end
-    pooled[i] = one
-  end
-  return pooled
-end
-
---- Adds to each what its rounds say: ns, their median; low and high, quarters of them; and ratio,
--- the median of how many times it the first one takes in the same round.
-function M.sum_up(measured)
-  for _, one in ipairs(measured) do
-    if not one.why then
-      local ratios = {}
-      for round, ns in ipairs(one.rounds) do
-        ratios[round] = measured[1].rounds[round] / ns
-      end
-      local sorted = table.move(one.rounds, 1, #one.rounds, 1, {})
-      table.sort(sorted)
-      one.ns, one.ratio = median(sorted), median(ratios)
-      one.low = sorted[math.max(1, #sorted // 4)]
-      one.high = sorted[math.ceil(#sorted * 3 / 4)]
-    end
   end
   return measured
 end

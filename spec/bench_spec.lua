@@ -6,6 +6,7 @@ local process = require "shm.process"
 package.path = package.path .. ";./?.lua"
 local report = require "bench.report"
 local results = require "bench.results"
+local summary = require "bench.summary"
 local tables = require "bench.tables"
 
 -- It has a spec of its own, and takes seconds to see that a line is lost.
@@ -162,6 +163,45 @@ describe("the bench", function()
       {work = 'a "quoted", name', size = 8, against = "z", kind = "peer", goal = 0.5,
        skipped = "it is, well, not there"},
     }, rows)
+  end)
+end)
+
+describe("the bench's summary", function()
+  -- Of two entries, the other one of which takes twice as long where the cpus are near.
+  local function pass(distances)
+    local ours, other = {name = "ours", rounds = {}}, {name = "other", rounds = {}}
+    for i, distance in ipairs(distances) do
+      ours.rounds[i] = distance
+      other.rounds[i] = distance < 100 and 2 * distance or distance
+    end
+    return {distances = #distances > 0 and distances or nil, ours, other}
+  end
+
+  local function ratio(...)
+    local measured = summary.sum_up(summary.pool {...})
+    return measured[2].ratio, #measured[2].rounds
+  end
+
+  it("pools what several processes measured", function()
+    local one = {{name = "ours", rounds = {10, 20}}, {name = "other", rounds = {20, 10}}}
+    local two = {{name = "ours", rounds = {30}}, {name = "other", rounds = {10}, note = "said"}}
+    local measured = summary.sum_up(summary.pool {one, two})
+    assert.same({20, 1, 10, 30}, {measured[1].ns, measured[1].ratio, measured[1].low,
+                                  measured[1].high})
+    assert.same({10, 2, "said"}, {measured[2].ns, measured[2].ratio, measured[2].note})
+  end)
+
+  it("counts the rounds in which cpus were far apart, if those were a quarter", function()
+    assert.same({1, 4}, {ratio(pass {70, 72, 600, 590}, pass {71, 610}, pass {73, 620})})
+    assert.same({0.5, 4}, {ratio(pass {70, 72, 600}, pass {71}, pass {73})})
+    assert.same({1, 3}, {ratio(pass {600, 590, 60000}, pass {620})})
+  end)
+
+  it("skips what one process had to skip", function()
+    local one, two = pass {600}, pass {600}
+    two[2] = {name = "other", why = "not there"}
+    local measured = summary.sum_up(summary.pool {one, two})
+    assert.same({"not there"}, {measured[2].why, measured[2].ns})
   end)
 end)
 

@@ -41,6 +41,17 @@ static int tie(lua_State *L)
     return 0;
 }
 
+/* Never comes back: has its processor whenever nobody else wants it, and only then. What
+ * it does leaves nearly all of a core to the thread that it may share it with. */
+static int awake(lua_State *L)
+{
+    const struct sched_param none = {0};
+    if (sched_setscheduler(0, SCHED_IDLE, &none))
+        return luaL_error(L, "can not be what others are always preferred to");
+    for (;;)
+        os_wait_pause();
+}
+
 /* A name, and how often. */
 static int maps(lua_State *L)
 {
@@ -62,7 +73,8 @@ static int maps(lua_State *L)
 
 void limits_processes(lua_State *L)
 {
-    static const luaL_Reg functions[] = {
-        {"pin", pin}, {"session", session}, {"tie", tie}, {"maps", maps}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"pin", pin},   {"session", session},
+                                         {"tie", tie},   {"awake", awake},
+                                         {"maps", maps}, {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
 }

@@ -4,7 +4,7 @@ local program = require "bench.program"
 
 return program.peer("Python's ", function()
   if program.there "python3" then
-    return program.start(("env TMPDIR=%s python3 bench/peers/python.py %s")
+    return program.start(("env TMPDIR=%s PYTHONHASHSEED=0 python3 bench/peers/python.py %s")
                          :format(place.folder, place.name "python"))
   end
   return nil, "python3 is not there"

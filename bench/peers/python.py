@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from multiprocessing import shared_memory
+from multiprocessing.managers import SyncManager
 
 now, cpu_time = time.perf_counter, time.process_time
 fork = multiprocessing.get_context("fork")
@@ -176,7 +177,8 @@ def fill(path):
     global manager, shared, keys
     with open(path) as file:
         keys = file.read().split("\n")[:-1]
-    manager = fork.Manager()
+    manager = SyncManager(ctx=fork)
+    manager.start(pin, sorted(anywhere)[:1])  # where its first client runs, as Redis does
     shared = manager.dict({key: i for i, key in enumerate(keys)})
     return 1
 

@@ -1,0 +1,77 @@
+-- What the rounds of a work say: those of several processes together, and of them what counts.
+local M = {}
+
+function M.median(list)
+  local sorted = table.move(list, 1, #list, 1, {})
+  table.sort(sorted)
+  local middle = #sorted // 2
+  return #sorted % 2 == 1 and sorted[middle + 1] or (sorted[middle] + sorted[middle + 1]) / 2
+end
+
+-- For each of a list of distances, whether it is less than twice as much and as little as the
+-- upper quarter begins with. So where cpus were now near and now far, the far ones count, unless
+-- they were so for less than a quarter.
+local function alike(distances)
+  local sorted = table.move(distances, 1, #distances, 1, {})
+  table.sort(sorted)
+  local far, same = sorted[math.ceil(#sorted * 3 / 4)], {}
+  for i, distance in ipairs(distances) do
+    same[i] = distance < 2 * far and far < 2 * distance
+  end
+  return same
+end
+
+local function append(list, more)
+  table.move(more or {}, 1, #(more or {}), #list + 1, list)
+end
+
+-- Of a list those that are to be kept.
+local function only(list, keep)
+  local kept = {}
+  for i, value in ipairs(list) do
+    kept[#kept + 1] = keep[i] and value or nil
+  end
+  return kept
+end
+
+--- What several processes measured, as one: a list of what rounds.measure gives, by each. An
+-- entry that one of them had to skip is skipped. Where cpus took part that were not always as far
+-- from one another, only rounds count in which they were: see bench/distance.lua.
+function M.pool(passes)
+  local pooled, distances = {}, {}
+  for _, pass in ipairs(passes) do
+    append(distances, pass.distances)
+  end
+  local same = alike(distances)
+  for i, first in ipairs(passes[1]) do
+    local one = {name = first.name, kind = first.kind, goal = first.goal, rounds = {}}
+    for _, pass in ipairs(passes) do
+      one.why, one.note = one.why or pass[i].why, pass[i].note or one.note
+      append(one.rounds, pass[i].rounds)
+    end
+    one.rounds = #distances > 0 and only(one.rounds, same) or one.rounds
+    pooled[i] = one
+  end
+  return pooled
+end
+
+--- Adds to each what its rounds say: ns, their median; low and high, quarters of them; and ratio,
+-- the median of how many times it the first one takes in the same round.
+function M.sum_up(measured)
+  for _, one in ipairs(measured) do
+    if not one.why then
+      local ratios = {}
+      for round, ns in ipairs(one.rounds) do
+        ratios[round] = measured[1].rounds[round] / ns
+      end
+      local sorted = table.move(one.rounds, 1, #one.rounds, 1, {})
+      table.sort(sorted)
+      one.ns, one.ratio = M.median(sorted), M.median(ratios)
+      one.low = sorted[math.max(1, #sorted // 4)]
+      one.high = sorted[math.ceil(#sorted * 3 / 4)]
+    end
+  end
+  return measured
+end
+
+return M
