@@ -610,6 +610,22 @@ describe("looking at System V from outside", function()
     assert.is_nil(find(sysv.list().semaphores))
   end)
 
+  it("says why there is nothing to see where the calls are refused", function()
+    for _, call in ipairs {"shmctl", "semctl", "msgctl"} do
+      local flags = ("-e trace=%s -e inject=%s:error=EPERM"):format(call, call)
+      local said, log = support.strace(flags, [[
+        local sysv, peer = require "shm.sysv", require "shm.peer"
+        print(sysv.list())
+        print(sysv.limits())
+        print(peer.dial(0x5e1f, {timeout = 0.1}))]])
+      if not said then
+        return pending(log)
+      end
+      local no = "nil\t[^\n]*not permitted\t1\n"
+      assert.matches("^" .. no .. no .. "nil\t", said)
+    end
+  end)
+
   it("gives the limits that the kernel shows", function()
     local limits = sysv.limits()
     local function shown(name)

@@ -87,10 +87,10 @@ end
 -- @treturn int its permissions
 -- @treturn[2] nil there is none
 -- @treturn[2] ?string message, where that is not to be known just now
--- @treturn[2] ?int EMFILE, ENFILE, ENOMEM
+-- @treturn[2] ?int EMFILE, ENFILE, ENOMEM, or what a sandbox refuses to list segments by
 function M.find(key)
-  local why, number
-  for _, info in ipairs(sysv.list().segments) do
+  local all, why, number = sysv.list()
+  for _, info in ipairs(all and all.segments or {}) do
     if info.segsz == M.SIZE and info.mode & sysv.SHM_DEST ~= 0 and info.cpid > 0 then
       local region, handle, errno = look(info, key)
       if region then
@@ -115,7 +115,8 @@ end
 -- @int pid the process, which is dead
 -- @int size its size
 function M.sweep(pid, size)
-  for _, info in ipairs(sysv.list().segments) do
+  local all = sysv.list()
+  for _, info in ipairs(all and all.segments or {}) do
     if info.cpid == pid and info.segsz == size and info.key == 0 and info.nattch == 0
        and info.mode & sysv.SHM_DEST == 0 then
       sysv.shmctl(info.id, sysv.IPC_RMID)

@@ -249,8 +249,12 @@ function sysv.seminit(key, values, flags, timeout) end
 ---@field semaphores shm.sysv.semid_ds[]
 ---@field queues shm.sysv.msqid_ds[]
 
----@return shm.sysv.all
+---@return shm.sysv.all|nil
+---@return string? message
+---@return integer? errno
 function sysv.list() end
 
----@return table<string, integer>
+---@return table<string, integer>|nil
+---@return string? message
+---@return integer? errno
 function sysv.limits() end
