@@ -1,4 +1,5 @@
--- Two files of runs: which ratios are more than a fifth apart, and what they came from.
+-- Two files of runs: which ratios are more than a fifth apart, and what they came from. Marked are
+-- those that were so within a run, too.
 --   lua5.4 bench/compare.lua ONE.csv OTHER.csv
 package.path = "./?.lua;" .. package.path
 local report = require "bench.report"
@@ -20,17 +21,19 @@ if not arg[2] then
 end
 
 local one, other = by_name(arg[1]), by_name(arg[2])
-local all, apart = 0, 0
+local all, apart, marked = 0, 0, 0
 for _, name in ipairs(one) do
   local a, b = one[name], other[name]
   if a.ratio and b and b.ratio and not (a.kind == "ours" and a.ratio == 1) then
     all = all + 1
-    local times = math.max(a.ratio / b.ratio, b.ratio / a.ratio)
-    if times > 1.2 then
-      apart = apart + 1
-      print(("%5.2f  %-70s %8.4g %8.4g   %8.4g ns %8.4g ns"):format(times, name, a.ratio, b.ratio,
-                                                                  a.ns, b.ns))
+    local times, mark = math.max(a.ratio / b.ratio, b.ratio / a.ratio), report.mark(a)
+    mark = mark == "" and report.mark(b) or mark
+    if report.apart(times) then
+      apart, marked = apart + 1, marked + #mark
+      print(("%1s%5.2f  %-70s %8.4g %8.4g   %8.4g ns %8.4g ns"):format(mark, times, name, a.ratio,
+                                                                     b.ratio, a.ns, b.ns))
     end
   end
 end
-print(("%d of %d ratios are more than a fifth apart"):format(apart, all))
+print(("%d of %d ratios are more than a fifth apart; %d of these are marked, as they were so "
+       .. "within a run, too"):format(apart, all, marked))

@@ -52,6 +52,7 @@ function M.run(options)
   end
   file:close()
   assert(os.rename(path, options.csv))
+  print(report.LEGEND)
   print(("%d goals met, %d missed; %.0f s; written to %s"):format(
     met, missed, process.monotonic() - options.began, options.csv))
 end

@@ -3,9 +3,13 @@
 local M = {}
 
 M.COLUMNS = {"work", "size", "processes", "keys", "against", "kind", "ns", "low", "high", "ratio",
-             "goal", "skipped", "note"}
+             "spread", "goal", "skipped", "note"}
 
-local LINE <const> = "%-36s %8s  %-38s %8s %8s  %s"
+--- What is said behind the lines.
+M.LEGEND = "~: not the same in each of the processes that measured it, by more than a fifth"
+
+local LINE <const> = "%-36s %8s  %-38s %8s %9s  %s"
+local A_FIFTH <const> = 1.2
 
 --- A number of bytes, or of keys, for people.
 function M.bytes(n)
@@ -39,8 +43,18 @@ local function number(ns)
   return (ns < 100 and "%.1f" or "%.0f"):format(ns)
 end
 
-local function times(ratio)
-  return (ratio < 0.1 and "%.4fx" or "%.2fx"):format(ratio)
+--- Whether what is so many times another is more than a fifth from it.
+function M.apart(times)
+  return times > A_FIFTH or times < 1 / A_FIFTH
+end
+
+--- "~" before a ratio on which the processes that measured it do not agree.
+function M.mark(row)
+  return row.spread and M.apart(row.spread) and "~" or ""
+end
+
+local function times(result)
+  return M.mark(result) .. (result.ratio < 0.1 and "%.4fx" or "%.2fx"):format(result.ratio)
 end
 
 function M.header()
@@ -62,7 +76,7 @@ function M.lines(work, results)
     elseif result.why then
       words[6] = "skipped: " .. result.why
     else
-      words[4], words[5] = number(result.ns), times(result.ratio)
+      words[4], words[5] = number(result.ns), times(result)
       if result.goal then
         local good = result.ratio <= result.goal
         words[6] = ("%.2fx %s"):format(result.goal, good and "met" or "missed")
@@ -108,7 +122,7 @@ function M.write(file, work, results)
   for _, result in ipairs(results) do
     file:write(row {work.name, work.size, work.processes, work.keys, result.name, result.kind,
                     short(result.ns), short(result.low), short(result.high), short(result.ratio),
-                    short(result.goal), result.why, result.note})
+                    short(result.spread), short(result.goal), result.why, result.note})
   end
   file:flush()
 end

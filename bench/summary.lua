@@ -36,13 +36,18 @@ end
 
 --- What several processes measured, as one: a list of what rounds.measure gives, by each. An
 -- entry that one of them had to skip is skipped. Where cpus took part that were not always as far
--- from one another, only rounds count in which they were: see bench/distance.lua.
+-- from one another, only rounds count in which they were: see bench/distance.lua. With whose, the
+-- number of the process that each round is of.
 function M.pool(passes)
-  local pooled, distances = {}, {}
-  for _, pass in ipairs(passes) do
+  local pooled, distances, whose = {}, {}, {}
+  for number, pass in ipairs(passes) do
     append(distances, pass.distances)
+    for _ = 1, #(pass[1].rounds or {}) do
+      whose[#whose + 1] = number
+    end
   end
   local same = alike(distances)
+  pooled.whose = #distances > 0 and only(whose, same) or whose
   for i, first in ipairs(passes[1]) do
     local one = {name = first.name, kind = first.kind, goal = first.goal, rounds = {}}
     for _, pass in ipairs(passes) do
@@ -55,8 +60,25 @@ function M.pool(passes)
   return pooled
 end
 
---- Adds to each what its rounds say: ns, their median; low and high, quarters of them; and ratio,
--- the median of how many times it the first one takes in the same round.
+-- How many times more the ratios of one process are than those of another: medians, at most. Nil
+-- where there was only one.
+local function spread(ratios, whose)
+  local each, medians = {}, {}
+  for round, ratio in ipairs(ratios) do
+    local list = each[whose[round]] or {}
+    each[whose[round]] = list
+    list[#list + 1] = ratio
+  end
+  for _, list in pairs(each) do
+    medians[#medians + 1] = M.median(list)
+  end
+  table.sort(medians)
+  return #medians > 1 and medians[#medians] / medians[1] or nil
+end
+
+--- Adds to each what its rounds say: ns, their median; low and high, quarters of them; ratio, the
+-- median of how many times it the first one takes in the same round; and spread, how many times
+-- more that is in one process than in another, where there were several.
 function M.sum_up(measured)
   for _, one in ipairs(measured) do
     if not one.why then
@@ -67,6 +89,7 @@ function M.sum_up(measured)
       local sorted = table.move(one.rounds, 1, #one.rounds, 1, {})
       table.sort(sorted)
       one.ns, one.ratio = M.median(sorted), M.median(ratios)
+      one.spread = spread(ratios, measured.whose)
       one.low = sorted[math.max(1, #sorted // 4)]
       one.high = sorted[math.ceil(#sorted * 3 / 4)]
     end

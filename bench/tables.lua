@@ -1,4 +1,6 @@
 -- README's tables, from the file of a run: between two comments in README, and nowhere else.
+local report = require "bench.report"
+
 local M = {}
 
 M.BEGIN, M.END = "<!-- bench: begin -->", "<!-- bench: end -->"
@@ -100,7 +102,8 @@ local function basics(run)
     local ours, other = run:ours(where), it[4] and run:find(it[4], where)
     if ours and (other or not it[4]) then
       lines[#lines + 1] = line {it[1], run.time(ours.ns),
-                                other and ("%.2g"):format(other.ratio) or "", it[4] or "",
+                                other and report.mark(other) .. ("%.2g"):format(other.ratio) or "",
+                                it[4] or "",
                                 other and other.goal and ("%.3g"):format(other.goal) or ""}
     end
   end

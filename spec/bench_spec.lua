@@ -150,7 +150,7 @@ describe("the bench", function()
     local path = folder .. "/one.csv"
     local file = report.open(path, {{"machine", "a, b: c"}})
     report.write(file, {name = 'a "quoted", name', size = 8}, {
-      {name = "x,y", kind = "ours", ns = 1.5, low = 1, high = 2, ratio = 1},
+      {name = "x,y", kind = "ours", ns = 1.5, low = 1, high = 2, ratio = 1, spread = 1.1},
       {name = "z", kind = "peer", goal = 0.5, why = "it is, well, not there"},
     })
     file:close()
@@ -159,7 +159,7 @@ describe("the bench", function()
     assert.same({machine = "a, b: c"}, facts)
     assert.same({
       {work = 'a "quoted", name', size = 8, against = "x,y", kind = "ours", ns = 1.5, low = 1,
-       high = 2, ratio = 1},
+       high = 2, ratio = 1, spread = 1.1},
       {work = 'a "quoted", name', size = 8, against = "z", kind = "peer", goal = 0.5,
        skipped = "it is, well, not there"},
     }, rows)
@@ -189,6 +189,20 @@ describe("the bench's summary", function()
     assert.same({20, 1, 10, 30}, {measured[1].ns, measured[1].ratio, measured[1].low,
                                   measured[1].high})
     assert.same({10, 2, "said"}, {measured[2].ns, measured[2].ratio, measured[2].note})
+    assert.equal(3 / 1.25, measured[2].spread)
+    assert.is_nil(summary.sum_up(summary.pool {one})[2].spread)
+  end)
+
+  it("marks a ratio on which the processes do not agree", function()
+    local function marked(ours)
+      return report.mark(summary.sum_up(summary.pool {
+        {{name = "ours", rounds = {10, 10, 30}}, {name = "other", rounds = {10, 10, 10}}},
+        {{name = "ours", rounds = ours}, {name = "other", rounds = {10, 10, 10}}},
+      })[2])
+    end
+    assert.equal("", marked {12, 11, 1})
+    assert.equal("~", marked {13, 13, 1})
+    assert.equal("~", marked {8, 30, 8})
   end)
 
   it("counts the rounds in which cpus were far apart, if those were a quarter", function()
