@@ -4,8 +4,8 @@
  *
  * Layout: a stamp, sizes, the heap's bins, the directory's chains, the private blocks,
  * the register, and the guard with its journal; from there on blocks. The journal is the
- * last of them as it may be long: who attaches touches two pages next to one another,
- * which the kernel maps at once, however large the arena is.
+ * last of them as it may be long: who attaches touches pages next to one another, which
+ * the kernel maps at once, however large the arena is.
  *
  * Invariant: heap, directory, register and all that maps consist of are whole whenever
  * nobody is in the guard. There is one guard for all of them, as an operation takes
