@@ -200,6 +200,42 @@ describe("the chat", function()
       assert.is_nil(io.open(path))
       assert.matches("No such file", support.shell("ls " .. path .. " 2>&1"))
     end)
+
+    it("where nothing else is, of which it removes none", function()
+      local folder = os.tmpname()
+      os.remove(folder)
+      local path = folder .. "/it's here"
+      for what, make in pairs {regular = "touch", fifo = "mkfifo", directory = "mkdir"} do
+        support.shell(("mkdir %s; %s '%s/it'\\''s here'"):format(folder, make, folder))
+        local done, message, errno = require("shm.chat").serve {
+          path = path, tcp = false, ready = function() process.kill(process.pid(), "TERM") end,
+        }
+        assert.is_nil(done, what)
+        assert.equal(98, errno)
+        assert.matches(": Address already in use %(choose another path%)$", message)
+        assert.matches(what, support.shell(("stat -c %%F %s/*"):format(folder)))
+        support.shell("rm -r " .. folder)
+      end
+    end)
+
+    it("by a name as long as there can be, and no longer", function()
+      local path = os.tmpname()
+      os.remove(path)
+      path = path .. ("x"):rep(107 - #path)
+      local server = serve {path = path, tcp = false}
+      connect({path = path}):close()
+      server.stop "KILL"
+      server = serve {path = path, tcp = false} -- in place of the dead one's
+      assert.same({"exit", 0}, {server.stop()})
+      assert.matches("No such file", support.shell("ls " .. path .. " 2>&1"))
+      for _, f in ipairs {require("shm.chat").serve, require("shm.chat.client").run} do
+        for _, wrong in ipairs {"", path .. "x", "\0x", "x\0"} do
+          local ok, why = pcall(f, {path = wrong})
+          assert.is_false(ok)
+          assert.matches("^chat%.%a+: path: 1 to 107 bytes, and no NUL, expected$", why)
+        end
+      end
+    end)
   end)
 
   describe("goes on with what was said", function()

@@ -107,6 +107,8 @@ function M.serve(opts)
   opts = options.read(opts, OPTIONS, "chat.serve")
   if not opts.tcp and not opts.path then
     error("chat.serve: neither TCP nor a Unix-domain socket (path) to listen on", 2)
+  elseif opts.path and not door.is_path(opts.path) then
+    error("chat.serve: path: " .. door.A_PATH, 2)
   end
   process.signal("CHLD", "default") -- ignored, it would have the kernel reap our children
   local signals <close> = assert(process.signals("TERM", "INT", "HUP", "CHLD"))

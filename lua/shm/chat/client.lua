@@ -15,6 +15,7 @@ local commands = require "shm.chat.commands"
 local condition = require "cqueues.condition"
 local cqueues = require "cqueues"
 local display = require "shm.chat.display"
+local door = require "shm.chat.door"
 local editor = require "shm.chat.editor"
 local errors = require "cqueues.errno"
 local options = require "shm.options"
@@ -345,6 +346,8 @@ function M.run(opts)
   opts = options.read(opts, OPTIONS, "chat.client")
   if opts.nick and not commands.is_name(opts.nick) then
     error("chat.client: nick: " .. commands.A_NAME, 2)
+  elseif opts.path and not door.is_path(opts.path) then
+    error("chat.client: path: " .. door.A_PATH, 2)
   end
   process.signal("PIPE", "ignore")
   process.signal("CHLD", "default") -- ignored, it would take the ends of stty from us

@@ -10,19 +10,20 @@ local M = {}
 local MOST_WAITING = 128 -- connections that wait to be admitted
 local PAUSE = 0.25       -- seconds until the next look, when one more can not be taken
 local LAST_WORD = 1      -- seconds that one who is turned away has to read why
+local LONGEST_PATH = 107 -- bytes of a Unix-domain socket's name
 
 -- What the kernel holds for a client that does not read, beside its backlog. A large buffer
 -- would hide for long whether anything is read at all.
 local SEND_BUFFER = 32768
 local QUEUE = 1024       -- connections that the kernel has accepted and we have not
 
-local function listen(given, where)
+local function listen(given, where, what)
   local listener = socket.listen(given)
   listener:onerror(function(_, _, why) return why end)
   local ok, why = listener:listen(QUEUE)
   if not ok then
     listener:close()
-    local advice = why == errno.EADDRINUSE and " (choose another port)" or ""
+    local advice = why == errno.EADDRINUSE and (" (choose another %s)"):format(what) or ""
     return nil, ("chat.serve %s: %s%s"):format(where, errno.strerror(why), advice), why
   end
   process.setsockopt(listener:pollfd(), process.SOL_SOCKET, process.SO_SNDBUF, SEND_BUFFER)
@@ -32,11 +33,25 @@ end
 --- Listens on a TCP port.
 -- @return a listening socket of cqueues; or nil, message, errno
 function M.tcp(host, port)
-  return listen({host = host, port = port, backlog = QUEUE}, ("%s:%d"):format(host, port))
+  return listen({host = host, port = port, backlog = QUEUE}, ("%s:%d"):format(host, port),
+                "port")
+end
+
+--- Whether a Unix-domain socket may be called so. What is longer would be cut off.
+function M.is_path(path)
+  return #path >= 1 and #path <= LONGEST_PATH and not path:find("\0", 1, true)
+end
+
+--- What such a path is, in words.
+M.A_PATH = ("1 to %d bytes, and no NUL, expected"):format(LONGEST_PATH)
+
+-- Whether there is a socket: connecting to any other file is refused as by a dead server's.
+local function is_socket(path)
+  return os.execute(("test -S '%s'"):format(path:gsub("'", "'\\''"))) == true
 end
 
 --- Listens on a Unix-domain socket. One that a dead server has left behind is removed; where
--- somebody listens, it is EADDRINUSE.
+-- somebody listens, or where there is anything else, it is EADDRINUSE.
 -- @string path the socket's name
 -- @int mode its permission bits
 -- @return a listening socket of cqueues; or nil, message, errno
@@ -45,10 +60,10 @@ function M.unix(path, mode)
   other:onerror(function(_, _, why) return why end)
   local _, why = other:connect(LAST_WORD)
   other:close()
-  if why == errno.ECONNREFUSED then
+  if why == errno.ECONNREFUSED and is_socket(path) then
     os.remove(path)
   end
-  return listen({path = path, mode = mode, backlog = QUEUE}, path)
+  return listen({path = path, mode = mode, backlog = QUEUE}, path, "path")
 end
 
 --- Where a client comes from, in words.
