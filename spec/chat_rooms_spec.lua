@@ -288,6 +288,42 @@ describe("the chat", function()
       assert.is_true(shm.unlink(name))
     end)
 
+    it("but in no arena that is another's, has too little room, or can not be called so", function()
+      local path = os.tmpname()
+      local function refuses(errno, pattern, name, make)
+        local arena <close> = assert(shm.arena(name, {size = 1 << 16}))
+        assert(make(arena)):close()
+        local before = arena:names()
+        os.remove(path)
+        local done, message, code = require("shm.chat").serve {
+          keep = name, path = path, port = 0,
+          ready = function() process.kill(process.pid(), "TERM") end,
+        }
+        assert.same({nil, errno}, {done, code}, message)
+        assert.matches("^chat%.serve '" .. name:gsub("%p", "%%%0") .. "': " .. pattern, message)
+        assert.matches("No such file", support.shell("ls " .. path .. " 2>&1"))
+        return before, arena:names()
+      end
+      local before, after = refuses(39, "what is in it is not a chat's$", keep(), function(arena)
+        return arena:map "names"
+      end)
+      assert.same(before, after)
+      refuses(39, "arena%.mutex 'server': it is of another kind$", keep(), function(arena)
+        return arena:map "server"
+      end)
+      refuses(28, "arena%.topic 'said': the arena is full$", keep(), function(arena)
+        return arena:mutex "server"
+      end)
+      for _, wrong in ipairs {"", "a/b", "..", "x\0", ("x"):rep(256)} do
+        local ok, why = pcall(function()
+          require("shm.chat").serve {keep = wrong, path = path, port = 0}
+        end)
+        assert.is_false(ok)
+        assert.matches("chat_rooms_spec%.lua:%d+: chat%.serve: keep: name: ", why)
+        assert.matches("No such file", support.shell("ls " .. path .. " 2>&1"))
+      end
+    end)
+
     it("killed at random under load, children and server, all acknowledged", function()
       local deaths = require "spec.chat_deaths"
       local said = deaths.run(keep(), math.max(3, support.rounds(20)), LONG)

@@ -81,7 +81,7 @@ local function run(memory, listeners, signals, opts)
     if not arrivals then
       return
     end
-    memory:renew()
+    assert(memory:renew())
     opts.log("listening again on " .. listeners.words)
   end
 end
@@ -101,7 +101,8 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] int EADDRINUSE, EADDRNOTAVAIL, EACCES, ENOSPC, EBUSY (another server has the
--- arena), EINVAL (the arena was made for fewer clients) … or, negative, an error of the resolver
+-- arena), EINVAL (the arena was made for fewer clients), ENOTEMPTY (what is in it is not
+-- a chat's) … or, negative, an error of the resolver
 -- @see fork(2), unix(7)
 function M.serve(opts)
   opts = options.read(opts, OPTIONS, "chat.serve")
@@ -113,12 +114,15 @@ function M.serve(opts)
   process.signal("CHLD", "default") -- ignored, it would have the kernel reap our children
   local signals <close> = assert(process.signals("TERM", "INT", "HUP", "CHLD"))
   local listeners, message, code = listen(opts)
-  local memory
+  local opened, memory = true, nil
   if not message then
-    memory, message, code = board.open(opts)
+    opened, memory, message, code = pcall(board.open, opts)
   end
-  if not memory then
+  if not (opened and memory) then
     close(listeners)
+    if not opened then -- no arena can be called so
+      error("chat.serve: keep: " .. (memory:match "%((name: .*)%)$" or memory), 2)
+    end
     return nil, message, code
   end
   local ok, why = pcall(run, memory, listeners, signals, opts)

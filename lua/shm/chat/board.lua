@@ -42,7 +42,7 @@ local BODY <const> = string.packsize(HEAD) + 1
 local MOST_ROOMS <const> = 1000
 local SPARE <const> = 96   -- lines of the topic beside those of clients, for who joins
 local OTHERS <const> = 128 -- processes beside the clients': the server, children that end
-local EEXIST <const>, EINVAL <const>, EBUSY <const> = 17, 22, 16
+local EEXIST <const>, EINVAL <const>, EBUSY <const>, ENOTEMPTY <const> = 17, 22, 16, 39
 
 -- Offsets of words that there are once, each in a cache line of its own.
 local ASLEEP <const> = 0    -- the server sleeps
@@ -90,20 +90,33 @@ end
 -- What stays from one server to the next.
 local function furnish(self, opts, topic)
   local arena = self.arena
-  self.server = assert(arena:mutex "server")
-  if not self.server:lock(0) then
-    return nil, ("chat.serve '%s': another server has it"):format(opts.keep), EBUSY
+  local all, why, errno = arena:names()
+  if not all then
+    return nil, why, errno
+  elseif next(all) and not all.server then -- it is what a chat makes first
+    return nil, "what is in it is not a chat's", ENOTEMPTY
+  end
+  self.server, why, errno = arena:mutex "server"
+  if not self.server then
+    return nil, why, errno
+  elseif not self.server:lock(0) then
+    return nil, "another server has it", EBUSY
   end
   self.locked = true
-  local limit <close> = assert(arena:counter("limit", opts.limit))
-  if limit:get() < opts.limit then
-    return nil, ("chat.serve '%s': it was made for %d clients, not for %d"):format(
-      opts.keep, limit:get(), opts.limit), EINVAL
+  local limit <close>, words, code = arena:counter("limit", opts.limit)
+  if not limit then
+    return nil, words, code
+  elseif limit:get() < opts.limit then
+    return nil, ("it was made for %d clients, not for %d"):format(limit:get(), opts.limit), EINVAL
   end
-  self.said = assert(arena:topic("said", topic))
-  self.rooms = assert(arena:map "rooms")
-  self.numbers = assert(arena:counter("numbers"))
-  return true
+  for _, it in ipairs {{"said", "topic", topic}, {"rooms", "map"}, {"numbers", "counter"}} do
+    local name, kind = it[1], it[2]
+    self[name], why, errno = arena[kind](arena, name, it[3])
+    if not self[name] then
+      return nil, why, errno
+    end
+  end
+  return self:renew()
 end
 
 --- Opens the memory, or makes it.
@@ -112,7 +125,8 @@ end
 -- @treturn table the board
 -- @treturn[2] nil
 -- @treturn[2] string message
--- @treturn[2] int EBUSY (another server has it), EINVAL (it was made for fewer), ENOSPC …
+-- @treturn[2] int EBUSY (another server has it), EINVAL (it was made for fewer), ENOTEMPTY (what
+-- is in it is not a chat's), ENOSPC …
 function M.open(opts)
   local topic, size = options_of(opts)
   local arena, message, errno = arena_of(opts, size)
@@ -120,27 +134,39 @@ function M.open(opts)
     return nil, message, errno
   end
   local self = setmetatable({arena = arena, limit = opts.limit}, Board)
-  local ok, done
-  ok, done, message, errno = pcall(furnish, self, opts, topic)
-  if not (ok and done) then
-    self:close()
-    return nil, ok and message or done, errno
-  end
   self.window = opts.memory // 2 -- the topic's ring has twice as much, or more
-  self:renew()
+  local done
+  done, message, errno = furnish(self, opts, topic)
+  if not done then
+    self:close()
+    return nil, ("chat.serve%s: %s"):format(opts.keep and " '" .. opts.keep .. "'" or "", message),
+      errno
+  end
   return self
 end
 
 --- Names and slots for a server that begins, with nobody there.
+-- @treturn boolean true
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] int ENOSPC, ENOTEMPTY
 function Board:renew()
   for _, name in ipairs {"names", "slots"} do
     if self[name] then
       self[name]:close()
+      self[name] = nil
     end
     self.arena:drop(name)
   end
-  self.names = assert(self.arena:map "names")
-  self.slots = assert(self.arena:bytes("slots", SLOTS + self.limit * SLOT_SIZE))
+  local message, errno
+  self.names, message, errno = self.arena:map "names"
+  if self.names then
+    self.slots, message, errno = self.arena:bytes("slots", SLOTS + self.limit * SLOT_SIZE)
+  end
+  if not self.slots then
+    return nil, message, errno
+  end
+  return true
 end
 
 --- Lets go of all of it. With a name it stays.
