@@ -394,6 +394,23 @@ describe("serving and connecting", function()
     ended(client)
   end)
 
+  it("tells a client that it has never accepted of its close", function()
+    for _, method in ipairs {"receive", "send"} do
+      local key = support.key()
+      local link = assert(peer.serve(key))
+      local region <close> = assert(sysv.shmat(link.id))
+      local client = child(function()
+        local mine = assert(peer.connect(key))
+        refused(EPIPE, "pid %d+ has closed the link$",
+                mine[method](mine, method == "send" and "x" or TIMEOUT, TIMEOUT))
+      end)
+      support.eventually(function() return region:load32(132) == client.pid end)
+      link:close()
+      ended(client)
+      assert.is_nil((segment(key)))
+    end
+  end)
+
   it("says that a server is dead even if its client has died too", function()
     local key = support.key()
     local server = child(function()

@@ -302,7 +302,8 @@ function Link:close()
   self.region = nil
   listeners[self] = nil
   if self.owner == process.pid() then -- a child has a copy, and must not hang up for its parent
-    if self.listening then
+    if self.listening then -- a client may be in that we have not looked for
+      region:store32(CLOSED.server, 1)
       sysv.shmctl(self.id, sysv.IPC_RMID)
     elseif self.peer and not self.textbook then
       region:store32(CLOSED[self.role], 1)
