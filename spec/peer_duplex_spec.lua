@@ -700,6 +700,41 @@ describe("who listens", function()
     end
   end)
 
+  it("is told again of what its wait for a new client has heard of others", function()
+    for _, wake in ipairs {"futex", "signal"} do
+      local talk, client, server = pair(function(mine)
+        assert(mine:receive(TIMEOUT))
+        assert(mine:send("heard", TIMEOUT))
+        mine:receive(TIMEOUT)
+      end, {wake = wake})
+      assert(server:fileno())
+      repeat until not server:wait(0)
+      assert(talk:send("go", TIMEOUT))
+      repeat
+        refused(ETIMEDOUT, "accept", server:accept(0.15)) -- hears the bell for the other one
+      until talk.inbox:used() > 0
+      local poll = cqueues.new()
+      local function told(seconds)
+        local result
+        poll:wrap(function()
+          result = cqueues.poll({pollfd = server:pollfd(), events = "r"}, seconds) ~= seconds
+          cqueues.cancel(server:fileno())
+        end)
+        assert(poll:loop())
+        return result
+      end
+      assert.is_true(told(TIMEOUT))
+      refused(ETIMEDOUT, "accept", server:accept(0))
+      assert.is_true(told(TIMEOUT)) -- still
+      assert.same({talk, "message"}, {server:wait(0)})
+      assert.equal("heard", talk:receive(0))
+      refused(ETIMEDOUT, "accept", server:accept(0))
+      assert.is_false(told(0)) -- and not for ever
+      close(talk, server)
+      ended(client)
+    end
+  end)
+
   it("has no descriptor where semaphores wake, nor for one talk of many", function()
     local server = assert(peer.listen(support.key(), {wake = "semaphore"}))
     refused(EOPNOTSUPP, "^peer%.fileno: a semaphore has no descriptor", server:fileno())

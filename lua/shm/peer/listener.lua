@@ -169,6 +169,16 @@ local function await(listener, action, deadline, look)
   return talk, second
 end
 
+-- Whether there is something for `wait`.
+local function has_news(listener)
+  for _, talk in ipairs(listener.talks) do
+    if talks.news(talk) then
+      return true
+    end
+  end
+  return listener.region:load32(door.ARRIVALS) ~= listener.arrivals
+end
+
 --- Waits for a new client.
 -- @number[opt] timeout in seconds, absent for ever
 -- @treturn shm.peer.talk the talk with it
@@ -178,7 +188,11 @@ end
 function Listener:accept(timeout)
   check(self, "accept")
   local deadline = options.deadline(timeout, "peer.accept")
-  return await(self, "accept", deadline, function() return admit(self) end)
+  local talk, message, errno = await(self, "accept", deadline, function() return admit(self) end)
+  if self.bell.polled and has_news(self) then -- it may have heard the bell for that
+    self.bell:ring()
+  end
+  return talk, message, errno
 end
 
 --- Waits until there is something with any of the clients. All get their turn.
