@@ -9,7 +9,7 @@ local support = require "spec.support"
 local sysv = require "shm.sysv"
 
 local ENOENT, EBUSY, EPIPE, EBADMSG, EOPNOTSUPP, EADDRINUSE = 2, 16, 32, 74, 95, 98
-local EMFILE, ECONNRESET, ETIMEDOUT = 24, 104, 110
+local EAGAIN, EMFILE, ECONNRESET, ETIMEDOUT = 11, 24, 104, 110
 local TIMEOUT = support.LONG
 local WITHIN = 10 * support.patience -- a second, and some for a machine that others use
 
@@ -404,6 +404,33 @@ describe("who listens", function()
             soon(function() return peer.dial(key, {timeout = TIMEOUT}) end))
     kill(server)
     refused(ENOENT, "nobody listens there$", peer.dial(key, {timeout = 0}))
+  end)
+
+  it("has sixteen places for who dials, and for the next one when one of them is free", function()
+    local key = support.key()
+    local server = assert(peer.listen(key))
+    local clients = {}
+    for i = 1, 16 do
+      clients[i] = child(function()
+        assert(peer.dial(key, {timeout = TIMEOUT})):receive(TIMEOUT)
+      end)
+    end
+    support.eventually(function() return server.region:load32(door.ARRIVALS) == 16 end)
+    refused(EAGAIN, "^peer%.dial key 0x%x+: pid " .. process.pid() .. " has too many at its door$",
+            peer.dial(key, {timeout = 0}))
+    local patient = child(function()
+      assert(peer.dial(key, {timeout = TIMEOUT})):receive(TIMEOUT)
+    end)
+    local talks = {}
+    for i = 1, 17 do
+      talks[i] = assert(server:accept(TIMEOUT))
+    end
+    refused(ETIMEDOUT, "accept", server:accept(0))
+    close(server, table.unpack(talks))
+    for i = 1, 16 do
+      ended(clients[i])
+    end
+    ended(patient)
   end)
 
   it("is replaced by the next, which who dials finds by itself", function()
@@ -818,6 +845,7 @@ describe("a talk", function()
       end)
       assert.is_false(ok)
       assert.matches("peer_duplex_spec%.lua:%d+: peer%.%l+: key: IPC_PRIVATE", message)
+      assert.error_matches(function() call "x\0y" end, "^peer%.%l+: path: it contains a NUL$")
       assert.error_matches(function() call(1, 2) end, "table of options")
       assert.error_matches(function() call(1, {colour = "red"}) end, "unknown option 'colour'")
       assert.error_matches(function() call(1, {project = 256}) end, "project: 256")

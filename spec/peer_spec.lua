@@ -224,6 +224,20 @@ describe("serving and connecting", function()
     refused(ENOENT, "^peer%.connect %., key 0x%x+: nobody", peer.connect(".", {timeout = 0}))
   end)
 
+  it("is interrupted while nobody is there", function()
+    local said, log = support.strace(
+      "-e trace=clock_nanosleep -e inject=clock_nanosleep:error=EINTR", ([[
+        local peer = require "shm.peer"
+        print(peer.connect(%d, {timeout = 60}))
+        print(peer.dial(%d, {timeout = 60}))]]):format(support.key(), support.key()))
+    if not said then
+      return pending(log)
+    end
+    assert.matches("INJECTED", log)
+    assert.equal("nil\tpeer.connect: Interrupted system call\t4\n"
+                 .. "nil\tpeer.dial: Interrupted system call\t4\n", said)
+  end)
+
   it("waits for a server that comes later", function()
     local key = support.key()
     local client = child(function()
@@ -531,6 +545,7 @@ describe("serving and connecting", function()
       end
       assert.error_matches(function() call() end, "key or path expected")
       assert.error_matches(function() call(0) end, "IPC_PRIVATE")
+      assert.error_matches(function() call "x\0y" end, "^peer%.%l+: path: it contains a NUL$")
       assert.error_matches(function() call(1 << 40) end, "key")
       assert.error_matches(function() call(1, 2) end, "table of options")
       assert.error_matches(function() call(1, {colour = "red"}) end, "unknown option 'colour'")

@@ -68,6 +68,8 @@ local function key_of(where, project, name, level)
   end
   if type(where) ~= "string" then
     error(name .. ": key or path expected, got " .. type(where), level)
+  elseif where:find("\0", 1, true) then
+    error(name .. ": path: it contains a NUL", level)
   end
   local key, message, errno = sysv.ftok(where, project)
   if not key then
@@ -179,7 +181,7 @@ local function keep_trying(name, where, opts, attempt, passes)
     end
     local slept, why, number = process.sleep(0.005)
     if not slept then
-      return nil, why, number
+      return nil, (why:gsub("^process%.sleep", name)), number
     end
   end
 end
@@ -191,8 +193,9 @@ end
 -- @treturn shm.peer the link
 -- @treturn[2] nil
 -- @treturn[2] string message
--- @treturn[2] int ENOENT when nobody serves there, ESRCH when its pid is stale, EADDRINUSE
--- when it has a client, EACCES …
+-- @treturn[2] int ENOENT when nobody serves there or there is no such path, ESRCH when its pid is
+-- stale, EADDRINUSE when it has a client: these once the time is up; EINVAL when the segment there
+-- is too small to be a link, EACCES, EINTR after a signal …
 -- @see shmget(2)
 function M.connect(where, opts)
   opts = options.read(opts, CONNECT_OPTIONS, "peer.connect")
@@ -246,8 +249,9 @@ end
 -- @treturn shm.peer.talk
 -- @treturn[2] nil
 -- @treturn[2] string message
--- @treturn[2] int ENOENT when nobody listens there, ETIMEDOUT when its server does not accept,
--- EAGAIN when too many others wait for that, EBUSY when it is stopped, EINTR after a signal …
+-- @treturn[2] int ENOENT when nobody listens there or there is no such path, EAGAIN when 16 others
+-- wait to be accepted, ETIMEDOUT when its server does not accept: these once the time is up; EBUSY
+-- when it is stopped, EINTR after a signal …
 -- @see shmget(2)
 function M.dial(where, opts)
   opts = options.read(opts, CONNECT_OPTIONS, "peer.dial")
