@@ -3,12 +3,14 @@ local cqueues = require "cqueues"
 local process = require "shm.process"
 local rpc = require "shm.rpc"
 local rpcs = require "spec.rpc_support"
+local shm = require "shm"
 local socket = require "socket"
 local support = require "spec.support"
 
 local LONG, refused = rpcs.LONG, rpcs.refused
 local EBUSY, ENOENT, ENOSYS, EPIPE, EMSGSIZE, ENOBUFS = 16, 2, 38, 32, 90, 105
 local ETIMEDOUT, EREMOTEIO, ECANCELED, EUSERS = 110, 121, 125, 87
+local EINVAL, ENOTEMPTY, EBADMSG = 22, 39, 74
 
 local TEXT = setmetatable({}, {__tostring = function() return "T" end})
 local NO_TEXT = setmetatable({}, {__tostring = error})
@@ -377,6 +379,80 @@ describe("rpc", function()
     refused(ENOENT, "^rpc%.remove 'calc': there is no such service$", rpc.remove(arena, "calc"))
   end)
 
+  it("is removed with what waits, but not while somebody calls", function()
+    local client = assert(rpc.client(arena, "calc", {timeout = 0.01}))
+    assert(client:cast("add", 1, 2))
+    refused(EBUSY, ("^rpc%%.remove 'calc': pid %d is its client$"):format(process.pid()),
+            rpc.remove(arena, "calc"))
+    client:close()
+    assert.is_true(rpc.remove(arena, "calc"))
+    local server <close> = assert(rpc.server(arena, "calc", {add = add}))
+    refused(ETIMEDOUT, "", server:step(0))
+    server:close()
+    rpcs.nothing_left(arena, "calc", used)
+  end)
+
+  it("has none of the names that another service needs", function()
+    local server <close> = assert(rpc.server(arena, "calc", {}))
+    for _, f in ipairs {rpc.server, rpc.client} do
+      refused(ENOTEMPTY, "'calc:requests': .*: it is of another kind$",
+              f(arena, "calc:requests", {}))
+    end
+    assert.is_true(server:close())
+  end)
+
+  it("says of what a server had begun when it was closed that it died", function()
+    local function opened()
+      local server = assert(rpc.server(arena, "calc", {
+        wait = function() coroutine.yield() return "late" end,
+        add = add,
+      }))
+      return server, coroutine.wrap(function() return server:step(LONG) end)
+    end
+    local client <close> = assert(rpc.client(arena, "calc", {timeout = LONG}))
+    local call = assert(client:start "wait")
+    local server, step = opened()
+    step()
+    local again = assert(client:with {retry = 1}:start "wait")
+    local other = coroutine.wrap(function() return server:step(LONG) end)
+    other()
+    server:close()
+    refused(130, ("^rpc%%.wait 'calc%%.wait': its server died, pid %d$"):format(process.pid()),
+            call:wait())
+    assert.is_true(step() and other()) -- to their ends, for nobody
+    refused(ETIMEDOUT, "", again:wait(0.01))
+    local another, first = opened()
+    first() -- it is begun anew
+    assert.is_true(first())
+    assert.equal("late", again:wait())
+    another:close()
+  end)
+
+  it("has other limits for some calls, and closes with them", function()
+    local server <close> = assert(rpc.server(arena, "calc", {
+      yield = function() coroutine.yield() end, add = add,
+    }))
+    local client = assert(rpc.client(arena, "calc", {timeout = 0.01, retry = 1}))
+    local patient = client:with {timeout = LONG}
+    local once = patient:with {retry = 0}
+    refused(ETIMEDOUT, "", client:with {retry = 0}:call "add") -- as it is there
+    refused(ETIMEDOUT, "", client:with {}:call "add")
+    refused(ETIMEDOUT, "", client:start("add"):wait()) -- the client's
+    repeat until not server:step(0)
+    local calls = {}
+    for i, it in ipairs {patient, once} do
+      calls[i] = assert(it:start "yield")
+      coroutine.wrap(function() server:step(LONG) end)()
+    end
+    server:close()
+    refused(130, "its server died", calls[2]:wait())
+    refused(ETIMEDOUT, "", calls[1]:wait(0)) -- it waits for the next one
+    once:close()
+    for _, it in ipairs {client, patient, once} do
+      assert.equal("shm.rpc.client (closed)", tostring(it))
+    end
+  end)
+
   it("lets a server forget who has left", function()
     local server <close> = assert(rpc.server(arena, "calc", {add = add}))
     local client = assert(rpc.client(arena, "calc", {timeout = LONG}))
@@ -698,12 +774,15 @@ describe("rpc", function()
     local arguments = {1}
     local changed = assert(client:start("add", arguments))
     arguments[1] = print
-    assert(rpc.server(arena, "calc", {add = add})):close() -- a departure: it is pushed again
+    do
+      local leaving <close> = assert(rpc.server(arena, "calc", {add = add}))
+      assert(leaving.pop(0)) -- it goes with it in its hands, and it is pushed again
+    end
     local call = assert(client:start("add", 1, 2))
     assert.is_true(server:step(LONG))
-    assert.is_true(server:step(LONG))
     assert.equal(3, call:wait(LONG))
-    changed:cancel()
+    refused(EINVAL, "^rpc%.wait 'calc%.add': argument 1%[1%]: a function can not be shared$",
+            changed:wait(LONG))
   end)
 
   it("says why a request can not be pushed", function()
@@ -716,6 +795,34 @@ describe("rpc", function()
     local call = assert(client:start("add", 1, 2))
     assert.is_true(server:step(LONG))
     assert.equal(3, call:wait(LONG))
+  end)
+
+  it("loses no more than the message that was scribbled over", function()
+    local region <close> = assert(shm.anonymous(1 << 21))
+    local open <close> = assert(shm.arena(region))
+    local methods = {echo = function(_, ...) return ... end}
+    local server <close> = assert(rpc.server(open, "calc", methods))
+    local client <close> = assert(rpc.client(open, "calc", {timeout = LONG}))
+    local function scribble(word)
+      region:set_u8(assert(region:find(0, word)) - 1, 0xc1) -- no value begins so
+    end
+    local lost = assert(client:start("echo", "requests lie here"))
+    scribble "requests lie here"
+    refused(EBADMSG, "^rpc%.step 'calc': .*: Bad message$", server:step(0))
+    client:cast("echo", "and this is another")
+    scribble "and this is another"
+    refused(EBADMSG, "^rpc%.serve 'calc': .*: Bad message$", server:serve())
+    refused(ETIMEDOUT, "", server:step(0))
+    local call = assert(client:start("echo", "answers lie there"))
+    assert.is_true(server:step(0))
+    region:fill(region:find(0, "answers lie there"), #"answers lie there") -- the request's
+    scribble "answers lie there"
+    refused(EBADMSG, "^rpc%.wait 'calc%.echo': .*: Bad message$", call:wait())
+    refused(ETIMEDOUT, "", call:wait(0))
+    assert.is_true(lost:cancel() and call:cancel())
+    call = assert(client:start("echo", 1))
+    assert.is_true(server:step(0))
+    assert.equal(1, call:wait())
   end)
 
   it("takes no harm from what is no request, and no answer", function()

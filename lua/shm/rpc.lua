@@ -107,8 +107,8 @@ end
 -- @treturn shm.rpc.server
 -- @treturn[2] nil
 -- @treturn[2] string message
--- @treturn[2] int EUSERS (32 serve it already), ENOSPC (the arena is full), EPROTO (another
--- version's), EBUSY
+-- @treturn[2] int EUSERS (32 serve it already), ENOSPC (the arena is full), ENOTEMPTY (what is
+-- called so there is no service), EPROTO (another version's), EBUSY
 function M.server(arena, name, methods, opts)
   check("server", arena, name)
   if type(methods) ~= "table" then
@@ -130,7 +130,8 @@ end
 -- @treturn shm.rpc.client
 -- @treturn[2] nil
 -- @treturn[2] string message
--- @treturn[2] int EUSERS (96 clients are there), ENOSPC (the arena is full), EPROTO, EBUSY
+-- @treturn[2] int EUSERS (96 clients are there), ENOSPC (the arena is full), ENOTEMPTY, EPROTO,
+-- EBUSY
 function M.client(arena, name, opts)
   check("client", arena, name)
   opts = options.read(opts, CLIENT, "rpc.client")

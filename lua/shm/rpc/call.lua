@@ -55,7 +55,8 @@ end
 -- @return what the method returns
 -- @treturn[2] nil
 -- @treturn[2] string message
--- @treturn[2] int as of client:call, or ECANCELED
+-- @treturn[2] int as of client:call; ECANCELED; or EINVAL, where what can not be sent was put into
+-- a table among the arguments before anybody had begun
 function Call:wait(timeout)
   local state = check(self, "wait")
   options.deadline(timeout, "rpc.wait")

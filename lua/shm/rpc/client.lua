@@ -87,10 +87,12 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] int EREMOTEIO (the method threw: the message says what), ENOSYS (there is no such
--- method), EOWNERDEAD (its server died and may have done it or not; the message has its pid),
--- ETIMEDOUT (nobody will see an answer that comes later), EINTR after a signal; before anybody
--- has begun: ENOBUFS (the service is full, and made to reject; or 256 calls are in flight),
--- EMSGSIZE, EPIPE (its queue was shut down)
+-- method), EOWNERDEAD (its server died, or was closed, and may have done it or not; the message
+-- has its pid), EMSGSIZE (what the message names is too long: the request, which nobody has begun
+-- then, or the answer, and then it is done), ETIMEDOUT (nobody will see an answer that comes
+-- later), EINTR after a signal, EBADMSG (what lies among the answers is no message); before
+-- anybody has begun: ENOBUFS (the service is full, and made to reject; or 256 calls are in
+-- flight), EPIPE (its queue was shut down), EBUSY (who has the queue was stopped)
 function Client:call(method, ...)
   local state = getmetatable(self) == Client and self.state
   if not state or not state.place or state.owner() == 0 or type(method) ~= "string" or
@@ -121,7 +123,7 @@ end
 -- @treturn shm.rpc.call the call
 -- @treturn[2] nil
 -- @treturn[2] string message
--- @treturn[2] int ETIMEDOUT, ENOBUFS, EMSGSIZE, EPIPE, EINTR
+-- @treturn[2] int ETIMEDOUT (the service is full), ENOBUFS, EMSGSIZE, EPIPE, EBUSY, EINTR
 function Client:start(method, ...)
   local state = check_call(self, "start", method, select("#", ...))
   local slot, message = begin(state, self.again, method, ...)
@@ -143,7 +145,7 @@ end
 -- @treturn boolean true once it is in the queue
 -- @treturn[2] nil
 -- @treturn[2] string message
--- @treturn[2] int ETIMEDOUT, ENOBUFS, EMSGSIZE, EPIPE, EINTR
+-- @treturn[2] int ETIMEDOUT (the service is full), ENOBUFS, EMSGSIZE, EPIPE, EBUSY, EINTR
 function Client:cast(method, ...)
   local n = select("#", ...)
   local state = check_call(self, "cast", method, n)

@@ -169,7 +169,7 @@ local function push_again(state, slot)
   local message = state.pending[slot]
   local ok, pushed = pcall(state.push, message, 0)
   if not ok then
-    state.answers[slot] = {message[ID], -EINVAL, tostring(pushed)}
+    state.answers[slot] = {message[ID], -EINVAL, complaint(tostring(pushed))}
   end
   return ok and pushed
 end

@@ -87,7 +87,8 @@ end
 -- @treturn boolean true
 -- @treturn[2] nil
 -- @treturn[2] string message
--- @treturn[2] int ETIMEDOUT, EINTR after a signal, EPIPE (the queue of requests was shut down)
+-- @treturn[2] int ETIMEDOUT, EINTR after a signal, EPIPE (the queue of requests was shut down),
+-- EBADMSG (what lay there was no message, and is gone), EBUSY (who has the queue was stopped)
 function Server:step(timeout)
   check(self, "step")
   local deadline = options.deadline(timeout, "rpc.step")
@@ -120,11 +121,11 @@ end
 --- Serves until SIGTERM or SIGINT comes, or `stop` is called. The signals are read here, so
 -- that what has begun is done to its end; children that a method forks inherit that.
 -- @treturn boolean true
--- @treturn string "TERM", "INT" or "stop"
+-- @treturn string "TERM", "INT" or "stop", also where a method has closed the server
 -- @treturn[2] nil
 -- @treturn[2] string message
--- @treturn[2] int EPIPE (the queue of requests was shut down), EBADMSG (what lies there is no
--- message)
+-- @treturn[2] int EPIPE (the queue of requests was shut down), EBADMSG (what lay there was no
+-- message, and is gone)
 function Server:serve()
   check(self, "serve")
   local signals <close>, message, errno = process.signals("TERM", "INT")
@@ -152,8 +153,8 @@ function Server:serve()
   return true, how or "stop"
 end
 
---- Ends `serve`, once the request that is being done is answered: for methods, and for other
--- coroutines.
+--- Ends `serve`, or the next one if there is none now, once the request that is being done is
+-- answered: for methods, and for other coroutines.
 function Server:stop()
   check(self, "stop")
   self.stopping = true
