@@ -549,6 +549,38 @@ describe("rpc", function()
     end
   end)
 
+  it("has what its methods fork not end by the signals that it reads", function()
+    local child <close> = rpcs.serve(arena, "calc", {
+      fork = function()
+        local ours <close>, other = assert(process.socketpair())
+        local theirs <close> = other
+        local forked = assert(process.fork(function()
+          process.kill(process.pid(), "TERM")
+          process.kill(process.pid(), "INT")
+          theirs:send "alive"
+        end))
+        local how, code = forked:wait(LONG)
+        return ours:recv(10, 0), how, code
+      end,
+    })
+    local client <close> = assert(rpc.client(arena, "calc", {timeout = LONG}))
+    assert.same({"alive", "exit", 0}, {client:call "fork"})
+    rpcs.finish(child)
+  end)
+
+  it("ends by stop before it has begun, and by a close", function()
+    local server = assert(rpc.server(arena, "calc", {
+      close = function(request) request.server:close() return "closed" end,
+    }))
+    local client <close> = assert(rpc.client(arena, "calc", {timeout = LONG}))
+    local call = assert(client:start "close")
+    server:stop()
+    assert.same({true, "stop"}, {server:serve()})
+    assert.same({true, "stop"}, {server:serve()})
+    assert.equal("closed", call:wait(0))
+    assert.equal("shm.rpc.server (closed)", tostring(server))
+  end)
+
   it("ends when its queue is shut down", function()
     local server <close>, client = pair {add = add}
     local _ <close> = client
