@@ -288,6 +288,29 @@ describe("the chat", function()
       assert.is_true(shm.unlink(name))
     end)
 
+    it("in a kept arena of less memory than is asked for, which nobody blocks", function()
+      local name, grace = keep(), 2 * support.patience
+      assert.same({"exit", 0}, {serve {keep = name, memory = 1 << 16}.stop()})
+      local server = serve {keep = name, memory = 1 << 20, grace = grace}
+      local ann, bob, eve = connect(server), connect(server), connect(server)
+      support.stop(chat_support.pid_of(server, "guest3"))
+      local text, lines = ("x"):rep(900), 500 -- more than the memory has room for
+      together(function()
+        for n = 1, lines do
+          ann:say(n .. text)
+        end
+      end, function()
+        for n = 1, lines do
+          assert.equal(n .. text, (bob:expect "^guest1: (.*)$"))
+        end
+      end)
+      assert.matches("ending guest3: its process did not go on", server.log())
+      for _, client in ipairs {ann, bob, eve} do
+        client:close()
+      end
+      assert.same({"exit", 0}, {server.stop()})
+    end)
+
     it("but in no arena that is another's, has too little room, or can not be called so", function()
       local path = os.tmpname()
       local function refuses(errno, pattern, name, make)

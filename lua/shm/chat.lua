@@ -92,9 +92,10 @@ end
 -- `tcp = false`; `path`, a Unix-domain socket to listen on, too, with the permission bits
 -- `mode` (0600); `keep`, the name of an arena to have what is said in, which stays there for the
 -- next server, however this one ends; `limit`, how many clients at a time (64); `memory`, bytes
--- that are kept of what was said, in all rooms, and that talkers may be ahead by (1 MiB);
--- `history`, how many lines of it who joins is shown (20); `backlog`, how many bytes a client
--- that reads nothing may be behind before it is dropped, one that reads four times as many
+-- that are kept of what was said, in all rooms, and by half of which talkers may be ahead (1 MiB;
+-- of an arena that is there already at most what it was made for); `history`, how many lines of
+-- it who joins is shown (20); `backlog`, how many bytes a client that reads nothing may be behind
+-- before it is dropped, one that reads four times as many, or half of `memory` where that is more
 -- (1 MiB); `grace`, for how many seconds others wait for a client's process that was stopped
 -- (5); `log(line)`, called for what happens; `ready(host, port)`, called once clients can connect
 -- @treturn boolean true after a signal, with every child ended and every client closed

@@ -5,7 +5,7 @@
 --   `said`     topic: every line that anybody reads, in the one order that all read it in
 --   `rooms`    map: a room's number by its name
 --   `numbers`  counter: numbers of rooms and clients, of which none is given twice
---   `limit`    counter: for how many clients all of this was made
+--   `limit`    counter: for how many clients all of this was made; `memory`, for how many bytes
 --   `server`   mutex: held by the server that uses the arena
 --   `names`    map: by the name of who is there, its client's number << 16 | its slot
 --   `slots`    bytes: words of the server's, and a slot for each client
@@ -109,13 +109,15 @@ local function furnish(self, opts, topic)
   elseif limit:get() < opts.limit then
     return nil, ("it was made for %d clients, not for %d"):format(limit:get(), opts.limit), EINVAL
   end
-  for _, it in ipairs {{"said", "topic", topic}, {"rooms", "map"}, {"numbers", "counter"}} do
+  for _, it in ipairs {{"said", "topic", topic}, {"rooms", "map"}, {"numbers", "counter"},
+                       {"memory", "counter", opts.memory}} do
     local name, kind = it[1], it[2]
     self[name], why, errno = arena[kind](arena, name, it[3])
     if not self[name] then
       return nil, why, errno
     end
   end
+  self.window = math.min(opts.memory, self.memory:get()) // 2 -- the ring has twice as much
   return self:renew()
 end
 
@@ -134,7 +136,6 @@ function M.open(opts)
     return nil, message, errno
   end
   local self = setmetatable({arena = arena, limit = opts.limit}, Board)
-  self.window = opts.memory // 2 -- the topic's ring has twice as much, or more
   local done
   done, message, errno = furnish(self, opts, topic)
   if not done then
@@ -174,7 +175,8 @@ function Board:close()
   if self.locked then
     self.server:unlock()
   end
-  for _, name in ipairs {"names", "slots", "said", "rooms", "numbers", "server", "arena"} do
+  for _, name in ipairs {"names", "slots", "said", "rooms", "numbers", "memory", "server",
+                     "arena"} do
     if self[name] then
       self[name]:close()
     end

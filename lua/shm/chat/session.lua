@@ -4,8 +4,8 @@
 -- It reads the topic as fast as it can, whether the client takes anything or not: what that
 -- has not taken yet waits here, in this process, so a client that reads slowly is behind alone.
 -- Once that is more than the backlog the client is dropped, if it reads only at four times as
--- much. While it is more than a little,
--- nothing is read from the client either: who talks and does not listen is slowed down.
+-- much, or at half the memory. While it is more than a little, nothing is read from the client
+-- either: who talks and does not listen is slowed down.
 --
 -- Before it publishes it looks how far the slowest child is behind, and waits if that is far: so
 -- all who talk are slowed down to what this machine can deliver. They also wait while most
