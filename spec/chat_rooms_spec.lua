@@ -1,8 +1,10 @@
 -- The chat's rooms, private messages and history; other ways to it; and what outlasts a server.
 local chat_support = require "spec.chat_support"
+local errors = require "cqueues.errno"
 local posix = require "shm.posix"
 local process = require "shm.process"
 local shm = require "shm"
+local socket = require "cqueues.socket"
 local support = require "spec.support"
 
 local connect, together = chat_support.connect, chat_support.together
@@ -352,6 +354,47 @@ describe("the chat", function()
       local said = deaths.run(keep(), math.max(3, support.rounds(20)), LONG)
       assert.is_true(said.kills > 0 and said.restarts > 0)
     end)
+  end)
+
+  it("ends with all its children by what log and ready throw", function()
+    local path = os.tmpname()
+    os.remove(path)
+    local function serve_here(opts)
+      local ok, why = pcall(require("shm.chat").serve, opts)
+      assert.is_false(ok)
+      assert.matches("No such file", support.shell("ls " .. path .. " 2>&1"))
+      return why
+    end
+    local before, mode = support.children(), collectgarbage "incremental"
+    assert.equal("unready", serve_here {
+      path = path, tcp = false,
+      ready = function(...)
+        assert.same({n = 2}, table.pack(...))
+        error("unready", 0)
+      end,
+    })
+    local client
+    assert.matches("^guest1 joined from this machine, served by pid %d+$", serve_here {
+      path = path, tcp = false,
+      ready = function()
+        client = socket.connect {path = path}
+        client:onerror(function(_, _, why) return why end)
+        assert(client:connect(LONG))
+      end,
+      log = function(line)
+        if line:match "joined" then
+          error(line, 0)
+        end
+      end,
+    })
+    client:settimeout(LONG)
+    repeat
+      local line, why = client:read "*l"
+      assert.is_not_equal(errors.ETIMEDOUT, why)
+    until not line
+    client:close()
+    assert.equal(before, support.children())
+    assert.equal("incremental", collectgarbage(mode)) -- as it was
   end)
 
   it("keeps descriptors and memory for as many as it may", function()

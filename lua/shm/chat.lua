@@ -77,10 +77,15 @@ local function run(memory, listeners, signals, opts)
   opts.ready(listeners.host, listeners.port)
   local port, arrivals = listeners.port or 0, {}
   while true do
-    arrivals = hub.new(memory, listeners, signals, opts, port, arrivals):run()
-    if not arrivals then
+    local one = hub.new(memory, listeners, signals, opts, port, arrivals)
+    local ok, result = pcall(one.run, one)
+    if not ok then
+      one:abandon()
+      error(result, 0)
+    elseif not result then
       return
     end
+    arrivals = result
     assert(memory:renew())
     opts.log("listening again on " .. listeners.words)
   end
@@ -97,7 +102,8 @@ end
 -- it who joins is shown (20); `backlog`, how many bytes a client that reads nothing may be behind
 -- before it is dropped, one that reads four times as many, or half of `memory` where that is more
 -- (1 MiB); `grace`, for how many seconds others wait for a client's process that was stopped
--- (5); `log(line)`, called for what happens; `ready(host, port)`, called once clients can connect
+-- (5); `log(line)`, called for what happens; `ready(host, port)`, called once clients can connect,
+-- without arguments where there is no TCP. What these throw ends the chat, and is thrown
 -- @treturn boolean true after a signal, with every child ended and every client closed
 -- @treturn[2] nil
 -- @treturn[2] string message

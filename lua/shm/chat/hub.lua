@@ -334,6 +334,17 @@ function Hub:patience()
   return (self.closing or self.unsaid[1] or self.board:room_is_wanted()) and TICK or nil
 end
 
+--- Ends the children, after an error: what they serve is over.
+function Hub:abandon()
+  for _, member in pairs(self.members) do
+    if not member.how then
+      kill(member)
+      member.child:wait()
+    end
+  end
+  collectgarbage(self.mode)
+end
+
 --- Serves until a signal ends it and all children have ended.
 -- @treturn table for the next server, if it is to begin again, connections that wait
 function Hub:run()
@@ -352,7 +363,7 @@ function Hub:run()
   -- closed.
   collectgarbage()
   collectgarbage()
-  local mode = collectgarbage("generational", MINOR, MAJOR)
+  self.mode = collectgarbage("generational", MINOR, MAJOR)
   while not self.closing or self.count > 0 do
     self.board:asleep(false)
     while self:turn() do end
@@ -375,7 +386,7 @@ function Hub:run()
   for _, listener in ipairs(self.listeners) do
     cqueues.cancel(listener:pollfd())
   end
-  collectgarbage(mode)
+  collectgarbage(self.mode)
   cqueues.cancel(self.signals:fileno())
   cqueues.cancel(self.poked:fileno())
   self.loop:close()
