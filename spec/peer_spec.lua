@@ -3,7 +3,7 @@ local process = require "shm.process"
 local support = require "spec.support"
 local sysv = require "shm.sysv"
 
-local ENOENT, ESRCH, EEXIST, EINVAL, EPIPE = 2, 3, 17, 22, 32
+local ENOENT, ESRCH, EINTR, EEXIST, EINVAL, EPIPE, EDEADLK = 2, 3, 4, 17, 22, 32, 35
 local EOPNOTSUPP, EADDRINUSE, ECONNRESET, ETIMEDOUT = 95, 98, 104, 110
 local TIMEOUT = support.LONG
 
@@ -254,6 +254,8 @@ describe("serving and connecting", function()
     local key = support.key()
     local link <close> = assert(peer.serve(key))
     refused(EADDRINUSE, "pid " .. process.pid() .. " serves there already", peer.serve(key))
+    refused(EDEADLK, "^peer%.connect key 0x%x+: this process serves there itself$",
+            peer.connect(key))
     local client = child(function()
       local mine = assert(peer.connect(key))
       mine:receive(TIMEOUT)
@@ -521,6 +523,19 @@ describe("serving and connecting", function()
       end
     end)
   end
+
+  it("leaves a signal that ends a process to who keeps it, and is closed", function()
+    for _, name in ipairs {"TERM", "INT", "HUP"} do
+      local key = support.key()
+      local kept <close> = assert(process.signals(name))
+      local link = assert(peer.serve(key))
+      process.kill(process.pid(), name)
+      refused(EINTR, "^peer%.receive: interrupted by SIG" .. name .. "$", link:receive(TIMEOUT))
+      assert.equal("shm.peer (closed)", tostring(link))
+      assert.is_nil((segment(key)))
+      assert.equal(name, (kept:wait(TIMEOUT)))
+    end
+  end)
 
   it("does not end a process that a late signal reaches after it has closed", function()
     local link, client = pair(function(mine)

@@ -39,7 +39,7 @@ local M = {}
 M.LONGEST = segment.LONGEST
 
 local SIGUSR2 = 12
-local ENOENT, ESRCH, EINVAL, EIDRM, EADDRINUSE = 2, 3, 22, 43, 98
+local ENOENT, ESRCH, EINVAL, EDEADLK, EIDRM, EADDRINUSE = 2, 3, 22, 35, 43, 98
 
 local SERVE_OPTIONS = {
   project = {integer = true, default = 0x66, least = 1, most = 255},
@@ -154,7 +154,9 @@ local function join(key)
   elseif not server and textbook and pid ~= stat.cpid then
     server, message, errno = segment.holder(pid, id.id)
   end
-  if server and textbook and not segment.takes(server.pid, SIGUSR2) then
+  if server and server.pid == process.pid() then
+    return nil, "this process serves there itself", EDEADLK, region, server
+  elseif server and textbook and not segment.takes(server.pid, SIGUSR2) then
     return nil, ("pid %d does not wait for a client"):format(pid), EADDRINUSE, region, server
   elseif server then
     mine, message, errno = link.client(id.id, region, server, textbook)
@@ -195,7 +197,8 @@ end
 -- @treturn[2] string message
 -- @treturn[2] int ENOENT when nobody serves there or there is no such path, ESRCH when its pid is
 -- stale, EADDRINUSE when it has a client: these once the time is up; EINVAL when the segment there
--- is too small to be a link, EACCES, EINTR after a signal …
+-- is too small to be a link, EDEADLK when this process serves there itself, EACCES, EINTR after a
+-- signal …
 -- @see shmget(2)
 function M.connect(where, opts)
   opts = options.read(opts, CONNECT_OPTIONS, "peer.connect")

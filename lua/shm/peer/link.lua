@@ -139,7 +139,8 @@ end
 -- @treturn int the client's pid
 -- @treturn[2] nil
 -- @treturn[2] string message
--- @treturn[2] int ETIMEDOUT, EINTR after a signal
+-- @treturn[2] int ETIMEDOUT, EINTR after a signal: after SIGTERM, SIGINT or SIGHUP, where that has
+-- not ended the process, with the link closed
 function Link:accept(timeout)
   check(self, "accept")
   local deadline = options.deadline(timeout, "peer.accept")
