@@ -97,7 +97,8 @@ end
 -- the `method`, the pid of the `client` (nil for a cast), the `server`, and `request:cancelled()`,
 -- which says whether nobody waits for the answer any more. What a method throws is the caller's
 -- `nil, message, EREMOTEIO`.
--- @tparam shm.arena arena
+-- @tparam shm.arena arena which has to be open as long as the server: else `step` and `serve` throw
+-- at the first request of a client that is new to them, and leave it to other servers
 -- @string name the service's, 1 to 200 bytes
 -- @tparam table methods functions by name; all that are in it, and in what it indexes, can be
 -- called by every client

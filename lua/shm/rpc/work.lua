@@ -162,10 +162,13 @@ function M.handle(server, message)
   end
   local client = server.clients[id & KEY]
   if not client then
-    local _, errno
-    client, _, errno = meet(server, id & KEY)
-    if errno == EBUSY then -- somebody was stopped in the arena's guard
+    local ok, _, errno
+    ok, client, _, errno = pcall(meet, server, id & KEY)
+    if not ok or errno == EBUSY then -- somebody was stopped in the arena's guard
       server.register:departed() -- as if this one had died with the request in its hands
+    end
+    if not ok then -- the arena is closed
+      error(client, 0)
     end
   end
   if client then
