@@ -856,7 +856,10 @@ describe("a talk", function()
     for _, wrong in ipairs {1, true, {}} do
       assert.error_matches(function() peer.listen(1, {wake = wrong}) end, "wake: string")
     end
-    assert.error_matches(function() peer.listen(1, {size = 100}) end, "size: 100")
+    for _, wrong in ipairs {16383, (1 << 30) + 1} do
+      assert.error_matches(function() peer.listen(1, {size = wrong}) end,
+                           "size: " .. wrong .. " is not within 16384 and 1073741824$")
+    end
     assert.error_matches(function() peer.listen(1, {mode = 512}) end, "mode: 512")
     local talk, client, server = idle()
     for _, wrong in ipairs {-1, 0 / 0, "1"} do

@@ -61,7 +61,7 @@ describe("rpc", function()
     same(nil, nil, nil)
     same(1, nil, "x", nil, false)
     same(1.5, math.mininteger, "\0\255", "ä", {1, {x = {}}, "y"}, true)
-    same(("x"):rep(16000))
+    same(("x"):rep(16350))
     local most = {}
     for i = 1, 250 do
       most[i] = i
@@ -94,7 +94,7 @@ describe("rpc", function()
       throw_long = function() error(("x"):rep(100000), 0) end,
       refuse = function() return nil, "the world says no", 5 end,
       share = function() return 1, {print} end,
-      long = function() return ("x"):rep(20000) end,
+      long = function() return ("x"):rep(16384) end,
       many = function() return table.unpack({}, 1, 251) end,
       not_a_function = 5,
     })
@@ -123,7 +123,7 @@ describe("rpc", function()
     local server <close>, client = pair {add = add}
     local _ <close> = client
     refused(EMSGSIZE, "^rpc%.call 'calc%.add': the request is too long$",
-            client:call("add", ("x"):rep(70000)))
+            client:call("add", ("x"):rep(65536)))
     refused(EMSGSIZE, "^rpc%.cast 'calc%.add': ", client:cast("add", ("x"):rep(70000)))
     refused(EMSGSIZE, "^rpc%.start 'calc%.add': ", client:start("add", ("x"):rep(70000)))
     blames(function() client:call("add", 1, print) end, "rpc%.call: argument 2: a function can")
@@ -139,6 +139,9 @@ describe("rpc", function()
       end
     end
     refused(ETIMEDOUT, "", server:step(0)) -- nothing of all that is in the queue
+    local long = assert(client:start("add", ("x"):rep(65500)))
+    assert.is_true(server:step(LONG))
+    refused(EREMOTEIO, "attempt to add", long:wait())
     local call = assert(client:start("add", 1, 2))
     assert.is_true(server:step(LONG))
     assert.equal(3, call:wait())

@@ -220,7 +220,7 @@ end
 -- @tparam int|string where a key, or the path of an existing file to make one of
 -- @tparam[opt] table opts `project` (1 to 255, for a path; 0x66), `mode` (permissions; 0600),
 -- `wake` (how both sides are woken: `"futex"`, `"semaphore"` or `"signal"`; the first), `size`
--- (bytes of each segment of a talk; 65536)
+-- (bytes of each segment of a talk, 16384 to 1 GiB; 65536)
 -- @treturn shm.peer.listener
 -- @treturn[2] nil
 -- @treturn[2] string message
