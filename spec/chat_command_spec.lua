@@ -1,6 +1,7 @@
 -- The command `shm serve`, and what `shm chat` is told: options, their limits, and how it ends.
 local chat = require "shm.chat"
 local chat_support = require "spec.chat_support"
+local commands = require "shm.chat.commands"
 local process = require "shm.process"
 local support = require "spec.support"
 
@@ -51,6 +52,19 @@ describe("the command shm", function()
       end
     end
     assert.equal(4, n)
+  end)
+
+  it("asks for no name that the server would not give", function()
+    local said = "shm: nick: a name has 1 to 32 bytes, none of them a blank or one of : , / *"
+      .. " (see shm chat --help)\n"
+    for _, wrong in ipairs {"", ("x"):rep(33), "a b", "a\tb", "a:b", "a,b", "a/b", "a*b", "\127"} do
+      assert.is_false(commands.is_name(wrong))
+      assert.equal(said, support.shell(
+        ("lua5.4 lua/shm/command.lua chat --nick '%s' 2>&1"):format(wrong)))
+    end
+    for _, right in ipairs {"x", ("x"):rep(32), "ä", "\255", "a.b-c_d"} do
+      assert.is_true(commands.is_name(right))
+    end
   end)
 
   -- Runs the server; the pipe from it, its pid, and a function that gives the next line that

@@ -1,4 +1,5 @@
 -- The chat's rooms, private messages and history; other ways to it; and what outlasts a server.
+local board = require "shm.chat.board"
 local chat_support = require "spec.chat_support"
 local errors = require "cqueues.errno"
 local posix = require "shm.posix"
@@ -155,6 +156,27 @@ describe("the chat", function()
       bob:say "/join den"
       bob:say "/join lobby"
       assert.equal("lobby; 2 here", bob:expect "^%* this is (lobby.*)$")
+    end)
+
+    it("up to a thousand, which stay", function()
+      local name = keep()
+      local memory = assert(board.open {keep = name, limit = 2, memory = 1 << 16})
+      for i = 1, 999 do
+        assert.is_number(memory:room("room" .. i))
+      end
+      local last = memory:room "room999"
+      memory:close()
+      local server = serve {keep = name, limit = 2, memory = 1 << 16} -- the lobby is one more
+      local ann = connect(server)
+      ann:write "/join room1000\n/join room999\n"
+      ann:expect "^%* there are (too many rooms)$"
+      ann:expect "^%* this is (room999); 1 here$"
+      ann:close()
+      assert.same({"exit", 0}, {server.stop()})
+      memory = assert(board.open {keep = name, limit = 2, memory = 1 << 16})
+      assert.equal(last, memory:room "room999")
+      assert.is_nil(memory:room "room1000")
+      memory:close()
     end)
 
     it("and says to one, in whatever room, what no other reads", function()

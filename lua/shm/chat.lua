@@ -5,9 +5,9 @@
 -- other client in the same room once, whole, and in the same order for all, as `name: text`.
 -- Who joins is in the room `lobby`, and reads the last lines that were said there, as far as they
 -- are kept: all rooms share that memory, so one that talks much leaves less of the others.
--- `/nick NAME` changes the name, `/who` lists who is there, `/join ROOM` goes to another room,
--- `/msg NAME TEXT` says something to one client, in whatever room; `/help` lists all this, `/quit`
--- leaves; `//` starts a line with `/`.
+-- `/nick NAME` changes the name, `/who` lists who is there, `/join ROOM` goes to another room, of
+-- which there can have been 1000, `/msg NAME TEXT` says something to one client, in whatever room;
+-- `/help` lists all this, `/quit` leaves; `//` starts a line with `/`.
 --
 -- A client that reads slowly is behind, up to its own backlog, and then is dropped; the others
 -- do not wait for it. One that talks and does not read is not heard until it does. All who talk
