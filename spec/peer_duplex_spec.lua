@@ -762,6 +762,28 @@ describe("who listens", function()
     end
   end)
 
+  it("has one descriptor under three names, or says why it has none", function()
+    local key = support.key()
+    local server = child(function()
+      assert(assert(peer.listen(key)):accept(TIMEOUT)):receive(TIMEOUT)
+    end)
+    local talk = assert(peer.dial(key, {timeout = TIMEOUT}))
+    local listener = assert(peer.listen(support.key()))
+    for _, it in ipairs {talk, listener} do
+      local object = it.bell.object
+      it.bell.object = {fileno = function() return nil, "Too many open files", EMFILE end}
+      for _, name in ipairs {"fileno", "getfd", "pollfd"} do
+        refused(EMFILE, "^peer%.fileno: Too many open files$", it[name](it))
+      end
+      it.bell.object = object
+      local fd = assert(it:fileno())
+      assert.same({fd, fd, "r"}, {it:getfd(), it:pollfd(), it:events()})
+      assert.is_true(it:timeout() > 0 and it:timeout() <= 1)
+    end
+    close(talk, listener)
+    ended(server)
+  end)
+
   it("has no descriptor where semaphores wake, nor for one talk of many", function()
     local server = assert(peer.listen(support.key(), {wake = "semaphore"}))
     refused(EOPNOTSUPP, "^peer%.fileno: a semaphore has no descriptor", server:fileno())
