@@ -242,6 +242,18 @@ describe("the chat", function()
       end
     end)
 
+    it("and leaves another server's in its place alone when it ends", function()
+      local path = os.tmpname()
+      os.remove(path)
+      local server = serve {path = path}
+      os.remove(path)
+      local other = serve {path = path, tcp = false}
+      assert.same({"exit", 0}, {server.stop()})
+      connect({path = path}):close()
+      assert.same({"exit", 0}, {other.stop()})
+      assert.matches("No such file", support.shell("ls " .. path .. " 2>&1"))
+    end)
+
     it("by a name as long as there can be, and no longer", function()
       local path = os.tmpname()
       os.remove(path)

@@ -67,7 +67,7 @@ local function close(listeners)
     listener:close()
   end
   if listeners.path then
-    os.remove(listeners.path)
+    door.sweep(listeners.path) -- unless it is another server's by now
   end
 end
 

@@ -50,12 +50,10 @@ local function is_socket(path)
   return os.execute(("test -S '%s'"):format(path:gsub("'", "'\\''"))) == true
 end
 
---- Listens on a Unix-domain socket. One that a dead server has left behind is removed; where
--- somebody listens, or where there is anything else, it is EADDRINUSE.
+--- Removes a Unix-domain socket at which nobody listens; one at which somebody does, and any
+-- other file, is left alone.
 -- @string path the socket's name
--- @int mode its permission bits
--- @return a listening socket of cqueues; or nil, message, errno
-function M.unix(path, mode)
+function M.sweep(path)
   local other = socket.connect {path = path, type = socket.SOCK_DGRAM} -- so as not to join
   other:onerror(function(_, _, why) return why end)
   local _, why = other:connect(LAST_WORD)
@@ -63,6 +61,15 @@ function M.unix(path, mode)
   if why == errno.ECONNREFUSED and is_socket(path) then
     os.remove(path)
   end
+end
+
+--- Listens on a Unix-domain socket. One that a dead server has left behind is removed; where
+-- somebody listens, or where there is anything else, it is EADDRINUSE.
+-- @string path the socket's name
+-- @int mode its permission bits
+-- @return a listening socket of cqueues; or nil, message, errno
+function M.unix(path, mode)
+  M.sweep(path)
   return listen({path = path, mode = mode, backlog = QUEUE}, path, "path")
 end
 
