@@ -546,6 +546,42 @@ describe("who listens", function()
     close(talk, server, other)
   end)
 
+  it("gives each its turn, of those who have several messages there", function()
+    local key = support.key()
+    local server = assert(peer.listen(key))
+    local clients, heard = {}, {}
+    for i = 1, 3 do
+      clients[i] = child(function()
+        local mine = assert(peer.dial(key, {timeout = TIMEOUT}))
+        for n = 1, 4 do
+          assert(mine:send(tostring(n), TIMEOUT))
+        end
+        assert(mine:send("all", TIMEOUT))
+        assert.equal("bye", mine:receive(TIMEOUT))
+      end)
+      heard[i] = assert(server:accept(TIMEOUT))
+    end
+    for _, talk in ipairs(heard) do
+      support.eventually(function() return #talk.inbox == 5 end)
+    end
+    for n = 1, 5 do
+      local turns = {}
+      for _ = 1, 3 do
+        local talk, what = server:wait(0)
+        assert.equal("message", what)
+        assert.is_nil(turns[talk])
+        turns[talk] = true
+        assert.equal(n < 5 and tostring(n) or "all", talk:receive(0))
+      end
+    end
+    for i, talk in ipairs(heard) do
+      assert(talk:send("bye", TIMEOUT))
+      ended(clients[i])
+      talk:close()
+    end
+    close(server)
+  end)
+
   it("hears of a death while another keeps it busy", function()
     local talk, client, server, key = idle()
     local busy = child(function()

@@ -13,7 +13,8 @@
 -- Behind those 128 bytes our server keeps more words. Who was written after the textbook
 -- neither sees nor needs them; with such a peer messages go from the server to the client
 -- only, end at their first NUL, and the client's signal means that one has been taken. As
--- signals are all that such a peer says, have one textbook link in a process at a time.
+-- signals are all that such a peer says, have one textbook link in a process at a time, and
+-- beside it nothing that `listen` or `dial` gave with signals to wake.
 --
 -- One link carries one message at a time, in either direction. As soon as both sides are
 -- attached the segment is marked for removal: whatever ends them, the kernel cleans up.
