@@ -604,6 +604,26 @@ describe("rpc", function()
     end))
   end)
 
+  it("gives up what Ctrl-C ends, so that nobody does it", function()
+    assert.is_true(support.interrupts(function()
+      local client <close> = assert(rpc.client(arena, "calc"))
+      local ok, why = pcall(client.call, client, "run")
+      assert(not ok and client.state.n_free == 256)
+      local ran = false
+      local server <close> = assert(rpc.server(arena, "calc", {run = function() ran = true end}))
+      assert(server:step(0) and not ran)
+      error(why, 0)
+    end))
+    assert.is_true(support.interrupts(function()
+      local client <close> = assert(rpc.client(arena, "full", {capacity = 64}))
+      local hasty = client:with {timeout = 0}
+      repeat until not hasty:cast("run", "x")
+      local ok, why = pcall(client.start, client, "run", "x")
+      assert(not ok and client.state.n_free == 256)
+      error(why, 0)
+    end))
+  end)
+
   it("belongs to the process that made it", function()
     local server <close>, client = pair {add = add}
     local _ <close> = client

@@ -48,6 +48,21 @@ local function check_call(client, what, method, n)
   return state
 end
 
+-- Gives a call up that an error ends, such as Ctrl-C makes while it waits.
+local Guard = {__close = function(guard, thrown)
+  local state, slot = guard.state, guard.slot
+  if thrown ~= nil and state.place and state.pending[slot] then
+    flight.give_up(state, slot)
+  end
+end}
+
+-- One for all calls of a client: nothing but an error ends two at once.
+local function guarded(state, slot)
+  local guard = state.guard
+  guard.slot = slot
+  return guard
+end
+
 --- Makes a client of what rpc.client found.
 -- @tparam table register
 -- @tparam table opts as for rpc.client
@@ -76,10 +91,12 @@ function M.new(register, opts)
   end
   local state = flight.new(register, place, number, region, box)
   state.owner, state.page = owners.new()
+  state.guard = setmetatable({state = state}, Guard)
   return setmetatable({state = state, limit = opts.timeout, again = opts.retry}, Client)
 end
 
---- Calls a method, and waits for its answer.
+--- Calls a method, and waits for its answer. An error that ends the wait, as Ctrl-C makes one,
+-- gives the call up.
 -- @string method
 -- @param ... what it gets, as of queues: nil, booleans, numbers, strings, tables of these; 250
 -- at most
@@ -104,6 +121,7 @@ function Client:call(method, ...)
     return calls.fail(state, "call", method, words.SLOTS .. " calls are in flight", ENOBUFS)
   end
   local limit = self.limit
+  local _ <close> = guarded(state, slot)
   local answer, why, errno = push(state, "call", message, limit)
   if answer then
     answer, why, errno = await(state, slot, limit, why)
@@ -130,6 +148,7 @@ function Client:start(method, ...)
   if not slot then
     return calls.fail(state, "start", method, words.SLOTS .. " calls are in flight", ENOBUFS)
   end
+  local _ <close> = guarded(state, slot)
   local done, why, errno = push(state, "start", message, self.limit)
   if not done then
     flight.give_up(state, slot)
