@@ -54,6 +54,13 @@ describe("the command shm", function()
     assert.equal(4, n)
   end)
 
+  it("says why there is no server at a name that has no address", function()
+    local done, message, code = chat.serve {host = "no.such.host.invalid", port = 0}
+    assert.is_nil(done)
+    assert.matches("^chat%.serve no%.such%.host%.invalid:0: ", message)
+    assert.is_true(code < 0) -- the resolver's
+  end)
+
   it("asks for no name that the server would not give", function()
     local said = "shm: nick: a name has 1 to 32 bytes, none of them a blank or one of : , / *"
       .. " (see shm chat --help)\n"

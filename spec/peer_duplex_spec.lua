@@ -103,6 +103,18 @@ for _, wake in ipairs(soak.WAKES) do
   describe("a talk woken by " .. wake, function()
     local opts = {wake = wake}
 
+    it("says who it is with, and by what they wake", function()
+      local parent = process.pid()
+      local talk, client, server = pair(function(mine)
+        assert.same({"client", wake, parent}, {mine.role, mine.wake, mine.peer})
+      end, {wake = wake})
+      assert.same({"server", wake, client.pid}, {talk.role, talk.wake, talk.peer})
+      assert.same({wake, parent},
+                  {server.wake, assert(sysv.shmctl(server.id, sysv.IPC_STAT)).cpid})
+      ended(client)
+      close(talk, server)
+    end)
+
     it("carries several messages in a row, both ways at once, of any length and bytes", function()
       local all = {}
       for byte = 0, 255 do

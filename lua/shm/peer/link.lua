@@ -134,9 +134,10 @@ local function admit(link)
   return true
 end
 
---- Waits for the client. `send` and `receive` do so where it has not been done.
+--- Waits for the client. `send` and `receive` do so where it has not been done. Afterwards, and on
+-- the client's side, there is nothing to wait for.
 -- @number[opt] timeout in seconds, absent for ever
--- @treturn int the client's pid
+-- @treturn int the other side's pid
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] int ETIMEDOUT, EINTR after a signal: after SIGTERM, SIGINT or SIGHUP, where that has
