@@ -399,7 +399,7 @@ describe("the chat", function()
       assert.matches("No such file", support.shell("ls " .. path .. " 2>&1"))
       return why
     end
-    local before, mode = support.children(), collectgarbage "incremental"
+    local before, mode = support.belongings(), collectgarbage "incremental"
     assert.equal("unready", serve_here {
       path = path, tcp = false,
       ready = function(...)
@@ -427,7 +427,7 @@ describe("the chat", function()
       assert.is_not_equal(errors.ETIMEDOUT, why)
     until not line
     client:close()
-    assert.equal(before, support.children())
+    assert.same(before, support.belongings())
     assert.equal("incremental", collectgarbage(mode)) -- as it was
   end)
 

@@ -16,6 +16,9 @@
 -- signals are all that such a peer says, have one textbook link in a process at a time, and
 -- beside it nothing that `listen` or `dial` gave with signals to wake.
 --
+-- Where no link keeps them, both signals are ignored from the first link on: one that comes late
+-- shall not end the process. So is the one that wakes a talk.
+--
 -- One link carries one message at a time, in either direction. As soon as both sides are
 -- attached the segment is marked for removal: whatever ends them, the kernel cleans up.
 --
