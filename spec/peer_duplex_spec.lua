@@ -369,6 +369,22 @@ describe("who listens", function()
     close(assert(peer.listen(key)))
   end)
 
+  it("is found by any key of 32 bits, signed or not, and any project of a path", function()
+    local key, path = 0x80000000 | support.key(), os.tmpname()
+    for _, it in ipairs {{key, key}, {key, key - (1 << 32)}, {key - (1 << 32), key},
+                         {path, path, 1}, {path, path, 128}, {path, path, 255}} do
+      local server = assert(peer.listen(it[1], {project = it[3]}))
+      refused(EADDRINUSE, "listens there already", peer.listen(it[2], {project = it[3]}))
+      local client = child(function()
+        assert(peer.dial(it[2], {project = it[3], timeout = TIMEOUT})):receive(TIMEOUT)
+      end)
+      close(assert(server:accept(TIMEOUT)), server)
+      ended(client)
+    end
+    refused(ENOENT, "nobody", peer.dial(path, {project = 2, timeout = 0}))
+    os.remove(path)
+  end)
+
   it("has its key alone also where there is no descriptor for who asks", function()
     local key = support.key()
     local server = deaf(key)

@@ -238,6 +238,22 @@ describe("serving and connecting", function()
                  .. "nil\tpeer.dial: Interrupted system call\t4\n", said)
   end)
 
+  it("meets at any key of 32 bits, signed or not, and at any project of a path", function()
+    local key, path = 0x80000000 | support.key(), os.tmpname()
+    for _, it in ipairs {{key, key - (1 << 32)}, {key - (1 << 32), key}, {path, path, 1},
+                         {path, path, 255}} do
+      local link <close> = assert(peer.serve(it[1], {project = it[3]}))
+      refused(EADDRINUSE, "serves there already", peer.serve(it[2], {project = it[3]}))
+      local client = child(function()
+        assert(assert(peer.connect(it[2], {project = it[3]})):send("found you", TIMEOUT))
+      end)
+      assert.equal("found you", link:receive(TIMEOUT))
+      ended(client)
+    end
+    refused(ENOENT, "nobody", peer.connect(path, {project = 2, timeout = 0}))
+    os.remove(path)
+  end)
+
   it("waits for a server that comes later", function()
     local key = support.key()
     local client = child(function()

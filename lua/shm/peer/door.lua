@@ -68,7 +68,7 @@ local function look(info, key)
   if not region then
     return nil, message, errno
   end
-  if region:load32(M.MAGIC) == MAGIC_VALUE and region:load32(M.KEY) == key & 0xffffffff
+  if region:load32(M.MAGIC) == MAGIC_VALUE and (region:load32(M.KEY) ~ key) & 0xffffffff == 0
      and region:load32(M.CLOSED) == 0 then
     handle, message, errno = segment.holder(info.cpid, info.id)
     if handle then
