@@ -292,6 +292,49 @@ describe("rpc", function()
     assert.equal(0, #client.state.box)
   end)
 
+  it("begins its numbers of calls again after the last one", function()
+    local server <close>, client = pair {add = add}
+    local _ <close> = client
+    for _, sequence in ipairs {(1 << 25) - 2, (1 << 26) - 2} do -- before the sign, and the end
+      for slot = 0, 255 do
+        client.state.sequences[slot] = sequence << 38
+      end
+      for i = 1, 4 do
+        local given_up = assert(client:start("add", i, i))
+        local call = assert(client:start("add", i, 1000))
+        given_up:cancel()
+        assert.is_true(server:step(0) and server:step(0))
+        assert.equal(i + 1000, call:wait(0))
+      end
+    end
+    refused(ETIMEDOUT, "", server:step(0))
+  end)
+
+  it("begins its numbers of clients and servers again after the last one", function()
+    local first <close> = assert(rpc.server(arena, "calc", {}))
+    for from = (1 << 14) - 4, (1 << 14) - 1 do
+      first.register.region:store(8, from) -- how many there were
+      local clients, servers = {}, {}
+      for i = 1, 3 do
+        clients[i] = assert(rpc.client(arena, "calc", {timeout = LONG}))
+        servers[i] = assert(rpc.server(arena, "calc", {add = add}))
+      end
+      for _, server in ipairs(servers) do
+        for i, client in ipairs(clients) do
+          local call = assert(client:start("add", i, 1000))
+          assert.is_true(server:step(0))
+          assert.equal(i + 1000, call:wait(0))
+        end
+        server:close()
+      end
+      for _, client in ipairs(clients) do
+        client:close()
+      end
+    end
+    first:close()
+    rpcs.nothing_left(arena, "calc", used)
+  end)
+
   it("is full at some time, and says so", function()
     local client <close> = assert(rpc.client(arena, "block", {timeout = LONG, capacity = 256}))
     local hasty = client:with {timeout = 0.01}
