@@ -890,6 +890,25 @@ describe("a talk", function()
     close(server)
   end)
 
+  it("leaves what it has sent to the other side when it closes, but nothing half", function()
+    local talk, client, server = pair(function(mine)
+      for i = 1, 3 do
+        assert(mine:send("word " .. i, TIMEOUT))
+      end
+      refused(ETIMEDOUT, "send", mine:send(("and so on "):rep(20000), 0))
+      mine:close()
+    end)
+    ended(client)
+    for i = 1, 3 do
+      assert.same({talk, "message"}, {server:wait(0)})
+      assert.equal("word " .. i, talk:receive(0))
+    end
+    assert.equal("closed", talk:state())
+    refused(EPIPE, "has closed the talk$", talk:receive(TIMEOUT))
+    assert.same({talk, "ended"}, {server:wait(0)})
+    close(talk, server)
+  end)
+
   it("does not end a process that a signal reaches which comes late to wake", function()
     local key = support.key()
     local server = child(function()
