@@ -127,8 +127,9 @@ function M.serve(opts)
   end
   if not (opened and memory) then
     close(listeners)
-    if not opened then -- no arena can be called so
-      error("chat.serve: keep: " .. (memory:match "%((name: .*)%)$" or memory), 2)
+    if not opened then
+      local misnamed = tostring(memory):match "%((name: .*)%)$" -- no arena can be called so
+      error(misnamed and "chat.serve: keep: " .. misnamed or memory, misnamed and 2 or 0)
     end
     return nil, message, code
   end
