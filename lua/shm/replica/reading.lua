@@ -6,6 +6,7 @@ local follow = require "shm.replica.follow"
 local groups = require "shm.replica.group"
 local handle = require "shm.replica.handle"
 local options = require "shm.options"
+local process = require "shm.process"
 local stepping = require "shm.replica.stepping"
 
 local EAGAIN <const> = 11
@@ -101,7 +102,8 @@ function Node:lag()
   return n, seconds
 end
 
--- Waits until ready() answers, following meanwhile where it is this process that follows.
+-- Waits until ready() answers, following meanwhile where it is this process that follows: a
+-- child of it only looks at what that does.
 local function await(node, action, deadline, ready)
   local bell = node.copy.log.bell
   while true do
@@ -110,7 +112,7 @@ local function await(node, action, deadline, ready)
     if result ~= nil or errno then
       return result, message, errno
     end
-    if node.readonly or node:role() == "primary" then
+    if node.readonly or node.owner ~= process.pid() or node:role() == "primary" then
       result, message, errno = stepping.sleep(bell, rung, deadline)
     else
       result, message, errno = stepping.step(node, action, deadline)

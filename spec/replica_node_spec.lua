@@ -1,0 +1,85 @@
+-- A node of a group of replicas by itself: whose it is, what it answers once it is fenced, and what
+-- of it is undone when it can not be opened.
+local process = require "shm.process"
+local replica = require "shm.replica"
+local support = require "spec.support"
+
+local ENOENT, EROFS, ETIMEDOUT, ESTALE = 2, 30, 110, 116
+local LONG = support.LONG
+
+local function refused(errno, pattern, result, message, number)
+  assert.is_nil(result)
+  assert.matches(pattern, message)
+  assert.equal(errno, number)
+end
+
+describe("a node", function()
+  local name, nodes, before
+
+  before_each(function()
+    before = support.belongings()
+    name, nodes = "shm-spec-" .. support.key(), {}
+  end)
+
+  after_each(function()
+    for _, node in ipairs(nodes) do
+      node:close()
+    end
+    replica.unlink(name)
+    assert.same(before, support.belongings())
+  end)
+
+  local function open(id, options)
+    local given = {id = id, size = 1 << 17, log = 1 << 16}
+    for key, value in pairs(options or {}) do
+      given[key] = value
+    end
+    nodes[#nodes + 1] = assert(replica.open(name, given))
+    return nodes[#nodes]
+  end
+
+  local function follow(node)
+    repeat
+      local n, message, errno = node:step(0)
+      assert(n or errno == ETIMEDOUT, message)
+    until not n
+  end
+
+  local function in_child(f)
+    local child <close> = assert(process.fork(f))
+    assert.same({"exit", 0}, {child:wait(LONG)})
+  end
+
+  it("is only looked at by a child, which waits for what its parent follows", function()
+    local a, b = open "a", open "b"
+    a:set("x", 1)
+    follow(b)
+    a:set("x", 2)
+    local ours, theirs = assert(process.socketpair "seqpacket")
+    local child <close> = assert(process.fork(function()
+      local _, message, errno = b:read("x", 0, 0.01)
+      assert(errno == ETIMEDOUT and message:match "^replica%.read", message)
+      _, message, errno = b:wait_for(2, 0)
+      assert(errno == ETIMEDOUT and message:match "^replica%.wait_for", message)
+      assert(b:seq() == 1 and b:lag() == 1 and b:get "x" == 1 and b:role() == "replica")
+      theirs:send "looked"
+      assert(b:wait_for(2, LONG) and b:read("x", 0, LONG) == 2)
+    end))
+    assert.equal("looked", ours:recv(10, LONG))
+    assert.equal(1, b:seq())
+    follow(b)
+    assert.same({"exit", 0}, {child:wait(LONG)})
+    a:set("x", 3)
+    follow(b)
+    assert.same({3, 3}, {b:seq(), b:get "x"})
+    a:close()
+    in_child(function() -- nobody takes over in it
+      local _, _, errno = b:wait_for(4, 0.05)
+      assert(errno == ETIMEDOUT and select(2, b:term()) ~= "b")
+    end)
+    assert.is_true(b:run(LONG))
+    assert.equal(4, b:set("x", 4))
+    ours:close()
+    theirs:close()
+  end)
+end)
