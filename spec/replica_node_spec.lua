@@ -82,4 +82,38 @@ describe("a node", function()
     ours:close()
     theirs:close()
   end)
+
+  it("that is fenced answers nothing as if it were the primary", function()
+    local a, b = open "a", open "b"
+    a:set("x", "text")
+    assert.is_true(b:takeover(LONG))
+    b:set("new", 1)
+    b:set("x", 1)
+    local message = "a is fenced, b is the primary in term 2"
+    refused(ESTALE, "^replica%.delete '.*': " .. message, a:delete "new")
+    refused(ESTALE, "^replica%.incr '.*': " .. message, a:incr "new")
+    refused(ESTALE, message, a:incr "x")
+    refused(ESTALE, "^replica%.transaction '.*': " .. message, a:transaction(function(view)
+      return view:get "x"
+    end))
+    assert.same({1, "replica"}, {a:seq(), a:role()})
+    follow(a)
+    message = "a is a replica, b is the primary in term 2"
+    refused(EROFS, message, a:delete "there is none")
+    refused(EROFS, message, a:transaction(function() end))
+    assert.is_false(b:delete "there is none")
+    refused(ENOENT, "no such key", b:incr "there is none")
+    assert.equal(1, b:transaction(function(view) return view:get "new" end))
+  end)
+
+  it("that is closed within its own transaction changes nothing", function()
+    local a = open "a"
+    assert.error_matches(function()
+      a:transaction(function(view)
+        view:set("x", 1)
+        a:close()
+      end)
+    end, "^replica%.transaction: node is closed$")
+    assert.is_nil(open("a"):get "x")
+  end)
 end)

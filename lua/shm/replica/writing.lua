@@ -7,11 +7,25 @@ local process = require "shm.process"
 local ENOENT, EROFS, ESTALE = 2, 30, 116
 local check, fail, primary, Node = handle.check, handle.fail, handle.primary, handle.Node
 
--- One change, of the primary alone.
+local function fenced(node, action)
+  return fail(node, action, ("%s is fenced, %s"):format(node.id, primary(node)), ESTALE)
+end
+
+-- Whether its copy is the one that counts: looked at behind what was read of it.
+local function is_primary(node)
+  return node.leading and node.copy.log:head() == node.copy.term
+end
+
+-- One change, of the primary alone; true where there is none to make.
 local function write(node, action, list, keys, values, deleted)
   local copy = node.copy
   if not node.leading then
     return fail(node, action, ("%s is a replica, %s"):format(node.id, primary(node)), EROFS)
+  elseif not list then
+    if not is_primary(node) then
+      return fenced(node, action)
+    end
+    return true
   end
   local bytes, message, errno = changes.encode(list, action, 3)
   local seq
@@ -21,7 +35,7 @@ local function write(node, action, list, keys, values, deleted)
   if seq then
     return seq
   elseif errno == ESTALE then
-    message = ("%s is fenced, %s"):format(node.id, primary(node))
+    return fenced(node, action)
   end
   return fail(node, action, message, errno)
 end
@@ -55,7 +69,7 @@ end
 function Node:delete(key)
   check(self, "delete", true)
   key = changes.key(key, "delete", 2)
-  if self.leading and self.copy.map:version(key) == 0 then
+  if self.leading and self.copy.map:version(key) == 0 and is_primary(self) then
     return false
   end
   return write(self, "delete", {0, key}, {key}, {}, {true})
@@ -82,12 +96,12 @@ function Node:incr(key, n, init)
     return fail(self, "incr", message, errno)
   end
   old = old == nil and init or old
-  if old == nil and self.leading then
+  if old == nil and is_primary(self) then
     return fail(self, "incr", "there is no such key", ENOENT)
-  elseif type(old or 0) ~= "number" then
+  elseif type(old or 0) ~= "number" and is_primary(self) then
     error("replica.incr: the key's value is a " .. type(old), 2)
   end
-  local sum, seq = (old or 0) + (n or 1)
+  local sum, seq = (type(old) == "number" and old or 0) + (n or 1)
   seq, message, errno = write(self, "incr", {1, key, sum}, {key}, {sum}, {})
   if not seq then
     return nil, message, errno
@@ -113,13 +127,11 @@ function Node:transaction(f, ...)
   end
   local view = changes.view(self.copy.map)
   local results = table.pack(f(view, ...))
-  local list = changes.list(view)
-  if list or not self.leading then
-    local seq, message, errno = write(self, "transaction", list, view.keys, view.values,
-                                      view.deleted)
-    if not seq then
-      return nil, message, errno
-    end
+  check(self, "transaction", true) -- still
+  local done, message, errno = write(self, "transaction", changes.list(view), view.keys,
+                                     view.values, view.deleted)
+  if not done then
+    return nil, message, errno
   end
   return table.unpack(results, 1, results.n)
 end
