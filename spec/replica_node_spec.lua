@@ -4,7 +4,7 @@ local process = require "shm.process"
 local replica = require "shm.replica"
 local support = require "spec.support"
 
-local ENOENT, EROFS, ETIMEDOUT, ESTALE = 2, 30, 110, 116
+local ENOENT, ENOSPC, EROFS, ETIMEDOUT, ESTALE = 2, 28, 30, 110, 116
 local LONG = support.LONG
 
 local function refused(errno, pattern, result, message, number)
@@ -115,5 +115,25 @@ describe("a node", function()
       end)
     end, "^replica%.transaction: node is closed$")
     assert.is_nil(open("a"):get "x")
+  end)
+
+  it("that can not be opened is nobody's, and can be opened the next time", function()
+    open "a"
+    local function wrong(size, journal)
+      return replica.open(name, {id = "b", size = size, journal = journal})
+    end
+    refused(ENOSPC, "too few", wrong(1))
+    assert.error_matches(function() wrong(1 << 61) end, "^replica%.open: size: ")
+    assert.error_matches(function() wrong(0) end, "^replica%.open: size: ")
+    assert.error_matches(function() wrong(1, (1 << 30) + 1) end, "^replica%.open: journal: ")
+    local copies = require "shm.replica.copy"
+    local real = copies.open
+    function copies.open() error "interrupted!" end
+    local ok, message = pcall(wrong)
+    copies.open = real
+    assert.is_false(ok)
+    assert.matches("interrupted!", message)
+    assert.is_nil(nodes[1]:nodes()[2].pid)
+    assert.equal("replica", open("b"):role())
   end)
 end)

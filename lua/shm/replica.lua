@@ -25,11 +25,12 @@ local options = require "shm.options"
 
 local M = {}
 
+local LARGEST <const> = (1 << 61) - 1 -- bytes of a region
 local RULES = {
   id = {type = "string"},
-  size = {integer = true, least = 1},
-  max = {integer = true, least = 1},
-  journal = {integer = true, least = 2048},
+  size = {integer = true, least = 1, most = LARGEST},
+  max = {integer = true, least = 1, most = LARGEST},
+  journal = {integer = true, least = 2048, most = 1 << 30},
   mode = {integer = true, least = 0, most = 511},
   log = {integer = true, default = 1 << 20, least = 4096, most = 1 << 34},
   patience = {type = "number", least = 0},

@@ -28,7 +28,16 @@ function M.open(name, given)
     patience = given.patience, readonly = readonly, leading = false,
   }, Node)
   local own = ("%s.%s"):format(name, given.id)
-  local copy
+  local copy, opened
+  -- Its place is free again where it can not be opened, also by an error, as Ctrl-C's.
+  local _ <close> = setmetatable({}, {__close = function()
+    if self.copy and not opened then
+      self:close()
+    elseif not opened then
+      copies.close(copy or {})
+      group:close()
+    end
+  end})
   if readonly then
     self.place = group:find(given.id)
     message, errno = ("replica.open '%s': there is no node %s"):format(name, given.id), ENOENT
@@ -48,8 +57,6 @@ function M.open(name, given)
     end
   end
   if not copy or not copy.log then
-    copies.close(copy or {})
-    group:close()
     return nil, message, errno
   end
   self.copy = copy
@@ -60,10 +67,10 @@ function M.open(name, given)
       n, why, code = follow.advance(self)
     end
     if not n then
-      self:close()
       return nil, why, code
     end
   end
+  opened = true
   return self
 end
 
