@@ -254,6 +254,30 @@ describe("a durable state", function()
     end
   end)
 
+  it("is left as by a death where what serves it is not there to return", function()
+    for _, place in ipairs(places) do
+      for _, left in ipairs {
+        function(serve) serve(function() error(nil) end) end,
+        function(serve)
+          local served = coroutine.create(function() serve(coroutine.yield) end)
+          assert(coroutine.resume(served))
+          assert(coroutine.close(served))
+        end,
+      } do
+        pcall(left, function(f) durable.serve(place.name, {file = place.file}, f) end)
+        with(place, nil, function(state, how)
+          assert.equal("recovered", how)
+          state:stop()
+        end)
+        os.remove(place.file or "")
+      end
+      assert.is_true(durable.serve(place.name, {file = place.file}, function(state)
+        assert.is_true(state:stop()) -- by itself
+      end))
+      assert.same(place.file and {"state"} or {}, d.files(places))
+    end
+  end)
+
   it("is served by another pid namespace's next, with all that it has", function()
     local script = [[
       local durable = require "shm.durable"
@@ -314,9 +338,11 @@ describe("a durable state", function()
 
   it("takes these options and no others", function()
     for _, wrong in ipairs {{size = 1}, {size = "x"}, {max = 1}, {file = 1}, {file = ""},
+                            {size = 1 << 61}, {max = 1 << 61}, {journal = 1 << 31},
                             {version = 0}, {timeout = -1}, {init = 1}, {migrate = 1}, {keep = true},
                             {colour = 1}, {journal = 1}} do
-      assert.error_matches(function() durable.open(places.name, wrong) end, (next(wrong)))
+      assert.error_matches(function() durable.open(places.name, wrong) end,
+                           "^durable%.open: [%l ']*" .. next(wrong))
     end
     for _, wrong in ipairs {"", "a/b", "a\0b", ("x"):rep(201), false, 1} do
       for _, f in ipairs {"open", "attach", "serve"} do

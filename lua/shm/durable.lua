@@ -29,11 +29,12 @@ local M = {}
 local LONGEST_NAME <const> = 200 -- bytes, and some are added
 local ENOENT <const>, ENOSPC <const>, EROFS <const> = 2, 28, 30
 
+local LARGEST <const> = (1 << 61) - 1 -- bytes of a region
 local RULES = {
   file = {type = "string"},
-  size = {integer = true, default = 1 << 20, least = 1 << 16},
-  max = {integer = true, least = 1 << 16},
-  journal = {integer = true, least = 2048},
+  size = {integer = true, default = 1 << 20, least = 1 << 16, most = LARGEST},
+  max = {integer = true, least = 1 << 16, most = LARGEST},
+  journal = {integer = true, least = 2048, most = 1 << 30},
   timeout = {type = "number", default = 0, least = 0},
   version = {integer = true, default = 1, least = 1},
   init = {type = "function"},
@@ -149,7 +150,7 @@ end
 --- Serves a state until a function returns: opens it, calls the function, and stops it in order.
 -- SIGTERM, SIGINT and SIGHUP are kept for the function, from before there is a state: it waits
 -- for them, in an event loop or with `signals:wait`, and returns when one has come. If it throws,
--- the state is left as by a death.
+-- or the coroutine in which it yields is closed, the state is left as by a death.
 -- @string name
 -- @tparam[opt] table options options as for `open`, and `keep`, true not to give the memory back
 -- @tparam function f called with the state and `signals`, of `process.signals`
@@ -173,7 +174,14 @@ function M.serve(name, given, f)
   if not served then
     return nil, how, code, pid
   end
+  local returned = false
+  local _ <close> = setmetatable({}, {__close = function()
+    if not returned then -- what was thrown may be nil, which is no error to `served`
+      getmetatable(served).__close(served, "thrown")
+    end
+  end})
   f(served, signals)
+  returned = true
   if not served.place then
     return true -- it has stopped the state itself
   end
