@@ -2,9 +2,11 @@
 -- of it is undone when it can not be opened.
 local process = require "shm.process"
 local replica = require "shm.replica"
+local shm = require "shm"
 local support = require "spec.support"
 
-local ENOENT, ENOSPC, EROFS, ETIMEDOUT, ESTALE = 2, 28, 30, 110, 116
+local ENOENT, EINTR, ENOSPC, EROFS, ENODATA = 2, 4, 28, 30, 61
+local ETIMEDOUT, ESTALE = 110, 116
 local LONG = support.LONG
 
 local function refused(errno, pattern, result, message, number)
@@ -135,5 +137,92 @@ describe("a node", function()
     assert.matches("interrupted!", message)
     assert.is_nil(nodes[1]:nodes()[2].pid)
     assert.equal("replica", open("b"):role())
+  end)
+
+  it("takes over in no time what is in the log", function()
+    local a, b = open "a", open "b"
+    for i = 1, 300 do
+      a:set(i, i)
+    end
+    assert.is_true(b:takeover(0))
+    assert.same({"primary", 300, 300}, {b:role(), b:seq(), b:get(300)})
+  end)
+
+  it("has fenced who was primary though its time was over, and goes on with that", function()
+    local a = open "a"
+    for i = 1, 1500 do -- more than the log has
+      a:set(i % 10, ("x"):rep(50) .. i)
+    end
+    local b = open "b"
+    refused(ETIMEDOUT, "^replica%.takeover '.*': it takes longer", b:takeover(0))
+    refused(ESTALE, "a is fenced, nobody is the primary in term 2", a:set("x", 1))
+    assert.same({2}, {b:term()})
+    assert.is_true(b:run(LONG))
+    assert.same({1500, ("x"):rep(50) .. 1500}, {b:seq(), b:get(0)})
+  end)
+
+  it("has no copy to take over where none is whole", function()
+    local a, b = open "a", open "b"
+    a:set("x", 1)
+    follow(b)
+    for _, id in ipairs {"a", "b"} do
+      local log <close> = assert(shm.attach(name .. "." .. id .. ".log"))
+      log:store(24, 0) -- as while it is filled
+    end
+    a:close()
+    refused(ENODATA, "^replica%.run '.*': no copy is whole$", b:run(LONG))
+    refused(ENODATA, "^replica%.takeover '.*': no copy is whole$", b:takeover(LONG))
+    local log <close> = assert(shm.attach(name .. ".a.log"))
+    log:store(24, 1)
+    assert.is_true(b:run(LONG))
+    assert.equal(1, b:get "x")
+  end)
+
+  it("says that a signal ended its wait, whatever it waits for", function()
+    local a, b = open "a", open "b"
+    a:set("x", 1)
+    follow(b)
+    local waits = {
+      step = function(node) return node:step(LONG) end,
+      run = function(node) return node:run(LONG) end,
+      wait_for = function(node) return node:wait_for(9, LONG) end,
+    }
+    local ours <close>, theirs = assert(process.socketpair "seqpacket")
+    for what, f in pairs(waits) do
+      local child <close> = assert(process.fork(function()
+        assert(process.signal("USR1", "count"))
+        theirs:send "counts"
+        b.owner = process.pid() -- it is this one's
+        local result, message, errno = f(b)
+        assert(result == nil and errno == EINTR and message:match("^replica%." .. what), message)
+      end))
+      assert.equal("counts", ours:recv(10, LONG))
+      support.eventually(function() -- between two looks it is not asleep
+        child:kill "USR1"
+        return not child:alive()
+      end)
+      assert.same({"exit", 0}, {child:wait(LONG)}, what)
+    end
+    theirs:close()
+  end)
+
+  it("has names of the lengths that it says, and no others", function()
+    local longest = name .. ("n"):rep(186 - #name)
+    local node = assert(replica.open(longest, {id = ("i"):rep(64)}))
+    local refusal = "^replica%%.%s: name: 1 to 186 bytes without a slash expected, got "
+    for _, wrong in ipairs {longest .. "n", "", "a/b", "a\0b", ".", "..", 1} do
+      for action, f in pairs {
+        open = function() replica.open(wrong, {id = "a"}) end,
+        unlink = function() replica.unlink(wrong) end,
+      } do
+        assert.error_matches(f, refusal:format(action))
+      end
+    end
+    for _, wrong in ipairs {("i"):rep(65), "", "a/b", "a\0b"} do
+      assert.error_matches(function() replica.open(name, {id = wrong}) end,
+                           "^replica%.open: id: 1 to 64 bytes without a slash expected, got ")
+    end
+    node:close()
+    assert.is_true(replica.unlink(longest))
   end)
 end)

@@ -51,12 +51,12 @@ end
 -- others follow. A node belongs to the process that opened it; it stays in the group when it
 -- is closed, or killed, and goes on where it was when it is opened again.
 --
--- Options: `id`, the node's name, up to 64 bytes; `size`, `max`, `journal`, `mode`, as for
--- `shm.arena`, of its copy; `log`, bytes for the last changes (1 MiB): who has missed more
+-- Options: `id`, the node's name, 1 to 64 bytes without a slash; `size`, `max`, `journal`, `mode`,
+-- as for `shm.arena`, of its copy; `log`, bytes for the last changes (1 MiB): who has missed more
 -- copies the whole map; a single change has at most a third of it; `patience`, in seconds, after
 -- which a primary that was stopped (SIGSTOP, a debugger) is taken over from, absent for never;
 -- `readonly`, true to look at the copy of a node that another process follows with.
--- @string name of the group, and of its memory
+-- @string name of the group, and of its memory: up to 186 bytes
 -- @tparam table options options, of which id must be there
 -- @treturn shm.replica the node
 -- @treturn[2] nil
@@ -81,7 +81,7 @@ end
 -- @treturn boolean true
 -- @treturn[2] nil
 -- @treturn[2] string message
--- @treturn[2] int ENOENT, EACCES
+-- @treturn[2] int ENOENT, EACCES, EPROTO (something else is there)
 -- @see shm_unlink(3)
 function M.unlink(name)
   check_name(name, "unlink")

@@ -22,7 +22,7 @@ local M = {}
 
 local BATCH <const> = 256 -- changes that are made before anything else is looked at
 local ENOENT, E2BIG, EAGAIN, EBUSY, ENODATA, EPROTO, EOVERFLOW = 2, 7, 11, 16, 61, 71, 75
-local EHOSTDOWN, ESTALE = 112, 116
+local ETIMEDOUT, EHOSTDOWN, ESTALE = 110, 112, 116
 
 local function segment(node, place)
   local id = node.group:id(place)
@@ -225,16 +225,19 @@ local function succeed(node, term, deadline)
     return nil, "no copy is whole", ENODATA
   end
   node.agreed = false
+  local late = false -- what can be made in one go is made
   while source ~= node.place and (copy.seq ~= seq or not copy.log:is_whole()) do
+    if late then
+      return nil, "it takes longer to be as far as the others", ETIMEDOUT
+    end
     local n
     n, message, errno = M.pull(node, source, math.huge)
     if not n and errno == ESTALE then
       return false, (copy.log:head())
     elseif not n then
       return nil, message, errno
-    elseif process.monotonic() > deadline then
-      return nil, "it takes longer to be as far as the others", EAGAIN
     end
+    late = process.monotonic() > deadline
   end
   node.leading = true
   copy.log:activate(term)

@@ -89,10 +89,11 @@ end
 --- How far this node's copy is behind the primary's.
 -- @function shm.replica:lag
 -- @treturn int changes that it does not have yet
--- @treturn number seconds since the first of them was made, 0 when there is none
+-- @treturn number seconds since the first of them was made, 0 when there is none; where no log has
+-- it any more, since the last one that this copy has, or infinite if it has none
 -- @treturn[2] nil
 -- @treturn[2] string message
--- @treturn[2] int EAGAIN (there is no primary yet), ENOENT (its memory was removed)
+-- @treturn[2] int EAGAIN (there is no primary yet, or its memory was removed)
 function Node:lag()
   check(self, "lag")
   local n, seconds, errno = follow.lag(self)

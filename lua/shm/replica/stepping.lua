@@ -53,9 +53,9 @@ end
 -- @treturn int how many changes were made here; 0 when this node is the primary
 -- @treturn[2] nil
 -- @treturn[2] string message
--- @treturn[2] int ETIMEDOUT, EINTR after a signal, ENOSPC (the copy has less room than the
--- primary's), ENODATA (no copy is whole), EHOSTDOWN (taking over: a node's process lives whose
--- log can not be reached), EBUSY
+-- @treturn[2] int ETIMEDOUT, EINTR after a signal, EROFS (it is only looked at), ENOSPC (the copy
+-- has less room than the primary's), ENODATA (no copy is whole), EHOSTDOWN (taking over: a node's
+-- process lives whose log can not be reached), EOVERFLOW (there were 1048575 terms), EBUSY
 function Node:step(timeout)
   check(self, "step", true)
   local deadline = options.deadline(timeout, "replica.step")
@@ -89,13 +89,15 @@ function Node:run(timeout)
   return true
 end
 
---- Takes over from a primary that lives: it is fenced, and finds itself a replica.
+--- Takes over from a primary that lives: it is fenced, and finds itself a replica. Also where
+-- this fails on the way, as by ETIMEDOUT: nobody is the primary then until a node steps.
 -- @function shm.replica:takeover
--- @number[opt] timeout in seconds, absent for ever
+-- @number[opt] timeout in seconds, absent for ever; 0 is enough where what is missing is in the log
 -- @treturn boolean true: this node is the primary
 -- @treturn[2] nil
 -- @treturn[2] string message
--- @treturn[2] int EAGAIN (another node was faster), EHOSTDOWN, ENODATA, ENOSPC, EBUSY
+-- @treturn[2] int EAGAIN (another node was faster), ETIMEDOUT (the copy has not been filled by
+-- then), EROFS (it is only looked at), EHOSTDOWN, ENODATA, ENOSPC, EBUSY, EOVERFLOW as for `step`
 function Node:takeover(timeout)
   check(self, "takeover", true)
   local deadline = options.deadline(timeout, "replica.takeover")
