@@ -79,6 +79,11 @@ describe("a protocol", function()
       ["'1x' is no name"] = {words = {"1x"}, roles = {nothing}},
       ["locks: m: a lock has no options"] = {locks = {m = 1}, roles = {nothing}},
       ["observe: 'y' is no word"] = {words = {"x"}, observe = {"y"}, roles = {nothing}},
+      ["observe: a list of words expected, got 'x'"] = {words = {"x"}, observe = {x = true},
+                                                        roles = {nothing}},
+      ["never: names expected, got 1"] = {never = {nothing}, roles = {nothing}},
+      ["always: names expected, got 1"] = {always = {nothing}, roles = {nothing}},
+      ["finally: names expected, got 1"] = {finally = {nothing}, roles = {nothing}},
       ["never: x: function expected, got boolean"] = {never = {x = true}, roles = {nothing}},
       ["roles: 16 at most, got 17"] = {roles = (function()
         local roles = {}
@@ -491,6 +496,32 @@ describe("lab.check", function()
                          "unknown option 'crashs'")
     assert.error_matches(function() lab.check(protocol, {crashes = -1}) end, "crashes: %-1 is not")
     assert.error_matches(function() lab.check(protocol, {progress = 1}) end, "progress: true or a")
+  end)
+
+  it("refuses it, as lab.run and the others do, at its caller's line", function()
+    local protocol = lab.protocol {roles = {nothing}}
+    local trace = {roles = {"1"}, steps = {{role = 1, action = "read", text = "x"}}}
+    for _, call in ipairs {
+      function() lab.check(protocol, {crashes = -1}) end,
+      function() lab.check(protocol, {memory = "arm"}) end,
+      function() lab.check(protocol, {progress = 1}) end,
+      function() lab.run(protocol, {delays = -1}) end,
+      function() lab.run(protocol, {rounds = 1.5}) end,
+      function() lab.run(protocol, {progress = 1}) end,
+      function() lab.accepts(protocol, trace, {steps = 0}) end,
+      function() lab.accepts(protocol, trace) end,
+      function() lab.replay(protocol, "none") end,
+      function() lab.draw(trace, nil, {width = 1}) end,
+      function() lab.draw(trace, "x.bmp") end,
+      function() lab.protocol {} end,
+    } do
+      local ok, problem = pcall(function()
+        call()
+        return nil
+      end)
+      assert.is_false(ok)
+      assert.matches("^[^:]*lab_spec%.lua:%d+: [%a.]+: ", problem)
+    end
   end)
 end)
 

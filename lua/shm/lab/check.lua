@@ -63,8 +63,7 @@ function Result:__tostring()
   return (bounds and "nothing found, %s, %s" or "ok, %s"):format(numbers, bounds)
 end
 
-local function read_options(given, where)
-  local settings = options.read(given, OPTIONS, where)
+local function complete(settings, where)
   if settings.memory ~= "sc" and settings.memory ~= "tso" then
     error(("%s: memory: 'sc' or 'tso' expected, got '%s'"):format(where, settings.memory), 3)
   end
@@ -279,7 +278,7 @@ end
 -- @tparam[opt] table given see shm.lab
 -- @treturn shm.lab.result
 function M.check(protocol, given)
-  local settings = read_options(given, "lab.check")
+  local settings = complete(options.read(given, OPTIONS, "lab.check"), "lab.check")
   local watch <close> = outside.watch(protocol)
   local clock = {began = process.monotonic(), outside = watch}
   local result = setmetatable({settings = settings}, Result)

@@ -140,6 +140,9 @@ end
 
 local function read_rules(given, what)
   local rules = {}
+  if #given > 0 then -- whose breach nobody could name
+    misuse("%s: names expected, got 1", what)
+  end
   for _, name in ipairs(sorted_keys(given, what)) do
     if type(given[name]) ~= "function" then
       misuse("%s: %s: function expected, got %s", what, name, type(given[name]))
@@ -195,6 +198,9 @@ function M.read(given, taken)
   read_words(self, read.words)
   read_roles(self, read)
   read_objects(self, read)
+  for _, name in ipairs(sorted_keys(read.observe, "observe")) do
+    misuse("observe: a list of words expected, got '%s'", name)
+  end
   for _, name in ipairs(read.observe) do
     if self.initial[name] == nil then
       misuse("observe: '%s' is no word", tostring(name))

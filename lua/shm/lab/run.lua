@@ -77,8 +77,7 @@ function M.report(it)
     :format(it.rounds, it.rate, 100 * it.done), it.last and "\n" or "")
 end
 
-local function read_options(given)
-  local settings = options.read(given, OPTIONS, "lab.run")
+local function complete(settings)
   local rounds = math.tointeger(settings.rounds)
   if not rounds then
     error(("lab.run: rounds: integer expected, got %s"):format(settings.rounds), 3)
@@ -116,7 +115,7 @@ end
 -- @tparam[opt] table given options
 -- @treturn shm.lab.run.result
 function M.run(protocol, given)
-  local settings = read_options(given)
+  local settings = complete(options.read(given, OPTIONS, "lab.run"))
   local objects = kinds.objects(protocol)
   local run = {protocol = protocol, settings = settings, objects = objects,
                rules = rules_of(protocol), parent = process.pid()}
