@@ -242,6 +242,7 @@ build = {
       ["shm.lab.model.lock"] = "lua/shm/lab/model/lock.lua",
       ["shm.lab.model.machine"] = "lua/shm/lab/model/machine.lua",
       ["shm.lab.model.message"] = "lua/shm/lab/model/message.lua",
+      ["shm.lab.model.port"] = "lua/shm/lab/model/port.lua",
       ["shm.lab.model.queue"] = "lua/shm/lab/model/queue.lua",
       ["shm.lab.model.rwlock"] = "lua/shm/lab/model/rwlock.lua",
       ["shm.lab.model.segment"] = "lua/shm/lab/model/segment.lua",

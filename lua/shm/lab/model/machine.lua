@@ -11,12 +11,11 @@ local await = require "shm.lab.model.await"
 local interrupt = require "shm.lab.interrupt"
 local keys = require "shm.lab.model.keys"
 local operations = require "shm.lab.model.words"
+local ports = require "shm.lab.model.port"
 local protocols = require "shm.lab.protocol"
 local spin = require "shm.lab.model.spin"
-local worlds = require "shm.lab.world"
 
-local create, resume, status, yield = coroutine.create, coroutine.resume, coroutine.status,
-  coroutine.yield
+local create, resume, status = coroutine.create, coroutine.resume, coroutine.status
 
 local READ <const>, AWAIT <const>, RESTART <const>, EXIT <const> = operations.read,
   operations.await, operations.restart, operations.exit
@@ -29,40 +28,9 @@ for _, methods in ipairs {await, keys} do
   end
 end
 
--- What stands between a role and the machine. The same for all executions.
-local function port_of(machine, role)
-  local port = machine.port
-  local function act(op, target, ...)
-    if port.peek then
-      error("the condition of await may only read words", 0)
-    end
-    return yield(op, target, ...)
-  end
-  local world = operations.world(port, act)
-  local read = world.read
-  for _, object in ipairs(machine.protocol.objects) do
-    if object.kind.world then
-      for name, f in pairs(object.kind.world(act, role, machine.protocol)) do
-        world[name] = f
-      end
-    end
-  end
-  return worlds.new(machine.protocol, role, world, function(object)
-    local handle, meta = {name = object.name, kind = object.kind.name}, {}
-    for name, method in pairs(object.kind.methods) do
-      local into = name:match "^__" and meta or handle
-      into[name] = function(_, ...) return method(act, object.name, ...) end
-    end
-    if object.kind.view then
-      object.kind.view(handle, act, read, object)
-    end
-    return setmetatable(handle, next(meta) and meta)
-  end)
-end
-
 -- What stays of a role from one execution to the next.
 local function known_as(machine, index, role)
-  return {index = index, role = role, world = port_of(machine, role), own_keys = {},
+  return {index = index, role = role, world = ports.world(machine, role), own_keys = {},
           both_keys = {}}
 end
 
