@@ -141,6 +141,32 @@ describe("a world", function()
     end
   end)
 
+  it("is called by its role alone, which does not yield: what is lost so is no success", function()
+    local why = "error in role 1: "
+      .. "a role can not yield, nor call its world in a coroutine of its own"
+    local function put(w) w.x = 5 end
+    for _, f in ipairs {
+      function() coroutine.yield() end,
+      function() coroutine.yield {} end,
+      function(w) coroutine.wrap(put)(w) end,
+      function(w)
+        coroutine.wrap(put)(w)
+        w.x = 1
+      end,
+      function(w)
+        coroutine.resume(coroutine.create(put), w)
+        pcall(put, w)
+      end,
+    } do
+      assert.equal(why, told(f))
+    end
+    passes {words = {"x"}, observe = {"x"}, roles = {function(w)
+      w.x = coroutine.wrap(function() return coroutine.yield(1) end)()
+      local add = w.add
+      w.fork(function() add("x", 1) end):wait() -- what a child has of its parent's works on
+    end}, finally = {two = function(s) return s.x == 2 end}}
+  end)
+
   it("has words that are read, written and changed in one step", function()
     local result = passes {words = {"x", y = 7}, observe = {"x", "y"}, roles = {function(w)
       assert(w.x == 0 and w.read "x" == 0 and w.reader("y")() == 7)

@@ -57,7 +57,8 @@
 --   w.role, w.name                   the role's number and name
 --
 -- and the objects by their names, signals, fork and a clock; see shm.lab.kinds. What a role uses
--- beside its world has to be the same each time: it is run again and again.
+-- beside its world has to be the same each time: it is run again and again. It calls its world
+-- itself, and not in a coroutine that it makes.
 -- @module shm.lab
 local accepts = require "shm.lab.accepts"
 local check = require "shm.lab.check"

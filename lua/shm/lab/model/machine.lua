@@ -40,7 +40,7 @@ end
 function M.new(protocol, settings)
   local self = setmetatable({
     protocol = protocol, settings = settings, tso = settings.memory == "tso",
-    port = {}, known = {}, keys = {}, watched = {}, alive = {}, observers = {},
+    port = ports.new(), known = {}, keys = {}, watched = {}, alive = {}, observers = {},
   }, Machine)
   for i, role in ipairs(protocol.roles) do
     self.known[i] = known_as(self, i, role)
@@ -122,10 +122,11 @@ end
 
 -- Where a role has come to: its next operation, or its end.
 local function arrive(self, me, ok, op, target, a, b, c, d)
-  if status(me.co) == "dead" then
-    if not ok then
-      return fail(self, me, op)
-    end
+  local dead = status(me.co) == "dead"
+  local astray = ports.astray(self.port, not dead, op)
+  if astray or not ok then
+    return fail(self, me, ok and astray or op)
+  elseif dead then
     me.result = op
     return finish(self, me)
   end

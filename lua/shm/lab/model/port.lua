@@ -1,12 +1,33 @@
 --- What stands between a role and the machine: what of its world others may see is an operation,
--- at which the role, a coroutine, stops until the machine makes it.
+-- at which the role, a coroutine, stops until the machine makes it. So who yields otherwise, or
+-- calls its world in a coroutine of its own, would be taken for who has made a step, or none.
 -- @module shm.lab.model.port
+local copy = require "shm.lab.model.copy"
 local operations = require "shm.lab.model.words"
 local worlds = require "shm.lab.world"
 
 local yield = coroutine.yield
 
 local M = {}
+
+local ASTRAY <const> = "a role can not yield, nor call its world in a coroutine of its own"
+
+--- A port, which forked roles have in common with their parents.
+-- @treturn table `peek`, where the machine only looks; `asked`, once a role has asked for a step
+function M.new()
+  return copy.share {}
+end
+
+--- What is wrong with how a role has come to the machine, or nil.
+-- @tparam table port
+-- @tparam boolean stopped whether it is at an operation, and not at its end
+-- @param op what it has yielded
+function M.astray(port, stopped, op)
+  local asked = port.asked
+  port.asked = nil
+  return (asked or false) ~= stopped and ASTRAY
+    or stopped and type(op) ~= "table" and ASTRAY or nil
+end
 
 --- The world of a role, the same for all executions.
 -- @tparam table machine
@@ -17,7 +38,10 @@ function M.world(machine, role)
   local function act(op, target, ...)
     if port.peek then
       error("the condition of await may only read words", 0)
+    elseif port.asked then
+      error(ASTRAY, 0)
     end
+    port.asked = true
     return yield(op, target, ...)
   end
   local world = operations.world(port, act)
