@@ -223,6 +223,48 @@ describe("exclusion", function()
     assert.is_true(lock:leave(1, 0))
   end)
 
+  it("by szymanski says that a signal ended its wait to leave, and is inside then", function()
+    local sleep = process.sleep
+    local _ <close> = setmetatable({}, {__close = function() process.sleep = sleep end})
+    function process.sleep()
+      return nil, "process.sleep: Interrupted system call", EINTR
+    end
+    local lock <close> = exclusion.szymanski(region, 0, 2)
+    assert.is_true(lock:enter(1))
+    region:store(LINE, 2) -- 2 is in the room, and has not looked yet
+    refused(EINTR, "^exclusion%.leave 'szymanski' 1: Interrupted system call$", lock:leave(1))
+    assert.error_matches(function() lock:enter(1) end, "inside already")
+    region:store(LINE, 4)
+    assert.is_true(lock:leave(1))
+  end)
+
+  it("lets others run, then sleeps for longer each time up to some bound", function()
+    local real = {sleep = process.sleep, yield = process.yield}
+    local _ <close> = setmetatable({}, {__close = function()
+      process.sleep, process.yield = real.sleep, real.yield
+    end})
+    local yields, naps = 0, {}
+    function process.yield()
+      yields = yields + 1
+      assert.equal(0, #naps)
+    end
+    local lock <close> = exclusion.peterson(region, 0)
+    function process.sleep(seconds)
+      naps[#naps + 1] = seconds
+      if #naps == 20 then
+        region:store(0, 0) -- 1 has left
+      end
+      return true
+    end
+    assert.is_true(lock:enter(1))
+    assert.is_true(lock:enter(2))
+    assert(yields > 0 and #naps == 20)
+    for i = 2, #naps do
+      assert(naps[i] >= naps[i - 1])
+    end
+    assert(naps[1] < naps[20] and naps[19] == naps[20])
+  end)
+
   it("by szymanski goes through to leave, as nobody can turn back", function()
     local lock <close> = exclusion.szymanski(region, 0, 2)
     assert.is_true(lock:enter(1))

@@ -157,7 +157,7 @@ end
 -- @treturn boolean true
 -- @treturn[2] nil
 -- @treturn[2] string message
--- @treturn[2] int ETIMEDOUT, EINTR after a signal; it is still inside then
+-- @treturn[2] int ETIMEDOUT, EINTR after a signal; it is still inside then, or still entering
 -- @raise when this process is not inside, and has not been entering either when an error was
 -- thrown or its time was up
 function Lock:leave(me, timeout)
