@@ -463,6 +463,8 @@ int luaopen_unlock(lua_State *L) { pthread_mutex_unlock(MUTEX); return 0; }
       end
     end
     assert.equal(4, stores(operation, {limit = 4}))
+    assert.equal(4, stores(operation, {limit = 1 << 53}))
+    assert.error_matches(function() stores(operation, {limit = math.maxinteger}) end, "limit: 92")
     assert.error_matches(function() stores(operation, {limit = 3}) end, "more than 3 stores")
   end)
 

@@ -17,7 +17,7 @@ local BEYOND = 1.5 -- random kills come in so many times the operation's duratio
 local OPTIONS = {
   prepare = {type = "function"},
   timeout = {type = "number", default = 10, least = 0},
-  limit = {integer = true, default = 100000, least = 0},
+  limit = {integer = true, default = 100000, least = 0, most = 1 << 53},
   mode = {type = "string"},
   rounds = {integer = true, default = 200, least = 1},
 }
