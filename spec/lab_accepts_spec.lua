@@ -230,8 +230,10 @@ describe("accepts", function()
   end)
 
   it("gives up at its bound, and says so", function()
-    refused("^lab%.accepts: undecided after %d+ steps", accepts(buffering(), both_zero(),
-                                                                {memory = "sc", steps = 3}))
+    refused("^lab%.accepts: undecided after %d+ steps: role", accepts(buffering(), both_zero(),
+                                                                     {memory = "sc", steps = 3}))
+    refused("^lab%.accepts: undecided after %d+ steps$", accepts(buffering(), both_zero(),
+                                                                {memory = "sc", steps = 1}))
     local trace = both_zero()
     trace.full = {true}
     refused("undecided: a log had filled up", accepts(buffering(), trace))

@@ -167,8 +167,9 @@ end
 --   rounds    how many (1000)
 --   seconds   to be stopped after (no bound)
 --   delays    microseconds, at most, that one operation in four is delayed by (0)
---   kills     up to 1: how likely it is that somebody is killed in a round, at any moment; above:
---             how many are, at most. Who is `spared` is not; who restarts does so at once (0)
+--   kills     up to 1: how likely it is that a kill is meant for a round, at any moment; above:
+--             how many are, at most. One that comes when its victim is at its end kills nobody. Who
+--             is `spared` is not killed; who restarts does so at once (0)
 --   seed      of delays and kills (1)
 --   timeout   seconds after which a round in which nobody moves is stuck (1); who gets no
 --             processor for so long is taken for one that does not move
@@ -196,6 +197,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message: which call of which role no schedule explains; or that it is
 -- undecided, as the bound was reached or a log had filled up
+-- @raise when the trace is none of `run`
 function M.accepts(protocol, trace, options)
   return accepts.accepts(protocol_of(protocol, "lab.accepts"), trace, options)
 end
@@ -209,6 +211,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] int errno, as the file can not be written
+-- @raise when it is no trace, an option makes no sense, or the name says none of these
 function M.draw(trace, path, options)
   if path == nil then
     return draw.text(trace, options)

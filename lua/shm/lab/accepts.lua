@@ -346,8 +346,8 @@ function M.accepts(protocol, trace, given)
   if answer then
     return true
   elseif answer == nil then
-    return nil, ("lab.accepts: undecided after %d steps: %s"):format(self.taken,
-                                                                     self.problem or "")
+    return nil, ("lab.accepts: undecided after %d steps%s"):format(self.taken,
+      self.problem and ": " .. self.problem or "")
   end
   return nil, "lab.accepts: " .. self.problem
 end
