@@ -116,6 +116,35 @@ describe("a durable state", function()
     theirs:close()
   end)
 
+  both("is its server's still, whatever becomes of a child's handle", function(place)
+    with(place, nil, function(state)
+      state.map:set("n", 1)
+      for _, f in ipairs {
+        function() assert(state:close()) end,
+        function()
+          assert(not pcall(function()
+            local _ <close> = state
+            error "no"
+          end))
+        end,
+        function()
+          local one <close> = state
+          assert(one.map:get "n" == 1)
+        end,
+        function() -- nobody closes it
+          state = nil
+          collectgarbage()
+          collectgarbage()
+        end,
+      } do
+        d.child(f)
+        local pid = d.refused(EADDRINUSE, "this process serves it already", open(place))
+        assert.equal(process.pid(), pid)
+      end
+      assert.is_true(state:stop())
+    end)
+  end)
+
   both("has typed records, of which no change is half", function(place)
     local record = shm.record {{"count", "i64"}, {"sum", "f64"}}
     d.killed(function()

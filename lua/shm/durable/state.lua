@@ -205,13 +205,14 @@ function State:record(name, record)
   end
 end
 
--- By an error the scope is left as by a death: the next server is told so.
+-- By an error the scope is left as by a death: the next server is told so. In a child it is only
+-- the child's scope.
 function State:__close(problem)
   check(self, "close")
   if problem == nil then
     return State.close(self)
   elseif self.place then
-    let_go(self, not self.file)
+    let_go(self, self.owner == process.pid() and not self.file)
   end
 end
 
