@@ -3,9 +3,11 @@ local d = require "spec.durable_support"
 local layout = require "shm.durable.place"
 local posix = require "shm.posix"
 local process = require "shm.process"
+local shm = require "shm"
 local support = require "spec.support"
 
-local EPERM, ENOENT, EEXIST, EPROTO, EBADMSG, ESTALE = 1, 2, 17, 71, 74, 116
+local EPERM, ENOENT, EINTR, EEXIST, EPROTO = 1, 2, 4, 17, 71
+local EBADMSG, ETIMEDOUT, ESTALE = 74, 110, 116
 local LONG, open, with = d.LONG, d.open, d.with
 
 describe("a durable state with a file", function()
@@ -151,6 +153,54 @@ describe("a durable state with a file", function()
     end)
     ours:close()
     theirs:close()
+  end)
+
+  it("is not synced, nor stopped, within a transaction, and is as it was then", function()
+    local where = "^[^:]*durable_file_spec%.lua:%d+: durable%."
+    with(place, nil, function(state)
+      assert(state:sync())
+      local before_it = support.read_file(place.file)
+      local record = shm.record {{"n", "i64"}}
+      local fields, change = assert(state:record("r", record))
+      for _, action in ipairs {"sync", "stop"} do
+        local ok, problem
+        assert.is_true(change(function(it)
+          it.n = it.n + 1
+          ok, problem = pcall(function() local done = state[action](state) return done end)
+          return true
+        end))
+        assert.is_false(ok)
+        assert.matches(where .. action .. ": a transaction goes on in the arena$", problem)
+      end
+      assert.equal(2, fields.n)
+      assert.equal(before_it, support.read_file(place.file))
+      assert(state:stop())
+    end)
+  end)
+
+  it("is synced by one at a time: the others wait, up to their time, or a signal", function()
+    with(place, nil, function(state)
+      local ours, theirs = assert(process.socketpair "seqpacket")
+      local lock = assert(state.place:lock_sync(0)) -- as who is about to write
+      d.refused(ETIMEDOUT, "^durable%.sync '.*timed out", state:sync(0.01))
+      d.refused(ETIMEDOUT, "^durable%.stop '.*timed out", state:stop(false, 0))
+      local child <close> = assert(process.fork(function()
+        assert(process.signal("USR1", "count"))
+        theirs:send "counts"
+        local done, message, errno = state:sync(LONG)
+        assert(not done and errno == EINTR and message:match "^durable%.sync ", message)
+      end))
+      assert.equal("counts", ours:recv(10, LONG))
+      support.eventually(function()
+        child:kill "USR1"
+        return not child:alive()
+      end)
+      assert.same({"exit", 0}, {child:wait(LONG)})
+      lock:close()
+      assert(state:stop())
+      ours:close()
+      theirs:close()
+    end)
   end)
 
   it("goes on, and is synced, where its server was killed while it stopped", function()

@@ -171,6 +171,12 @@ describe("a durable state", function()
       d.refused(EPROTO, "layout", state:record("totals", shm.record {{"a", "i64"}, {"b", "i64"}}))
       assert.error_matches(function() state:record(1, record) end, "name")
       assert.error_matches(function() state:record("x", {}) end, "record")
+      for _, wrong in ipairs {"", ("n"):rep(251)} do
+        assert.error_matches(function() state:record(wrong, record) end,
+                             "^durable%.record: name: 1 to 250 bytes expected, got " .. #wrong)
+      end
+      assert(state:record(("n"):rep(250), record))
+      assert.error_matches(function() change(1) end, "^durable%.record: f: function expected, got")
       state:stop()
     end)
   end)

@@ -14,6 +14,7 @@ local M = {}
 local State = {__name = "shm.durable"}
 State.__index = State
 
+local LONGEST_NAME <const> = 250 -- bytes of a record's, and some are added
 local JOURNAL <const> = 4096 -- bytes, beside eight times the record
 local EPERM <const>, ENOENT <const>, ESTALE <const> = 1, 2, 116
 local STOPPED <const> = "it was stopped, or is served elsewhere by now"
@@ -69,6 +70,18 @@ local function write(self, orderly, deadline)
   return done, message, errno
 end
 
+-- What is misuse in the arena is its caller's here.
+local function carefully(action, f, ...)
+  local results = table.pack(pcall(f, ...))
+  if not results[1] then
+    local problem = results[2]
+    local transaction = type(problem) == "string" and problem:match "a transaction goes on.*"
+    error(transaction and ("durable.%s: %s"):format(action, transaction) or problem,
+          transaction and 3 or 0)
+  end
+  return table.unpack(results, 2, results.n)
+end
+
 local function locked(self, deadline, f, ...)
   local lock <close>, message, errno = self.place:lock_sync(left(deadline))
   if lock then
@@ -96,7 +109,7 @@ function State:sync(timeout)
   if not self.file then
     error("durable.sync: the state has no file", 2)
   end
-  local done, message, errno = locked(self, deadline, write, false, deadline)
+  local done, message, errno = carefully("sync", locked, self, deadline, write, false, deadline)
   if not done then
     return fail(self, "sync", message, errno)
   end
@@ -134,6 +147,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] int as for `sync`; the state is open, and goes on. EPERM in a child
+-- @raise with a file, within a transaction of `region:transaction`
 function State:stop(keep, timeout)
   check_open(self, "stop")
   if keep ~= nil and type(keep) ~= "boolean" then
@@ -143,7 +157,8 @@ function State:stop(keep, timeout)
   if self.owner ~= process.pid() then
     return fail(self, "stop", ("pid %d serves it"):format(self.owner), EPERM)
   end
-  local done, message, errno = locked(self, deadline, give_back, keep, deadline)
+  local done, message, errno = carefully("stop", locked, self, deadline, give_back, keep,
+                                         deadline)
   if not done then
     return fail(self, "stop", message, errno)
   end
@@ -168,19 +183,23 @@ end
 
 --- A typed record of the state's, by its name, and how to change several of its fields in one
 -- step, which is undone if it throws, or its process is killed.
--- @string name in the state's arena
+-- Waits while somebody changes it so.
+-- @string name in the state's arena, up to 250 bytes
 -- @tparam shm.record record of `shm.record`
 -- @treturn table its fields, zeros at first
 -- @treturn function change(f, ...): calls f(fields, ...), while nobody else changes them so, and
 -- returns what that returns
 -- @treturn[2] nil
 -- @treturn[2] string message
--- @treturn[2] int EPROTO (its fields are others), and what `arena:bytes` says
+-- @treturn[2] int EPROTO (its fields are others), EINTR after a signal, and what `arena:bytes` and
+-- `arena:mutex` say
 function State:record(name, record)
   check_open(self, "record")
   local it = layout.of(record)
   if type(name) ~= "string" then
     error(("durable.record: name: string expected, got %s"):format(type(name)), 2)
+  elseif name == "" or #name > LONGEST_NAME then
+    error(("durable.record: name: 1 to %d bytes expected, got %d"):format(LONGEST_NAME, #name), 2)
   elseif not it then
     error(("durable.record: record: shm.record expected, got %s"):format(type(record)), 2)
   end
@@ -201,6 +220,9 @@ function State:record(name, record)
   lock:unlock()
   local fields = record:at(region, 0)
   return fields, function(f, ...)
+    if type(f) ~= "function" then
+      error(("durable.record: f: function expected, got %s"):format(type(f)), 2)
+    end
     return region:transaction(lock, f, fields, ...)
   end
 end
