@@ -5,7 +5,7 @@ local process = require "shm.process"
 local shm = require "shm"
 local support = require "spec.support"
 
-local EPERM, ENOENT, EEXIST, EPROTO, EADDRINUSE = 1, 2, 17, 71, 98
+local EPERM, ENOENT, EINTR, EEXIST, EPROTO, EADDRINUSE = 1, 2, 4, 17, 71, 98
 local LONG, open, with = d.LONG, d.open, d.with
 local UNSHARE = "unshare --pid --fork --kill-child --mount-proc"
 
@@ -353,6 +353,49 @@ describe("a durable state", function()
         assert.is_true(mutex:lock(0))
         mutex:unlock()
         assert(state:stop())
+      end)
+    end
+    os.remove(path)
+  end)
+
+  both("is waited for up to its time, or to a signal", function(place)
+    with(place, nil, function(state)
+      local ours <close>, theirs = assert(process.socketpair "seqpacket")
+      local child <close> = assert(process.fork(function()
+        assert(process.signal("USR1", "count"))
+        theirs:send "counts"
+        d.refused(EINTR, "^durable%.open '", open(place, {timeout = LONG}))
+      end))
+      assert.equal("counts", ours:recv(10, LONG))
+      support.eventually(function()
+        child:kill "USR1"
+        return not child:alive()
+      end)
+      assert.same({"exit", 0}, {child:wait(LONG)})
+      theirs:close()
+      state:stop()
+    end)
+  end)
+
+  it("tells another pid namespace that somebody serves it, and no pid", function()
+    local script = [[
+      local _, message, errno, pid = require("shm.durable").open(arg[1], {file = arg[2]})
+      print(errno, pid, message)]]
+    local path = os.tmpname()
+    local file <close> = assert(io.open(path, "w"))
+    file:write(script)
+    file:close()
+    for _, place in ipairs(places) do
+      with(place, nil, function(state)
+        local said = support.shell(("%s lua5.4 %s %s %s 2>&1"):format(UNSHARE, path, place.name,
+                                                                      place.file or ""))
+        assert(state:stop())
+        if said:match "unshare" then
+          os.remove(path)
+          return pending("no pid namespace of one's own here: " .. said)
+        end
+        assert.equal(("%d\t0\tdurable.open '%s': a process in another pid namespace serves it\n")
+          :format(EADDRINUSE, place.name), said)
       end)
     end
     os.remove(path)

@@ -102,13 +102,15 @@ end
 -- @string name of the memory, as for `shm.create`; with a file only for messages
 -- @tparam[opt] table options options
 -- @treturn shm.durable the state: its `map`, and `arena` for all else; `began`, as the next
--- @treturn string "new"; "resumed" when its last server stopped in order; "recovered" when that
--- died; "restored" when the machine went down with it, and it is as of the last sync
+-- @treturn string "new"; "resumed" when its last server stopped it or closed it; "recovered" when
+-- that died; "restored" when the machine went down with it, and it is as of the last sync
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] int EADDRINUSE (somebody serves it), EEXIST (something else has the name), EPROTO
--- (another version's), EBADMSG (the file is damaged), EPERM (another user's), ENOSPC, EACCES …
--- @treturn[2] ?int after EADDRINUSE the pid of who serves it; 0 in another pid namespace
+-- (another version's), EBADMSG (the file is damaged), EPERM (another user's), EINTR after a signal,
+-- ENOSPC, EACCES …
+-- @treturn[2] ?int after EADDRINUSE the pid of who serves it; 0 where that is not to be known, as in
+-- another pid namespace
 -- @raise what `init` and `migrate` raise: there is no state then, or it is as it was
 function M.open(name, given)
   check_name(name, "open")

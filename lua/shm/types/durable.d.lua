@@ -27,7 +27,7 @@ local durable = {}
 ---@return shm.durable|nil
 ---@return "new"|"resumed"|"recovered"|"restored"|string began or the message
 ---@return integer? errno
----@return integer? pid of who serves it, after EADDRINUSE
+---@return integer? pid of who serves it, or 0, after EADDRINUSE
 function durable.open(name, options) end
 
 ---@param name string
@@ -43,7 +43,7 @@ function durable.attach(name, options) end
 ---@return true|nil
 ---@return string? message
 ---@return integer? errno
----@return integer? pid of who serves it, after EADDRINUSE
+---@return integer? pid of who serves it, or 0, after EADDRINUSE
 function durable.serve(name, options, f) end
 
 ---A state that this process serves.
