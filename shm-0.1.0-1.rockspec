@@ -270,6 +270,7 @@ build = {
       ["shm.lab.run.lock"] = "lua/shm/lab/run/lock.lua",
       ["shm.lab.run.log"] = "lua/shm/lab/run/log.lua",
       ["shm.lab.run.moves"] = "lua/shm/lab/run/moves.lua",
+      ["shm.lab.run.outcomes"] = "lua/shm/lab/run/outcomes.lua",
       ["shm.lab.run.padded"] = "lua/shm/lab/run/padded.lua",
       ["shm.lab.run.parent"] = "lua/shm/lab/run/parent.lua",
       ["shm.lab.run.place"] = "lua/shm/lab/run/place.lua",

@@ -10,7 +10,7 @@
 --             text; who is inside, four bits for each role; what was observed last, and in which
 --             round
 --   processes the last 256 of them: 256 * pid + role
---   outcomes  512 places of 320 bytes: how many rounds ended so, and how that was
+--   outcomes  how rounds have ended, see shm.lab.run.outcomes
 --   words     one line each; then the words of segments are not here, but in names of their own
 --   objects   what each kind asks for
 --   logs      see shm.lab.run.log
@@ -18,6 +18,7 @@
 -- Who dies leaves its phase as it was, which says all: the parent looks at it. A round is closed
 -- by who comes to its end last, and by the parent if that one dies in it.
 -- @module shm.lab.run.place
+local outcomes = require "shm.lab.run.outcomes"
 local shm = require "shm"
 
 local M = {}
@@ -56,11 +57,13 @@ local MOST_TEXT <const> = 3700
 local NAME <const>, MOST_NAME <const> = 3968, 112
 local NAMES <const>, NAME_SIZE <const> = 64, 512
 local PROCESSES <const> = 256
-local OUTCOMES <const>, OUTCOME_SIZE <const> = 512, 320
 M.MOST_OBSERVED = 256 -- bytes
 
 local Place = {}
 Place.__index = Place
+for name, method in pairs(outcomes.methods) do
+  Place[name] = method
+end
 
 local function up(n, unit) return (n + unit - 1) // unit * unit end
 
@@ -84,7 +87,7 @@ function M.new(protocol, objects, rules, log)
   self.mutex_at = take(shm.mutex.size())
   self.processes_at = take(PROCESSES * 8)
   self.names_at = take(NAMES * NAME_SIZE)
-  self.outcomes_at = take(OUTCOMES * OUTCOME_SIZE)
+  self.outcomes_at = take(outcomes.BYTES)
   self.words_at = take(#protocol.words * 64)
   for i, name in ipairs(protocol.words) do
     self.words[name] = self.words_at + (i - 1) * 64
@@ -324,62 +327,6 @@ function Place:observed(round, at)
     return text == "true"
   end
   return kind == "number" and tonumber(text) or nil
-end
-
---- All that was observed in a round, as one string.
-function Place:outcome(round)
-  self:look_up_names()
-  local words = {}
-  for name, at in pairs(self.known) do
-    local value = self:observed(round, at)
-    if value ~= nil then
-      words[#words + 1] = name .. "=" .. tostring(value)
-    end
-  end
-  table.sort(words)
-  return table.concat(words, " ")
-end
-
-local function outcome_at(self, index) return self.outcomes_at + (index - 1) * OUTCOME_SIZE end
-
---- Counts an outcome. One at a time does.
-function Place:count_outcome(outcome)
-  outcome = outcome:sub(1, OUTCOME_SIZE - 16)
-  local add = self.known_outcomes[outcome]
-  if not add then
-    local count = self:load "outcomes"
-    for i = 1, count do
-      local at = outcome_at(self, i)
-      local name = self.region:read(at + 16, self.region:load(at + 8))
-      self.known_outcomes[name] = self.known_outcomes[name] or self.region:adder(at, 1)
-    end
-    add = self.known_outcomes[outcome]
-    if not add and count < OUTCOMES then
-      local at = outcome_at(self, count + 1)
-      self.region:write(at + 16, outcome)
-      self.region:store(at + 8, #outcome)
-      self:store("outcomes", count + 1)
-      add = self.region:adder(at, 1)
-    end
-    add = add or self:adder("others", 1)
-    self.known_outcomes[outcome] = add
-  end
-  add()
-end
-
---- How often each outcome was counted.
-function Place:outcomes()
-  local outcomes = {}
-  for i = 1, self:load "outcomes" do
-    local at = outcome_at(self, i)
-    local n = self.region:load(at)
-    if n > 0 then
-      outcomes[self.region:read(at + 16, self.region:load(at + 8))] = n
-    end
-  end
-  local others = self:load "others"
-  outcomes["(others)"] = others > 0 and others or nil
-  return outcomes
 end
 
 --- Counts that a rule is broken in this round: once.
