@@ -1,6 +1,7 @@
 local accepts = require("shm.lab.accepts").accepts
 local lab = require "shm.lab"
 local locks = require "spec.lock_support"
+local places = require "shm.lab.run.place"
 local process = require "shm.process"
 local run = require("shm.lab.run").run
 local support = require "spec.support"
@@ -183,6 +184,68 @@ describe("run", function()
     all_accepted(protocol, result)
   end)
 
+  it("has the same outcomes as the model, with the words that are to be observed", function()
+    local protocol = lab.protocol {words = {"x", "x2", "y"}, observe = {"y", "x"}, roles = {
+      function(w)
+        w.x = 1
+        w.observe("x2", 5)
+        w.observe("y", "overruled by the word")
+        w.observe("x-", true)
+      end,
+    }}
+    assert.same({["x=1 x-=true x2=5 y=0"] = 1}, lab.check(protocol).outcomes)
+    assert.same({["x=1 x-=true x2=5 y=0"] = 3}, go(protocol, {rounds = 3}).outcomes)
+  end)
+
+  it("tells 512 outcomes apart, and counts the others together", function()
+    local protocol = lab.protocol {roles = {function(w) w.observe("n", w.choose(1 << 30)) end}}
+    local rounds = 600 -- of which hardly any two choose the same
+    local result = run(protocol, {rounds = rounds})
+    local kinds, sum = 0, 0
+    for _, n in pairs(result.outcomes) do
+      kinds, sum = kinds + 1, sum + n
+    end
+    assert.same({513, rounds}, {kinds, sum})
+    assert(result.outcomes["(others)"] > 0)
+  end)
+
+  it("names the rule that was broken, and the step, however many there are", function()
+    local function with(n)
+      local rules = {}
+      for i = 1, n do
+        rules[("r%03d"):format(i)] = function(s) return i < n or s.x < 2 end
+      end
+      return lab.protocol {words = {"x"}, always = rules, roles = {function(w)
+        for i = 1, 3 do
+          w.x = i
+        end
+      end}}
+    end
+    local result = run(with(255), {rounds = 1})
+    assert.same({"always", "r255", 2},
+                {result.verdict.kind, result.verdict.name, result.verdict.step})
+    assert.error_matches(function() run(with(256)) end,
+                         "^lab%.run: protocol: 256 rules, of 255 at most$")
+    local most = {2000000000, 1000001, 255, 16}
+    assert.same(most, {places.parts(places.breaker(table.unpack(most)))})
+  end)
+
+  it("has room for 64 names, and for observations of 256 bytes", function()
+    local function observing(n, value)
+      return run(lab.protocol {roles = {function(w)
+        for i = 1, n do
+          w.observe("n" .. i, value)
+        end
+      end}}, {rounds = 1})
+    end
+    assert.is_true(observing(64, 1).ok)
+    assert.matches("more than 64 names of sections and observations",
+                   observing(65, 1).errors[1].message)
+    assert.is_true(observing(1, ("x"):rep(256 - #"string ")).ok)
+    assert.matches("w.observe: n1: more than 256 bytes",
+                   observing(1, ("x"):rep(257 - #"string ")).errors[1].message)
+  end)
+
   it("delays operations at random, and chooses", function()
     local protocol = lab.protocol {words = {"x"}, roles = {
       function(w) w.observe("a", w.choose(2)) end,
@@ -290,6 +353,39 @@ describe("run", function()
     local result = go(protocol, {rounds = 5})
     assert.is_true(result.ok)
     assert.equal(5, result.rounds)
+  end)
+
+  it("keeps as many traces of right rounds, of wrong ones and errors as it was asked to", function()
+    local function result_of(keep, role)
+      local protocol = lab.protocol {words = {"x"}, roles = {role}, finally = {
+        odd = function(s) return s.observed.n == 1 end,
+      }}
+      local result = run(protocol, {rounds = 40, keep = keep})
+      local right, wrong = 0, 0
+      for _, trace in ipairs(result.traces) do
+        if trace.verdict then
+          wrong = wrong + 1
+        else
+          right = right + 1
+          assert(trace.round <= keep)
+        end
+      end
+      return result, right, wrong
+    end
+    local function either(w) w.observe("n", w.choose(2)) end
+    for _, keep in ipairs {0, 1, 5} do
+      local result, right, wrong = result_of(keep, either)
+      assert.equal(40, result.rounds)
+      assert(result.broken["finally odd"] >= 5 and result.broken["finally odd"] < 40)
+      assert(right <= keep)
+      assert.equal(math.max(keep, 1), wrong)
+      assert.same({"finally", "odd"}, {result.verdict.kind, result.verdict.name})
+      result, right, wrong = result_of(keep, function() error "no" end)
+      assert.same({0, math.max(keep, 1)}, {right, wrong})
+      assert.equal(math.max(keep, 1), #result.errors)
+    end
+    local result, right = result_of(10, function(w) w.observe("n", 1) end)
+    assert.same({true, 10}, {result.ok, right})
   end)
 
   it("reports what a role throws, with its traceback", function()

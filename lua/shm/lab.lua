@@ -158,9 +158,11 @@ end
 --
 -- The result prints as a line or two. Its fields: `ok`; `rounds`, `seconds`, `rate` (rounds a
 -- second); `broken`, in how many rounds each rule was, as `broken["never at_most_one"]`;
--- `outcomes`, how many rounds came to each; `stuck`, in how many nobody moved any more; `killed`,
--- how many roles were; `errors`, of roles, with their tracebacks; `verdict` of the first round
--- that was wrong, and its `trace`; `traces`, those that were kept; `interrupted`, `stopped`.
+-- `outcomes`, how many rounds came to each: the first 512, which are told apart by 304 bytes, and
+-- all else as "(others)"; `stuck`, in how many nobody moved any more; `killed`, how many roles
+-- were; `errors`, of roles, with their tracebacks; `verdict` of the first round that was wrong, and
+-- its `trace`; `traces`, those that were kept; `interrupted`, `stopped`. A protocol can have 255
+-- rules here, and 64 names of sections and of what is observed, which takes up to 256 bytes.
 --
 -- Options:
 --
@@ -170,13 +172,13 @@ end
 --   kills     up to 1: how likely it is that a kill is meant for a round, at any moment; above:
 --             how many are, at most. One that comes when its victim is at its end kills nobody. Who
 --             is `spared` is not killed; who restarts does so at once (0)
---   seed      of delays and kills (1)
+--   seed      of delays, kills and choices (1)
 --   timeout   seconds after which a round in which nobody moves is stuck (1); who gets no
 --             processor for so long is taken for one that does not move
 --   trace     false for bare speed (true)
 --   log       how much of a round is written down for each role, at most, in calls (1000)
---   keep      how many traces of rounds that were right are kept, the first ones, and at most
---             how many of those that were wrong (10)
+--   keep      of how many rounds, the first ones, traces are kept that were right; and at most how
+--             many of those that were wrong, and errors: one of each at least (10)
 --   progress  as of `check`: rounds, rate, done, seconds, last
 -- @tparam shm.lab.protocol protocol
 -- @tparam[opt] table options

@@ -86,11 +86,17 @@ end
 -- end that the protocol asks for.
 local function outcome_of(m)
   local values, names = {}, {}
+  local function add(name, value)
+    if values[name] == nil then
+      names[#names + 1] = name
+    end
+    values[name] = value
+  end
   for name, value in pairs(m.observed) do
-    names[#names + 1], values[name] = name, value
+    add(name, value)
   end
   for _, name in ipairs(m.protocol.observe) do
-    names[#names + 1], values[name] = name, m.memory[name]
+    add(name, m.memory[name])
   end
   table.sort(names)
   for i, name in ipairs(names) do

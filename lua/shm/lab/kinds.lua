@@ -1,4 +1,5 @@
---- The kinds of objects that a protocol may have beside its words, each in a file of its own.
+--- The kinds of objects that a protocol may have beside its words, each in a file of its own in
+-- lua/shm/lab/model/, which says what a protocol gives it, and what its roles call. A kind is:
 --
 --   name       as in errors and traces; that of the object where a kind is always there
 --   field      which of the protocol's tables names its objects; absent: there is one, always

@@ -116,9 +116,13 @@ end
 -- @treturn shm.lab.run.result
 function M.run(protocol, given)
   local settings = complete(options.read(given, OPTIONS, "lab.run"))
+  local rules = rules_of(protocol)
+  if #rules > places.MOST_RULES then
+    error(("lab.run: protocol: %d rules, of %d at most"):format(#rules, places.MOST_RULES), 2)
+  end
   local objects = kinds.objects(protocol)
   local run = {protocol = protocol, settings = settings, objects = objects,
-               rules = rules_of(protocol), parent = process.pid()}
+               rules = rules, parent = process.pid()}
   run.place = places.new(protocol, objects, #run.rules + #objects,
                          logs.size(settings.trace and settings.log or 0))
   local result = setmetatable({settings = settings, broken = {}, errors = {}, traces = {},

@@ -1,5 +1,6 @@
 --- What the parent keeps of rounds: what was wrong with them, and the traces that are wanted.
 -- @module shm.lab.run.keeper
+local places = require "shm.lab.run.place"
 local traces = require "shm.lab.run.trace"
 
 local M = {}
@@ -16,10 +17,10 @@ end
 
 --- What the first rule that was broken in a round says.
 function M.rule(self, round)
-  local breaker = self.place:load "breaker"
+  local when, at, number, role = places.parts(self.place:load "breaker")
   if self.place:load "broken" ~= round then
     return nil
-  elseif breaker >> 32 ~= round then -- no rule, but what is left
+  elseif when ~= round then -- no rule, but what is left
     for _, object in ipairs(self.run.objects) do
       local left = self.seat.real[object.name].left
       local what = left and left()
@@ -30,8 +31,7 @@ function M.rule(self, round)
     end
     return nil
   end
-  local rule = self.run.rules[breaker >> 8 & 0xff]
-  local role, at = breaker & 0xff, breaker >> 16 & 0xffff
+  local rule = self.run.rules[number]
   return {kind = rule.kind, name = rule.name, role = role, at = role > 0 and at or nil,
           roles = role > 0 and {role} or {},
           message = ("%s '%s' is broken"):format(rule.kind, rule.name)}

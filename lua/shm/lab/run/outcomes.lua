@@ -14,18 +14,28 @@ M.BYTES = OUTCOMES * OUTCOME_SIZE
 M.methods = {}
 local Place = M.methods
 
---- All that was observed in a round, as one string.
+--- All that was observed in a round, and the words at its end that the protocol asks for, as one
+-- string: the same as the model's.
 function Place:outcome(round)
   self:look_up_names()
-  local words = {}
-  for name, at in pairs(self.known) do
-    local value = self:observed(round, at)
-    if value ~= nil then
-      words[#words + 1] = name .. "=" .. tostring(value)
+  local names, values = {}, {}
+  local function add(name, value)
+    if values[name] == nil and value ~= nil then
+      names[#names + 1] = name
     end
+    values[name] = value
   end
-  table.sort(words)
-  return table.concat(words, " ")
+  for name, at in pairs(self.known) do
+    add(name, self:observed(round, at))
+  end
+  for _, name in ipairs(self.protocol.observe) do
+    add(name, self.region:load(self.words[name]))
+  end
+  table.sort(names)
+  for i, name in ipairs(names) do
+    names[i] = name .. "=" .. tostring(values[name])
+  end
+  return table.concat(names, " ")
 end
 
 local function outcome_at(self, index) return self.outcomes_at + (index - 1) * OUTCOME_SIZE end

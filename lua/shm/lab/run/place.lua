@@ -37,7 +37,7 @@ M.LINES = {
   accounted = 3,   -- the last round whose outcome has been counted
   held = 4,        -- a round that the parent has to close
   broken = 5,      -- the last round in which a rule was seen broken
-  breaker = 6,     -- 1000000 * step + 100 * rule + role: of the first one in it
+  breaker = 6,     -- the first rule that was, see M.breaker
   wanted = 7,      -- whether the parent wants what is broken for its trace
   stopping = 8,    -- the roles are to end
   rounds = 9,      -- the last round
@@ -58,6 +58,8 @@ local NAME <const>, MOST_NAME <const> = 3968, 112
 local NAMES <const>, NAME_SIZE <const> = 64, 512
 local PROCESSES <const> = 256
 M.MOST_OBSERVED = 256 -- bytes
+--- How many rules there can be.
+M.MOST_RULES = 255
 
 local Place = {}
 Place.__index = Place
@@ -310,6 +312,14 @@ function Place:observe(round, name, value)
   region:set_i64(at + 200, #bytes)
   region:write(at + 208, bytes)
   region:store(at + 192, round << 2 | 2)
+end
+
+--- In which round, at which of its entries of the log and by which role, 0 for none, a rule was
+-- first seen broken, as one word; and what such a word says.
+function M.breaker(round, step, rule, role) return round << 33 | step << 13 | rule << 5 | role end
+
+function M.parts(word)
+  return word >> 33, word >> 13 & 0xfffff, word >> 5 & 0xff, word & 0x1f
 end
 
 --- What was observed under a name, whose place this is, or nil.

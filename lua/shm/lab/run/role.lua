@@ -82,9 +82,9 @@ function M.seat(run, index, new)
   seat.judge = rules.new(protocol, place, seat.real, seat.round, function(number, found)
     if place:break_rule(number, seat.now) then
       local before = place:load "breaker"
-      if before >> 32 ~= seat.now then
+      if places.parts(before) ~= seat.now then
         local step = seat.log and seat.log.position() or 0
-        place:cas("breaker", before, seat.now << 32 | step << 16 | number << 8 | index)
+        place:cas("breaker", before, places.breaker(seat.now, step, number, index))
       end
       if found.kind == "error" then
         place:set_error(math.max(index, 1), seat.now, found.message)
