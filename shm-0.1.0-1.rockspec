@@ -269,6 +269,7 @@ build = {
       ["shm.lab.run.kinds"] = "lua/shm/lab/run/kinds.lua",
       ["shm.lab.run.lock"] = "lua/shm/lab/run/lock.lua",
       ["shm.lab.run.log"] = "lua/shm/lab/run/log.lua",
+      ["shm.lab.run.mentions"] = "lua/shm/lab/run/mentions.lua",
       ["shm.lab.run.moves"] = "lua/shm/lab/run/moves.lua",
       ["shm.lab.run.outcomes"] = "lua/shm/lab/run/outcomes.lua",
       ["shm.lab.run.padded"] = "lua/shm/lab/run/padded.lua",

@@ -184,6 +184,66 @@ describe("run", function()
     all_accepted(protocol, result)
   end)
 
+  it("looks at what a rule looks at only while something else is so", function()
+    local function turns(w, me)
+      w.await(function() return w.turn == me end)
+    end
+    local function check_both(never, first, second)
+      local protocol = lab.protocol {words = {"turn", "x", "y"}, never = {rule = never},
+        roles = {
+          function(w)
+            first(w)
+            w.turn = 1
+            turns(w, 2)
+          end,
+          function(w)
+            turns(w, 1)
+            second(w)
+            w.turn = 2
+          end,
+        }}
+      assert.equal("never 'rule' is broken", lab.check(protocol).verdict.message)
+      assert.same({["never rule"] = 5}, run(protocol, {rounds = 5}).broken)
+    end
+    local function y_of(s) return s.y end
+    for _, never in ipairs {
+      function(s) return s.x == 1 and s.y == 2 end,
+      function(s) return s.x == 1 and y_of(s) == 2 end,
+    } do
+      check_both(never, function(w) w.x = 1 end, function(w)
+        w.y = 2
+        w.y = 3
+      end)
+    end
+    check_both(function(s) return s.x == 1 and s.observed.seen == 2 end,
+               function(w) w.x = 1 end, function(w)
+      w.observe("seen", 2)
+      w.observe("seen", 3)
+    end)
+    check_both(function(s) return s.x == 1 and s.inside.room > 1 end,
+               function(w) w.enter "room" end, function(w)
+      w.enter "room"
+      w.x = 1
+      w.leave "room"
+    end)
+  end)
+
+  it("counts who is inside from the first to enter, whenever a rule looks", function()
+    local function pass(w)
+      w.enter "room"
+      w.x = 1
+      w.leave "room"
+    end
+    assert.is_true(go(lab.protocol {words = {"x"}, roles = {pass}, never = {
+      two = function(s) return s.x == 1 and s.inside.room ~= 1 and s.inside.room ~= 0 end,
+    }}, {rounds = 50}).ok)
+    for _, name in ipairs {"room", "ro" .. "om"} do
+      assert.is_true(go(lab.protocol {roles = {function(w) w.enter "room" end}, finally = {
+        one = function(s) return s.inside[name] == 1 end,
+      }}, {rounds = 5}).ok)
+    end
+  end)
+
   it("has the same outcomes as the model, with the words that are to be observed", function()
     local protocol = lab.protocol {words = {"x", "x2", "y"}, observe = {"y", "x"}, roles = {
       function(w)

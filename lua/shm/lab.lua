@@ -152,9 +152,9 @@ end
 -- A word is 64 bits of its own cache line, read and written plainly, so what is found is what
 -- this machine does; each thing that a role does is written down, with the time at which it began
 -- and ended, in a log that outlives the role. `never` and `always` are looked at by who has just
--- changed something that they look at, on a state that was read twice and was the same: what is
--- broken for less long is not seen. `finally` is looked at once all have ended that are not in the
--- background.
+-- changed something that they look at, or whose name is in them, on a state that was read twice
+-- and was the same: what is broken for less long is not seen. `finally` is looked at once all have
+-- ended that are not in the background.
 --
 -- The result prints as a line or two. Its fields: `ok`; `rounds`, `seconds`, `rate` (rounds a
 -- second); `broken`, in how many rounds each rule was, as `broken["never at_most_one"]`;

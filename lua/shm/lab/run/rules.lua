@@ -9,6 +9,7 @@
 -- moment is seen: a state that lasted a hundred nanoseconds may have gone by unseen.
 -- @module shm.lab.run.rules
 local core = require "shm.core"
+local mentions = require "shm.lab.run.mentions"
 local places = require "shm.lab.run.place"
 local rules = require "shm.lab.rules"
 
@@ -113,7 +114,8 @@ function M.new(protocol, place, real, round, broke)
       number = number + 1
       local source = source_of(self, rule)
       local at_once, at_end = rules.watch(source)
-      local one = {source = source, number = number, ask = at_once}
+      local one = {source = source, number = number, ask = at_once,
+                   mentioned = mentions.of(rule.f)}
       if rule.kind == "finally" then
         one.ask = at_end
         last[#last + 1] = one
@@ -123,6 +125,16 @@ function M.new(protocol, place, real, round, broke)
     end
   end
   judge.count = number
+
+  -- Who changes that asks the rule.
+  local function watch(one, key)
+    local list = judge.watched[key] or {}
+    judge.watched[key] = list
+    if not list[one] then
+      list[one] = true
+      list[#list + 1] = one
+    end
+  end
 
   -- Asks one, and learns what it looks at.
   local function ask(one, only_learn, recheck)
@@ -139,12 +151,7 @@ function M.new(protocol, place, real, round, broke)
           source.objects = true
         end
         one.counts = one.counts or key:match "^inside " ~= nil
-        local list = judge.watched[key] or {}
-        judge.watched[key] = list
-        if not list[one] then
-          list[one] = true
-          list[#list + 1] = one
-        end
+        watch(one, key)
       end
     end
     if found and recheck and one.counts then
@@ -206,9 +213,49 @@ function M.new(protocol, place, real, round, broke)
 
   function judge.object(name) changed(name) end
 
+  --- Learns which rules may look at a section, or at what is observed, when one of that name is
+  -- first heard of. Who is inside is counted where any may, also only at the end.
+  -- @string part "inside" or "observed"
+  -- @string name
+  function judge.hear(part, name)
+    local key = part .. " " .. name
+    for _, one in ipairs(now) do
+      if one.mentioned[part] and one.mentioned[name] then
+        local _ = one.source[part][name] -- from now on it is in the picture
+        one.counts = one.counts or part == "inside"
+        watch(one, key)
+      end
+    end
+    for _, list in ipairs {now, last} do
+      for _, one in ipairs(list) do
+        if one.mentioned[part] then
+          judge.watched[key] = judge.watched[key] or {}
+        end
+      end
+    end
+  end
+
+  -- The same of words and objects, whose names are known from the start.
+  local function hear_all(one)
+    for name in pairs(one.mentioned) do
+      local object = real[name]
+      if protocol.initial[name] ~= nil then
+        local _ = one.source.memory[name]
+        watch(one, name)
+      elseif object and object.show then
+        one.source.objects = true
+        watch(one, name)
+      end
+    end
+  end
+
   --- Asks all that must hold from the start; or only sees what they look at.
   function judge.at_start(only_learn)
     for _, one in ipairs(now) do
+      if not one.heard then
+        one.heard = true
+        hear_all(one)
+      end
       one.source.picture()
       ask(one, only_learn)
     end

@@ -4,7 +4,7 @@
 -- A word is 64 bits of the segment, alone on its cache line. Reads and writes are plain loads
 -- and stores, which the processor may let change places as it likes (on x86-64: a store and a
 -- later load of another word); cas, add and swap are locked instructions, and so full fences.
--- `enter`, `leave` are plain and shared with nobody unless a rule looks at the section: then they
+-- `enter`, `leave` are plain and shared with nobody unless a rule may look at sections: then they
 -- are locked additions, and so fences as well. A rule that looks at several words, of which a
 -- role has just stored one, is asked once that store has reached memory: that is a fence, too.
 --
@@ -219,8 +219,17 @@ function M.world(seat)
     end))
   end
 
+  local heard = {inside = {}, observed = {}}
+  local function hear(part, name)
+    if not heard[part][name] then
+      heard[part][name] = true
+      judge.hear(part, name)
+    end
+  end
+
   local function section(action, name, step)
     local at = place:name(name)
+    hear("inside", name)
     local cell = log and log.operation(action, (at - place.names_at) // 512 + 1)
     local key = "inside " .. name
     if watched[key] then
@@ -266,6 +275,7 @@ function M.world(seat)
     call("observe", name, seat.loggable(value), function()
       place:observe(seat.round(), name, value)
     end)
+    hear("observed", name)
     judge.observed(name)
   end
 
