@@ -203,7 +203,7 @@ describe("run", function()
           end,
         }}
       assert.equal("never 'rule' is broken", lab.check(protocol).verdict.message)
-      assert.same({["never rule"] = 5}, run(protocol, {rounds = 5}).broken)
+      assert.same({["never rule"] = 5}, go(protocol, {rounds = 5}).broken)
     end
     local function y_of(s) return s.y end
     for _, never in ipairs {
@@ -260,7 +260,7 @@ describe("run", function()
   it("tells 512 outcomes apart, and counts the others together", function()
     local protocol = lab.protocol {roles = {function(w) w.observe("n", w.choose(1 << 30)) end}}
     local rounds = 600 -- of which hardly any two choose the same
-    local result = run(protocol, {rounds = rounds})
+    local result = go(protocol, {rounds = rounds})
     local kinds, sum = 0, 0
     for _, n in pairs(result.outcomes) do
       kinds, sum = kinds + 1, sum + n
@@ -281,10 +281,10 @@ describe("run", function()
         end
       end}}
     end
-    local result = run(with(255), {rounds = 1})
+    local result = go(with(255), {rounds = 1})
     assert.same({"always", "r255", 2},
                 {result.verdict.kind, result.verdict.name, result.verdict.step})
-    assert.error_matches(function() run(with(256)) end,
+    assert.error_matches(function() go(with(256), {}) end,
                          "^lab%.run: protocol: 256 rules, of 255 at most$")
     local most = {2000000000, 1000001, 255, 16}
     assert.same(most, {places.parts(places.breaker(table.unpack(most)))})
@@ -292,7 +292,7 @@ describe("run", function()
 
   it("has room for 64 names, and for observations of 256 bytes", function()
     local function observing(n, value)
-      return run(lab.protocol {roles = {function(w)
+      return go(lab.protocol {roles = {function(w)
         for i = 1, n do
           w.observe("n" .. i, value)
         end
@@ -420,7 +420,7 @@ describe("run", function()
       local protocol = lab.protocol {words = {"x"}, roles = {role}, finally = {
         odd = function(s) return s.observed.n == 1 end,
       }}
-      local result = run(protocol, {rounds = 40, keep = keep})
+      local result = go(protocol, {rounds = 40, keep = keep})
       local right, wrong = 0, 0
       for _, trace in ipairs(result.traces) do
         if trace.verdict then
