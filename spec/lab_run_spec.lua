@@ -257,6 +257,44 @@ describe("run", function()
     assert.same({["x=1 x-=true x2=5 y=0"] = 3}, go(protocol, {rounds = 3}).outcomes)
   end)
 
+  it("refuses in a role what the model refuses, and gives back what was observed", function()
+    local function refused(said, f)
+      local protocol = lab.protocol {words = {"x"}, queues = {"q"}, topics = {"t"}, roles = {f}}
+      local message = lab.check(protocol).verdict.message
+      assert.matches("^error in role 1: .*" .. said, message)
+      local result = go(protocol, {rounds = 1})
+      assert.matches("^error in role 1: .*" .. (said:match "%f[%a]timeout" or said),
+                     result.verdict.message)
+    end
+    for _, wrong in ipairs {-1, 0 / 0, "1"} do
+      refused("w%.wait: timeout: seconds", function(w) w.wait("x", 0, wrong) end)
+      refused("queue%.push: timeout: seconds", function(w) w.q:push(1, wrong) end)
+      refused("queue%.pop: timeout: seconds", function(w) w.q:pop(wrong) end)
+      refused("topic%.publish: timeout: seconds", function(w) w.t:publish(1, wrong) end)
+      refused("subscriber:next: timeout: seconds", function(w) w.t:subscribe():next(wrong) end)
+      refused("child:wait: timeout: seconds", function(w)
+        w.fork(function() end):wait(wrong)
+      end)
+      refused("w%.wake: n: integer from 0", function(w) w.wake("x", wrong) end)
+    end
+    refused("w%.observe: r: boolean, number or string expected, got table", function(w)
+      w.observe("r", {})
+    end)
+    for _, value in ipairs {0.1 + 0.2, 1 / 0, -1 / 0, 2.0, "inf", true, math.mininteger} do
+      local protocol = lab.protocol {roles = {function(w) w.observe("r", value) end}, finally = {
+        same = function(s)
+          return s.observed.r == value and math.type(s.observed.r) == math.type(value)
+        end,
+      }}
+      local result = go(protocol, {rounds = 1})
+      assert.is_true(result.ok, tostring(value))
+      assert.same({["r=" .. tostring(value)] = 1}, result.outcomes)
+      assert.same(result.outcomes, lab.check(protocol).outcomes)
+    end
+    local nan = 0 / 0
+    assert.is_true(lab.check(lab.protocol {roles = {function(w) w.observe("r", nan) end}}).ok)
+  end)
+
   it("tells 512 outcomes apart, and counts the others together", function()
     local protocol = lab.protocol {roles = {function(w) w.observe("n", w.choose(1 << 30)) end}}
     local rounds = 600 -- of which hardly any two choose the same

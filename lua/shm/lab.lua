@@ -51,7 +51,7 @@
 --                                    word is; only in the model, for what is built on it
 --   w.enter(name), w.leave(name)     a section, such as "critical"
 --   w.choose(n)                      any of 1 to n: all of them are tried
---   w.observe(name, value)           belongs to the outcome
+--   w.observe(name, value)           a boolean, number or string belongs to the outcome
 --   w.note(text)                     appears in traces
 --   w.reader(x), w.writer(x)         functions that read and write a word
 --   w.role, w.name                   the role's number and name

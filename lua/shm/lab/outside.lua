@@ -62,7 +62,7 @@ function M.watch(protocol)
   function watch.changed()
     for _, one in ipairs(variables) do
       local _, value = debug.getupvalue(one.f, one.i)
-      if value ~= one.value then
+      if value ~= one.value and (value == value or one.value == one.value) then -- no NaN
         return {kind = "outside", roles = {one.role.index}, message =
           ("role %s changes the variable '%s', which is outside its world: it was %s, and is %s")
             :format(one.role.name, one.name, tostring(one.value), tostring(value))}

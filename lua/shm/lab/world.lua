@@ -29,17 +29,48 @@ local function check_name(action, name)
   end
 end
 
+local function check_timeout(action, seconds)
+  if seconds ~= nil and not (type(seconds) == "number" and seconds >= 0) then
+    error(("w.%s: timeout: seconds expected, got %s"):format(action, tostring(seconds)), 4)
+  end
+end
+
+-- What stands behind the word, where that is not the same in both worlds by itself.
+local REST <const> = {
+  wait = function(_, timeout) check_timeout("wait", timeout) end,
+  futex = function(_, timeout) check_timeout("futex", timeout) end,
+  wake = function(n)
+    if n ~= nil and not (math.type(n) == "integer" and n >= 0 and n < 1 << 31) then
+      error(("w.wake: n: integer from 0 to %d expected, got %s"):format((1 << 31) - 1,
+                                                                        tostring(n)), 3)
+    end
+  end,
+}
+local OBSERVED <const> = {["nil"] = true, boolean = true, number = true, string = true}
+
 -- Those that take a word refuse what is none.
 local function guard(protocol, world)
   for _, action in ipairs {"read", "write", "reader", "writer", "cas", "add", "swap", "wait",
                            "futex", "wake"} do
-    local f = world[action]
+    local f, rest = world[action], REST[action]
     world[action] = function(name, ...)
       check_word(protocol, action, name)
+      if rest then
+        rest(...)
+      end
       return f(name, ...)
     end
   end
-  for _, action in ipairs {"enter", "leave", "observe"} do
+  local observe = world.observe
+  function world.observe(name, value)
+    check_name("observe", name)
+    if not OBSERVED[type(value)] then
+      error(("w.observe: %s: boolean, number or string expected, got %s"):format(name,
+                                                                                type(value)), 2)
+    end
+    return observe(name, value)
+  end
+  for _, action in ipairs {"enter", "leave"} do
     local f = world[action]
     world[action] = function(name, ...)
       check_name(action, name)

@@ -12,6 +12,7 @@
 -- that has ended leaves nothing behind, as init reaps it; but while a parent goes on that does
 -- not wait, such a child is a zombie, and is left behind.
 -- @module shm.lab.model.fork
+local answer = require "shm.lab.model.answer"
 local clock = require "shm.lab.model.clock"
 local copy = require "shm.lab.model.copy"
 local signals = require "shm.lab.model.signals"
@@ -111,6 +112,7 @@ local function handle(act, index, name)
   local life = "life " .. index
   local child = {role = index, name = name}
   function child.wait(_, timeout)
+    answer.check_timeout(timeout, "child:wait")
     return act(timeout and operations.try_wait or operations.wait, life, name, timeout)
   end
   function child.kill(_, signal)

@@ -7,6 +7,7 @@
 -- but what the dead had popped. After a shutdown nothing is pushed any more (EPIPE), and what is
 -- there can be popped. What is in it at the end is not left behind: the queue is, and is shared.
 -- @module shm.lab.model.queue
+local answer = require "shm.lab.model.answer"
 local clock = require "shm.lab.model.clock"
 local message = require "shm.lab.model.message"
 local options = require "shm.options"
@@ -129,9 +130,11 @@ local operations <const> = M.operations
 M.methods = {
   push = function(act, name, value, timeout)
     message.copy(value, "queue.push '" .. name .. "'", 3)
+    answer.check_timeout(timeout, "queue.push")
     return act(timeout and operations.try_push or operations.push, name, value, timeout)
   end,
   pop = function(act, name, timeout)
+    answer.check_timeout(timeout, "queue.pop")
     return act(timeout and operations.try_pop or operations.pop, name, timeout)
   end,
   peek = function(act, name) return act(operations.peek, name) end,

@@ -17,6 +17,7 @@
 --
 -- What is pending for a role is a hidden word, "signals 2", a set of bits.
 -- @module shm.lab.model.signals
+local answer = require "shm.lab.model.answer"
 local clock = require "shm.lab.model.clock"
 
 local M = {name = "signals", own = {kill = true, block = true, unblock = true, pause = true,
@@ -251,6 +252,7 @@ function M.world(act, role, protocol)
 
   function world.sigwait(...)
     local one, other, timeout = names_of("w.sigwait", ...)
+    answer.check_timeout(timeout, "w.sigwait")
     local name, problem, errno, misuse = act(timeout and operations.try_sigwait or
                                              operations.sigwait, own, one, other, timeout)
     if misuse then

@@ -9,6 +9,7 @@
 -- goes, and who has not read it finds it lost. A subscriber that has died, or come to its end,
 -- blocks nobody. A subscriber is its process's: a child subscribes anew.
 -- @module shm.lab.model.topic
+local answers = require "shm.lab.model.answer"
 local clock = require "shm.lab.model.clock"
 local copy = require "shm.lab.model.copy"
 local message = require "shm.lab.model.message"
@@ -209,6 +210,7 @@ end
 local function subscriber(act, name, id)
   local handle = {}
   function handle.next(_, timeout)
+    answers.check_timeout(timeout, "subscriber:next")
     return answer(act(timeout and operations.try_next or operations.next, name, id, timeout))
   end
   function handle.try() return answer(act(operations.try_next, name, id, 0)) end
@@ -222,6 +224,7 @@ end
 M.methods = {
   publish = function(act, name, value, timeout)
     message.copy(value, "topic.publish '" .. name .. "'", 3)
+    answers.check_timeout(timeout, "topic.publish")
     if timeout then
       return act(operations.try_publish, name, value, timeout)
     end

@@ -305,7 +305,8 @@ function Place:observe(round, name, value)
     region:store(at + 192, round << 2 | 1)
     return
   end
-  local bytes = type(value) .. " " .. tostring(value)
+  local bytes = type(value) == "number" and "float " .. ("<d"):pack(value)
+    or type(value) .. " " .. tostring(value)
   if #bytes > M.MOST_OBSERVED then
     error(("w.observe: %s: more than %d bytes"):format(name, M.MOST_OBSERVED), 0)
   end
@@ -336,7 +337,7 @@ function Place:observed(round, at)
   elseif kind == "boolean" then
     return text == "true"
   end
-  return kind == "number" and tonumber(text) or nil
+  return kind == "float" and ("<d"):unpack(text) or nil
 end
 
 --- Counts that a rule is broken in this round: once.
