@@ -1,5 +1,6 @@
 -- A node of a group of replicas by itself: whose it is, what it answers once it is fenced, and what
 -- of it is undone when it can not be opened.
+local posix = require "shm.posix"
 local process = require "shm.process"
 local replica = require "shm.replica"
 local shm = require "shm"
@@ -224,5 +225,47 @@ describe("a node", function()
     end
     node:close()
     assert.is_true(replica.unlink(longest))
+  end)
+
+  it("has memory of the mode that was asked for, its owner's alone if none was", function()
+    local function modes(id)
+      local list = {}
+      for _, suffix in ipairs {"", "." .. id, "." .. id .. ".log"} do
+        local fd <close> = assert(posix.open("/dev/shm/" .. name .. suffix, posix.O_RDONLY))
+        list[#list + 1] = ("%o"):format(posix.fstat(fd).mode & 511)
+      end
+      return list
+    end
+    open("a", {mode = tonumber("640", 8)})
+    assert.same({"640", "640", "640"}, modes "a")
+    open "b"
+    assert.same({"640", "600", "600"}, modes "b")
+  end)
+
+  it("keeps what it has open when its group is unlinked, and takes over in it", function()
+    local a, b = open "a", open "b"
+    a:set("x", 1)
+    assert.is_true(replica.unlink(name))
+    assert.same({"", 0}, {support.shell("ls /dev/shm | grep -F " .. name), b:seq()})
+    a:set("y", 2)
+    follow(b)
+    assert.same({1, 2}, {b:get "x", b:get "y"})
+    a:close()
+    assert.is_true(b:run(LONG))
+    assert.equal(3, b:set("x", 3))
+    local anew = open "a" -- the name is another group's now
+    assert.same({"primary", 0, "primary"}, {anew:role(), anew:seq(), b:role()})
+  end)
+
+  it("is polled by another descriptor once another is primary, and by time, too", function()
+    local a, b, c = open "a", open "b", open "c"
+    follow(b)
+    local fd = b:fileno()
+    assert.same({fd, fd, "r"}, {b:getfd(), b:pollfd(), b:events()})
+    assert.is_true(b:timeout() > 0)
+    assert.is_nil(a:timeout())
+    assert.is_true(c:takeover(LONG))
+    follow(b)
+    assert.not_equal(fd, b:fileno())
   end)
 end)
