@@ -268,4 +268,26 @@ describe("a node", function()
     follow(b)
     assert.not_equal(fd, b:fileno())
   end)
+
+  it("adds in a transaction to numbers alone, as incr does", function()
+    local a = open "a"
+    a:set("text", "5")
+    for said, wrong in pairs {
+      ["incr: n, init: numbers expected"] = {"new", "1", 1},
+      ["incr: n, init: numbers expected$"] = {"new", 1, {}},
+      ["incr: the key's value is a string"] = {"text", 1},
+      ["there is no key new to add to"] = {"new"},
+    } do
+      assert.error_matches(function()
+        a:transaction(function(view)
+          view:set("other", 1)
+          view:incr(table.unpack(wrong))
+        end)
+      end, said)
+    end
+    assert.same({1, 2.5}, {a:seq(), a:transaction(function(view)
+      return view:incr("new", 0.5, 2)
+    end)})
+    assert.is_nil(a:get "other")
+  end)
 end)

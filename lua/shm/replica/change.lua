@@ -73,9 +73,14 @@ function View:delete(key)
 end
 
 function View:incr(key, n, init)
+  if not (n == nil or type(n) == "number") or not (init == nil or type(init) == "number") then
+    error("replica.transaction: incr: n, init: numbers expected", 2)
+  end
   local sum = self:get(key)
   if sum == nil then
     sum = init or error(("there is no key %s to add to"):format(tostring(key)), 2)
+  elseif type(sum) ~= "number" then
+    error(("replica.transaction: incr: the key's value is a %s"):format(type(sum)), 2)
   end
   sum = sum + (n or 1)
   self:set(key, sum)
