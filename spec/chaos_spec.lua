@@ -302,11 +302,67 @@ describe("an operation that is killed before each of its stores", function()
     assert.equal(2, r:get_i64(PAGE))
   end)
 
-  at_stores("leaves robust mutexes of libc to the next", function()
+  -- Functions in C, by name: what is behind luaopen_.
+  local function compiled(code, ...)
     local library, source = os.tmpname() .. ".so", os.tmpname() .. ".c"
     finally(function() os.remove(library) os.remove(source) end)
     local file <close> = assert(io.open(source, "w"))
-    file:write [[
+    file:write(code)
+    file:close()
+    local build = "gcc -shared -fPIC -I/usr/include/lua5.4 -o %s %s 2>&1"
+    assert.equal("", support.shell(build:format(library, source)))
+    local functions = {}
+    for _, name in ipairs {...} do
+      functions[name] = assert(package.loadlib(library, "luaopen_" .. name))
+    end
+    return functions
+  end
+
+  at_stores("is killed before some parts of a string instruction", function()
+    local c = compiled([[
+#include <lua.h>
+int luaopen_fill(lua_State *L)
+{
+    void *to = (void *)lua_tointeger(L, 1);
+    unsigned long n = lua_tointeger(L, 2);
+    __asm__ volatile("rep stosb" : "+D"(to), "+c"(n) : "a"('x') : "memory");
+    return 0;
+}
+]], "fill")
+    local address = r:address()
+    local seen = states(function() c.fill(address, 40) end, function()
+      local bytes = r:read(0, 41)
+      r:fill(0, 41)
+      return #bytes:match "^x*"
+    end)
+    assert.same({0, 1, 2, 4, 8, 16, 32, 40}, seen) -- before the 1st, 2nd, 3rd, 5th, 9th … part
+  end)
+
+  at_stores("gets EFAULT of other libraries' calls that have the kernel write there", function()
+    local c = compiled([[
+#include <errno.h>
+#include <lua.h>
+#include <unistd.h>
+int luaopen_take(lua_State *L)
+{
+    long n = read((int)lua_tointeger(L, 1), (void *)lua_tointeger(L, 2), 1);
+    lua_pushinteger(L, n < 0 ? errno : 0);
+    return 1;
+}
+]], "take")
+    local EFAULT = 14
+    local fd <close> = assert(posix.open("/dev/zero", posix.O_RDONLY))
+    local number = fd:fileno()
+    r:set_u8(0, 7)
+    assert.equal(0, stores(function()
+      assert(c.take(number, r:address()) == EFAULT and r:get_u8(0) == 7)
+    end))
+    assert.equal(0, c.take(number, r:address()))
+    assert.equal(0, r:get_u8(0))
+  end)
+
+  at_stores("leaves robust mutexes of libc to the next", function()
+    local mutex = compiled([[
 #include <lua.h>
 #include <pthread.h>
 #define MUTEX ((pthread_mutex_t *)lua_tointeger(L, 1))
@@ -327,14 +383,7 @@ int luaopen_lock(lua_State *L)
     return 1;
 }
 int luaopen_unlock(lua_State *L) { pthread_mutex_unlock(MUTEX); return 0; }
-]]
-    file:close()
-    local build = "gcc -shared -fPIC -I/usr/include/lua5.4 -o %s %s 2>&1"
-    assert.equal("", support.shell(build:format(library, source)))
-    local mutex = {}
-    for _, name in ipairs {"init", "lock", "unlock"} do
-      mutex[name] = assert(package.loadlib(library, "luaopen_" .. name))
-    end
+]], "init", "lock", "unlock")
     local address, recovered = r:address(), 0
     mutex.init(address)
     local kills = chaos.kill_everywhere(function()
