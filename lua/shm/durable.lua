@@ -107,10 +107,10 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] int EADDRINUSE (somebody serves it), EEXIST (something else has the name), EPROTO
--- (another version's), EBADMSG (the file is damaged), EPERM (another user's), EINTR after a signal,
--- ENOSPC, EACCES …
--- @treturn[2] ?int after EADDRINUSE the pid of who serves it; 0 where that is not to be known, as in
--- another pid namespace
+-- (another version's), EBADMSG (the file is damaged), EPERM (another user's), EINTR after a
+-- signal, ENOSPC, EACCES …
+-- @treturn[2] ?int after EADDRINUSE the pid of who serves it; 0 where that is not to be known, as
+-- in another pid namespace
 -- @raise what `init` and `migrate` raise: there is no state then, or it is as it was
 function M.open(name, given)
   check_name(name, "open")
