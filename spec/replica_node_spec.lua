@@ -290,4 +290,58 @@ describe("a node", function()
     end)})
     assert.is_nil(a:get "other")
   end)
+
+  -- As Ctrl-C does, throws when a function returns that f calls, in the middle of another.
+  local function interrupted(inner, f, ...)
+    local thrown = false
+    debug.sethook(function()
+      if not thrown and debug.getinfo(2, "f").func == inner then
+        thrown = true
+        error("interrupted!", 0)
+      end
+    end, "r")
+    local ok, problem = pcall(f, ...)
+    debug.sethook()
+    assert.same({true, false, "interrupted!"}, {thrown, ok, problem})
+  end
+
+  it("goes on after Ctrl-C in the middle of a change, which was made or was not", function()
+    local a, b = open "a", open "b"
+    local apply = a.copy.map.apply
+    for i = 1, 3 do
+      interrupted(apply, a.set, a, "x", i)
+      assert.same({"primary", i}, {a:role(), a:get "x"})
+    end
+    assert.equal(4, a:set("x", 4))
+    interrupted(a.copy.log.prepare, a.set, a, "x", 5)
+    assert.equal(5, a:incr("y", 1, 0) and a:seq())
+    interrupted(apply, b.step, b, LONG)
+    follow(b)
+    assert.same({5, 4, 1}, {b:seq(), b:get "x", b:get "y"})
+    interrupted(apply, a.incr, a, "y", 1)
+    assert.is_true(a:transaction(function(view) return view:get "y" == 2 end))
+    follow(b)
+    assert.same({6, 2}, {b:seq(), b:get "y"})
+  end)
+
+  it("takes over after Ctrl-C in the middle of that", function()
+    local a, b, c = open "a", open "b", open "c"
+    for i, inner in ipairs {b.group.elect, b.copy.log.raise, b.copy.log.activate,
+                            b.copy.log.last} do
+      assert(a:takeover(LONG))
+      a:set("x", i)
+      follow(b)
+      follow(c)
+      interrupted(inner, b.takeover, b, LONG)
+      repeat
+        local n, message, errno = b:step(LONG)
+        assert(n or errno == ETIMEDOUT, message)
+      until b:role() == "primary" or n == nil
+      assert(b:takeover(LONG))
+      assert(b:set("x", -i))
+      follow(c)
+      assert.same({-i, "b"}, {c:get "x", (select(2, c:term()))})
+      follow(a)
+    end
+  end)
 end)

@@ -165,6 +165,19 @@ function Copy:append(term, time, bytes, keys, values, deleted)
   return seq
 end
 
+--- Looks whether its last change was made although an error was thrown through append, as by
+-- Ctrl-C: nobody but this process counts changes.
+-- @treturn boolean whether one was
+function Copy:recount()
+  local term, seq = self.log:head()
+  if term ~= self.term or seq ~= self.seq + 1 then
+    return false
+  end
+  self.seq = seq
+  self.log.bell:add(1)
+  return true
+end
+
 -- Takes away what the other map does not have, and takes over what it has.
 local function fill(map, from)
   local key, message, errno

@@ -128,6 +128,7 @@ end
 --- Makes changes of another log, up to so many. Returns how many.
 function M.pull(node, place, most)
   local copy, log = node.copy, M.log_of(node, place)
+  copy:recount()
   if not node.agreed then
     if not agrees(copy, log) then
       return refill(node, place, log)
@@ -239,8 +240,8 @@ local function succeed(node, term, deadline)
     end
     late = process.monotonic() > deadline
   end
-  node.leading = true
   copy.log:activate(term)
+  node.leading = true -- behind it: who is interrupted in between begins again
   for _, place in ipairs(places) do
     node.logs[place].bell:add(1) -- their followers come here
   end

@@ -30,7 +30,11 @@ local function write(node, action, list, keys, values, deleted)
   local bytes, message, errno = changes.encode(list, action, 3)
   local seq
   if bytes then
-    seq, message, errno = copy:append(copy.term, process.monotonic(), bytes, keys, values, deleted)
+    local time = process.monotonic()
+    seq, message, errno = copy:append(copy.term, time, bytes, keys, values, deleted)
+    if errno == ESTALE and copy:recount() then
+      seq, message, errno = copy:append(copy.term, time, bytes, keys, values, deleted)
+    end
   end
   if seq then
     return seq
