@@ -11,6 +11,7 @@
 
 typedef struct bind_block {
     ds_arena *arena; /* a share of it; NULL when closed */
+    uint64_t owner;  /* the process that took it: a child only uses it */
     uint32_t ref;
 } bind_block;
 
@@ -32,7 +33,7 @@ static int let_go(bind_block *self, bool give)
     ds_arena *arena = self->arena;
     int error = 0;
     self->arena = NULL;
-    if (arena && give)
+    if (arena && give && self->owner == os_thread_leader())
         error = ds_private_give(arena, self->ref, OS_CLOCK_FOREVER);
     if (arena)
         ds_arena_release(arena);
@@ -69,6 +70,7 @@ static int block_allocate(lua_State *L)
     if (error)
         return bind_arena_fail(L, arena, error, "arena.allocate", arena->mapping->label);
     self->arena = arena;
+    self->owner = os_thread_leader();
     ds_arena_retain(arena);
     uint64_t tag = tag_of(self->ref);
     uint8_t *at = ds_heap_at(arena, self->ref, whole);
@@ -98,7 +100,7 @@ closed.
 @treturn int the offset
 @treturn[2] nil
 @treturn[2] string message
-@treturn[2] int EBUSY
+@treturn[2] int ENOENT (its process has given it back, or died), EBUSY
 */
 static int block_keep(lua_State *L)
 {
@@ -107,7 +109,10 @@ static int block_keep(lua_State *L)
     ds_arena *arena = self->arena;
     int error = ds_arena_enter(arena, OS_CLOCK_FOREVER);
     if (!error) {
-        ds_private_publish(arena, self->ref);
+        if (ds_private_owner(arena, self->ref) == self->owner)
+            ds_private_publish(arena, self->ref);
+        else
+            arena->error = -ENOENT;
         error = ds_arena_leave(arena);
     }
     if (error)
@@ -119,7 +124,8 @@ static int block_keep(lua_State *L)
 }
 
 /***
-Gives the memory back, unless it was kept. Closing twice is harmless.
+Gives the memory back, unless it was kept, or is a parent's: what a child closes is the
+child's handle. Closing twice is harmless.
 @function shm.block:close
 @treturn boolean true
 */
@@ -165,7 +171,7 @@ static uint32_t block_at(ds_arena *arena, lua_Integer offset, size_t *size)
 }
 
 /***
-Gives a block back that was kept.
+Gives a block back that was kept; one that was not yet is its process's to close.
 @function shm.arena:free
 @int offset what keep gave
 @treturn boolean true
@@ -182,10 +188,10 @@ static int block_free(lua_State *L)
     if (!error) {
         size_t size = 0;
         uint32_t ref = block_at(arena, offset, &size);
-        uint64_t *tag = ref ? ds_heap_at(arena, ref, sizeof *tag) : NULL;
+        bool kept = ref && !ds_private_owner(arena, ref);
+        uint64_t *tag = kept ? ds_heap_at(arena, ref, sizeof *tag) : NULL;
         if (tag) {
             ds_put64(arena, tag, 0); /* or it could be given back twice */
-            ds_private_publish(arena, ref);
             ds_heap_give(arena, ref);
         } else
             arena->error = -ENOENT;

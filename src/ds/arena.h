@@ -145,6 +145,7 @@ int ds_private_take(ds_arena *arena, size_t bytes, int64_t deadline, uint32_t *r
 int ds_private_give(ds_arena *arena, uint32_t ref, int64_t deadline);
 void ds_private_free(ds_arena *arena, int slot);
 void ds_private_publish(ds_arena *arena, uint32_t ref);
+uint64_t ds_private_owner(const ds_arena *arena, uint32_t ref);
 
 /* image.c: the bytes of an arena as of one instant, and an arena again from them */
 int ds_image_take(ds_arena *arena, uint8_t *to, size_t *room, int64_t deadline);

@@ -18,6 +18,13 @@ static int slot_of(const ds_arena *arena, uint32_t ref)
     return -1;
 }
 
+/* Inside the guard: whose a block is that nobody else knows yet, or 0. */
+uint64_t ds_private_owner(const ds_arena *arena, uint32_t ref)
+{
+    int slot = ref ? slot_of(arena, ref) : -1;
+    return slot < 0 ? 0 : mem_atomic_see64(&arena->at->private[slot].owner);
+}
+
 static int try_take(ds_arena *arena, size_t bytes, int64_t deadline, uint32_t *ref)
 {
     int error = ds_arena_enter(arena, deadline);
@@ -76,15 +83,14 @@ void ds_private_publish(ds_arena *arena, uint32_t ref)
         ds_put32(arena, &arena->at->private[slot].ref, 0);
 }
 
-/* -ENOENT when it is no private block. */
+/* -ENOENT when it is no private block of this process's. */
 int ds_private_give(ds_arena *arena, uint32_t ref, int64_t deadline)
 {
     int error = ds_arena_enter(arena, deadline);
     if (error)
         return error;
-    int slot = ref ? slot_of(arena, ref) : -1;
-    if (slot >= 0)
-        ds_private_free(arena, slot);
+    if (ds_private_owner(arena, ref) == os_thread_leader())
+        ds_private_free(arena, slot_of(arena, ref));
     else
         arena->error = -ENOENT;
     return ds_arena_leave(arena);
