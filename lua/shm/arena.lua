@@ -10,16 +10,17 @@ local M = {}
 
 local DEFAULT_SIZE = 1 << 20
 local MOST_BYTES <const> = 1 << 34
+local OF_A_NAME <const> = {"size", "mode", "owner", "prefault"} -- which a region has already
 local TRIES <const> = 1000
 local ENOENT <const>, EEXIST <const>, ENOSPC <const>, ERANGE <const> = 2, 17, 28, 34
 
 local RULES = {
   size = {integer = true, least = 1},
-  max = {integer = true, least = 1},
-  mode = {integer = true, least = 0},
-  owner = {integer = true, least = -1},
+  max = {integer = true, least = 1, most = 1 << 35},
+  mode = {integer = true, least = 0, most = 511},
+  owner = {integer = true, least = -1, most = 0xffffffff},
   prefault = {type = "boolean"},
-  journal = {integer = true, least = 2048},
+  journal = {integer = true, least = 2048, most = 1 << 30},
   processes = {integer = true, least = 1, most = 8192},
 }
 
@@ -32,11 +33,12 @@ local function attach(name, given)
   end
   local reach = core.arena.reach(region)
   reach = reach > 0 and reach or given.max or 0
-  if reach <= #region then
+  local max = reach > #region and reach or nil
+  if not max and not given.prefault then
     return region
   end
   region:close()
-  return core.object.attach(name, {owner = given.owner, max = reach, prefault = given.prefault})
+  return core.object.attach(name, {owner = given.owner, max = max, prefault = given.prefault})
 end
 
 local function create(name, given)
@@ -80,8 +82,8 @@ end
 -- `shm.attach`; `prefault`; `journal`, bytes that bound how much one step can change (a
 -- sixteenth of the size, from 4 KiB to 64 KiB); `processes`, how many can be attached at once
 -- (128; rounded up to a multiple of 64, which each costs 16 bytes, and each name a bit of it).
--- For a region only `max`, `journal` and `processes`, and it grows no further than the region
--- is mapped.
+-- A region takes only `max`, `journal` and `processes`, and the arena grows no further than
+-- it is mapped.
 -- @tparam string|shm.region where the name of a POSIX shared memory object; or a region of
 -- any kind, that is writable and shared, whose first bytes are the arena's or zero
 -- @tparam[opt] table options
@@ -91,14 +93,26 @@ end
 -- @treturn[2] string message
 -- @treturn[2] int ENOSPC (less than 32 KiB, or /dev/shm is full), ENOTEMPTY (something else is
 -- there), EPROTO (another version's), ERANGE (it may grow beyond what the region maps), EXDEV
--- (another pid namespace's), EUSERS (`processes` are attached), and shm.attach's
+-- (another pid namespace's), EUSERS (`processes` are attached), EBUSY (a process that is
+-- stopped holds its guard), ETIMEDOUT (somebody is making it, and was stopped), EBADMSG (what
+-- lies there makes no sense), EEXIST (others create and unlink it all the time), and shm.attach's
+-- @raise when `max` is less than the size, or the region is read-only or not shared
 -- @function shm.arena
 -- @see shm_open(3)
 function M.open(where, given)
   given = options.read(given, RULES, "shm.arena")
   local wanted = {max = given.max, journal = given.journal, processes = given.processes}
   if type(where) ~= "string" then
+    for _, option in ipairs(OF_A_NAME) do
+      if given[option] ~= nil then
+        error(("shm.arena: %s: a region has its own"):format(option), 2)
+      end
+    end
     return core.arena.open(where, wanted)
+  end
+  local size = given.size or DEFAULT_SIZE
+  if given.max and given.max < size then
+    error(("shm.arena: max: %d is less than the size, %d"):format(given.max, size), 2)
   end
   return open(where, given, wanted)
 end

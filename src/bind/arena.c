@@ -82,17 +82,18 @@ void bind_arena_name(lua_State *L, int arg, ds_wanted *wanted)
 Finds the arena that a region begins with, or makes it there. See shm.arena.
 @function core.arena.open
 @tparam shm.region region the whole of it is the arena's, if it is made
-@tparam[opt] table options max: bytes that it may grow to, as far as that is mapped; journal: bytes, absent for a
-sixteenth of the size, from 4 KiB to 64 KiB; processes: how many can be attached at once,
-absent for 128, rounded up to a multiple of 64
+@tparam[opt] table options max: bytes that it may grow to, as far as that is mapped;
+journal: bytes, absent for a sixteenth of the size, from 4 KiB to 64 KiB; processes: how
+many can be attached at once, absent for 128, rounded up to a multiple of 64
 @treturn shm.arena the arena
 @treturn boolean whether it was made
 @treturn[2] nil
 @treturn[2] string message
 @treturn[2] int ENOSPC (the region is too small), ERANGE (the arena may grow beyond what
-the region maps), ENOTEMPTY (something else is there),
-EPROTO (another version's), EXDEV (another pid namespace's), EUSERS (as many processes
-as it has room for are attached), ETIMEDOUT (somebody is making it, and was stopped)
+the region maps), ENOTEMPTY (something else is there), EPROTO (another version's), EXDEV
+(another pid namespace's), EUSERS (as many processes as it has room for are attached),
+ETIMEDOUT (somebody is making it, and was stopped), EBUSY (a process that is stopped holds
+its guard), EBADMSG (what lies there makes no sense)
 */
 static int arena_open(lua_State *L)
 {
