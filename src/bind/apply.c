@@ -27,9 +27,13 @@ static int decide(ds_map_change *change, const ds_map_old *old)
 
 static void read_step(lua_State *L, lua_Integer i, step *of)
 {
+    int isint;
     lua_rawgeti(L, 3, i);
-    of->checks = lua_isinteger(L, -1);
-    of->version = (uint64_t)lua_tointeger(L, -1);
+    of->version = (uint64_t)lua_tointegerx(L, -1, &isint);
+    of->checks = lua_toboolean(L, -1);
+    if (of->checks && (!isint || lua_type(L, -1) != LUA_TNUMBER))
+        bind_misuse(L, 3, "versions", "integer or false expected, got %s",
+                    luaL_typename(L, -1));
     lua_rawgeti(L, 4, i);
     of->puts = !lua_isnil(L, -1);
     lua_rawgeti(L, 5, i);
@@ -127,7 +131,8 @@ word changed and the map not: the word counts.
 @treturn[2] string message
 @treturn[2] int ESTALE (the word holds something else), E2BIG (more than the arena's journal
 has room for), ENOSPC, EBUSY, EBADMSG
-@raise when offset is misaligned or reaches outside, or the region is read-only
+@raise when a version is no integer, there are more than 1000 keys, the offset is
+misaligned or reaches outside, or the region is read-only
 */
 static int map_apply(lua_State *L)
 {

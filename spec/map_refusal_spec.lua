@@ -1,0 +1,94 @@
+-- What a map refuses, and how: nothing of it is done then, and who asked is told why.
+local map = require "spec.map_support"
+local process = require "shm.process"
+local shm = require "shm"
+
+local E2BIG <const>, EAGAIN <const>, EBUSY <const>, ENOSPC <const>, EBADMSG <const> =
+  7, 11, 16, 28, 74
+local SIZE <const> = 1 << 20
+local GUARD <const> = 2560 + 128 * 16 -- where an arena's guard is
+local BUCKETS <const>, COUNT <const> = 64, 128 -- in a map: how many there are, and how many keys
+
+local refused = map.refused
+
+-- All that looks at the key "a", which is 1, or would change it.
+local READS = {
+  get = function(m) return m:get "a" end,
+  lookup = function(m) return m:lookup "a" end,
+  version = function(m) return m:version "a" end,
+  next = function(m) return m:next() end,
+  ttl = function(m) return m:ttl "a" end,
+  wait = function(m) return m:wait("a", 0, map.LONG) end,
+}
+local CHANGES = {
+  set = function(m) return m:set("a", 2) end,
+  ["set of a large value"] = function(m) return m:set("a", ("x"):rep(5000)) end,
+  add = function(m) return m:add("new", 2) end,
+  replace = function(m) return m:replace("a", 2) end,
+  delete = function(m) return m:delete "a" end,
+  incr = function(m) return m:incr "a" end,
+  cas = function(m) return m:cas("a", 1, 2) end,
+  set_if = function(m) return m:set_if("a", 1, 2) end,
+  ["ttl that is set"] = function(m) return m:ttl("a", 10) end,
+  claim = function(m) return m:claim "new" end,
+  fulfil = function(m) return m:fulfil("claimed", 1) end,
+  abandon = function(m) return m:abandon "claimed" end,
+  update = function(m) return m:update("a", function(v) return v + 1 end) end,
+  get_or = function(m) return m:get_or("new", function() return 1 end) end,
+  transaction = function(m)
+    return m:transaction(function(t)
+      t:set("new", t:get "a")
+      return true
+    end)
+  end,
+  ["transaction that catches all"] = function(m)
+    return m:transaction(function(t)
+      pcall(t.get, t, "a")
+      t:set("new", 1)
+      return true
+    end)
+  end,
+  apply = function(m) return m:apply({"a", "new"}, {}, {2, 3}, {}) end,
+}
+
+describe("a map refuses", function()
+  local region, a, m, before
+
+  before_each(function()
+    before = map.outside()
+    region = assert(shm.anonymous(SIZE))
+    a = assert(shm.arena(region))
+    m = assert(a:map "m")
+  end)
+
+  after_each(function()
+    m:close()
+    a:close()
+    region:close()
+    assert.same(before, map.outside())
+  end)
+
+  local function state()
+    local list = {}
+    for key, value in pairs(m) do
+      list[#list + 1] = key .. "=" .. tostring(value)
+    end
+    table.sort(list)
+    return {#m, table.concat(list, " "), m:version "a", m:ttl "a", m:stat().used}
+  end
+
+  it("versions that are no integers, before it changes anything", function()
+    assert(m:set("a", 1) and m:set("b", 1))
+    local version = m:version "b"
+    for _, wrong in ipairs {tostring(version), version + 0.5, true, {}, 0 / 0} do
+      assert.error_matches(function()
+        m:apply({"a", "b"}, {false, wrong}, {2, 2}, {})
+      end, "versions")
+      assert.same({1, 1}, {m:get "a", m:get "b"})
+    end
+    assert.is_false(m:apply({"a", "b"}, {false, version + 1.0}, {2, 2}, {}))
+    assert.is_false(m:apply({"a", "b"}, {false, -1}, {2, 2}, {}))
+    assert.is_true(m:apply({"a", "b"}, {nil, version + 0.0}, {2, 2}, {}))
+    assert.same({2, 2}, {m:get "a", m:get "b"})
+  end)
+end)
