@@ -77,6 +77,15 @@ describe("a map refuses", function()
     return {#m, table.concat(list, " "), m:version "a", m:ttl "a", m:stat().used}
   end
 
+  it("no comparison with a value that it could not have: it is another", function()
+    local other <close> = assert(a:map("small", {capacity = 5000}))
+    assert(other:set("a", 1))
+    assert.is_false(other:cas("a", ("x"):rep(9000), 2))
+    assert.is_false(other:cas("a", {("x"):rep(9000)}, nil))
+    assert.is_false(other:cas("none", ("x"):rep(9000), 2))
+    assert.same({1, 1}, {#other, other:get "a"})
+  end)
+
   it("versions that are no integers, before it changes anything", function()
     assert(m:set("a", 1) and m:set("b", 1))
     local version = m:version "b"

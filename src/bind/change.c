@@ -245,13 +245,12 @@ static int map_cas(lua_State *L)
         change.expires = bind_map_expiry(L, 5);
     int error = 0;
     if (!wanted.absent) { /* a copy: there is one scratch for two values */
-        ds_map_change one;
-        error = bind_map_encode(L, self, 3, &bytes, &one);
+        error = bind_value_encode(L, 3, "value", UINT32_MAX / 2, &bytes);
         wanted.size = error ? 0 : bytes.head_size + bytes.body_size;
         uint8_t *copy = lua_newuserdatauv(L, wanted.size, 0);
         error = error ? error : bind_value_encode(L, 3, "old", SIZE_MAX, &bytes);
-        if (!error && bytes.head_size + bytes.body_size != wanted.size)
-            error = -EAGAIN; /* a finalizer changed the table */
+        if (error == -EMSGSIZE || bytes.head_size + bytes.body_size != wanted.size)
+            error = -EAGAIN; /* no value is so long; or a finalizer changed the table */
         if (!error) {
             memcpy(copy, bytes.head, bytes.head_size);
             memcpy(copy + bytes.head_size, bytes.body, bytes.body_size);
