@@ -77,6 +77,37 @@ describe("a map refuses", function()
     return {#m, table.concat(list, " "), m:version "a", m:ttl "a", m:stat().used}
   end
 
+  it("what it has no room for, and says whether that is the map or the arena", function()
+    local other <close> = assert(a:map("small", {capacity = 5000}))
+    local large <const>, whole <const> = ("x"):rep(6000), ("x"):rep(2 * SIZE)
+    assert(other:set("a", 1) and m:set("a", 1))
+    local function all(of, value, said)
+      said = "' *: *the " .. said .. " is full$"
+      refused(ENOSPC, "^map%.set '.*" .. said, of:set("new", value))
+      refused(ENOSPC, "^map%.add '.*" .. said, of:add("new", value))
+      refused(ENOSPC, "^map%.replace '.*" .. said, of:replace("a", value))
+      refused(ENOSPC, "^map%.cas '.*" .. said, of:cas("a", 1, value))
+      refused(ENOSPC, "^map%.set_if '.*" .. said, of:set_if("a", of:version "a", value))
+      refused(ENOSPC, "^map%.set_if '.*" .. said, of:update("a", function() return value end))
+      refused(ENOSPC, "^map%.fulfil '.*" .. said, of:get_or("new", function() return value end))
+      refused(ENOSPC, "^map%.apply '.*" .. said,
+              of:transaction(function(t) t:set("b", 1) t:set("new", value) end))
+      assert.same({1, 1, nil, nil}, {#of, of:get "a", of:get "b", of:get "new"})
+    end
+    all(other, large, "map")
+    all(m, whole, "arena")
+    for i = 1, 200 do
+      if not other:set(i, 1) then
+        break
+      end
+    end
+    refused(ENOSPC, "^map%.incr 'small': the map is full$", other:incr("n", 1, 0))
+    refused(ENOSPC, "^map%.claim 'small': the map is full$", other:claim "n")
+    assert(other:stat().used <= 5000)
+    assert.is_true(other:set("a", 2)) -- in the place of what is there
+    map.whole(a, other)
+  end)
+
   it("no comparison with a value that it could not have: it is another", function()
     local other <close> = assert(a:map("small", {capacity = 5000}))
     assert(other:set("a", 1))

@@ -51,6 +51,7 @@ int bind_arena_fail(lua_State *L, const ds_arena *arena, int error, const char *
 {
     bind_arena_check(L, arena);
     const char *why = error == -ENOSPC    ? "the arena is full"
+                      : error == -EDQUOT  ? "the map is full"
                       : error == -EBADMSG ? "what lies there makes no sense"
                       : error == -E2BIG
                           ? "it is more than the arena's journal has room for"
@@ -60,6 +61,7 @@ int bind_arena_fail(lua_State *L, const ds_arena *arena, int error, const char *
     if (error == -EBUSY)
         return bind_fail(L, error, "%s '%s': the arena's guard is held by %d", what, name,
                          (int)arena->holder);
+    error = error == -EDQUOT ? -ENOSPC : error;
     bind_fail(L, error, "%s '%s'", what, name);
     if (why) {
         lua_pop(L, 2);

@@ -47,7 +47,7 @@ uint64_t bind_map_expiry(lua_State *L, int arg)
     return (uint64_t)os_clock_now() + (uint64_t)(seconds * 1e9) + 1;
 }
 
-/* The value at an argument, encoded. */
+/* The value at an argument, encoded; -EDQUOT where the map has no room for it. */
 int bind_map_encode(lua_State *L, bind_map *self, int arg, bind_bytes *bytes,
                     ds_map_change *change)
 {
@@ -63,7 +63,9 @@ int bind_map_encode(lua_State *L, bind_map *self, int arg, bind_bytes *bytes,
                                    .head_size = bytes->head_size,
                                    .body = bytes->body,
                                    .body_size = bytes->body_size};
-    return error == -EMSGSIZE ? -ENOSPC : error;
+    if (error == -EMSGSIZE)
+        return self->map.limit ? -EDQUOT : -ENOSPC;
+    return error;
 }
 
 static int put(lua_State *L, const char *what,

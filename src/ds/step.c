@@ -62,20 +62,23 @@ static void tell_of(ds_map *map, const ds_map_change *change)
     sync_eventcount_tell(&map->at->changed[change->key.hash % DS_MAP_STRIPES], INT_MAX);
 }
 
-/* Room for so many bytes: a larger arena, or what expired, or what was not used. */
+/* Room for so many bytes: a larger arena, or what expired, or what was not used. -EDQUOT
+ * where it is the map that is full. */
 static int make_room(ds_map *map, size_t bytes, bool limit, int64_t deadline)
 {
     uint64_t most = limit ? map->limit : mem_atomic_load64(&map->arena->at->max);
+    int full = limit ? -EDQUOT : -ENOSPC;
     if (bytes > most)
-        return -ENOSPC; /* and nothing goes for it in vain */
-    int error = limit ? -ENOSPC : ds_arena_grow(map->arena, bytes, deadline);
+        return full; /* and nothing goes for it in vain */
+    int error = limit ? full : ds_arena_grow(map->arena, bytes, deadline);
     if (error && error != -EBUSY && mem_atomic_see32(&map->at->mortal)) {
         int expired = ds_map_expire(map, deadline);
         error = expired == 0 || expired == -EBUSY ? expired : error;
     }
     if (!error || error == -EBUSY)
         return error;
-    return map->evicts ? ds_map_evict(map, bytes, deadline) : -ENOSPC;
+    error = map->evicts ? ds_map_evict(map, bytes, deadline) : full;
+    return error == -ENOSPC ? full : error;
 }
 
 /* A block with the change's value in it, outside of the guard. */
@@ -125,7 +128,8 @@ static int insist(ds_map *map, ds_map_change *changes, size_t n,
 
 /*
  * Makes all changes in one step, or none: then what the first decision against it was.
- * -ENOSPC when memory is full, -E2BIG when they are too many for the arena's journal.
+ * -ENOSPC when memory is full, -EDQUOT when the map is, -E2BIG when they are too many for
+ * the arena's journal.
  *
  * With a commit, also -ESTALE when its word holds something else. Nothing can refuse the
  * step once the word has its value; who dies right then leaves the word, and the map as
