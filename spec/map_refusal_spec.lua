@@ -77,6 +77,39 @@ describe("a map refuses", function()
     return {#m, table.concat(list, " "), m:version "a", m:ttl "a", m:stat().used}
   end
 
+  it("what makes no sense: each call says so, and goes on once it does", function()
+    for i, key in ipairs {"a", "b", "c", "d", "e"} do
+      assert(m:set(key, i))
+    end
+    local at
+    for offset = 0, SIZE - 4096, 64 do
+      if region:load32(offset + BUCKETS) == 512 and region:load(offset + COUNT) == 5 then
+        assert.is_nil(at)
+        at = offset
+      end
+    end
+    local was = state()
+    for _, list in ipairs {READS, CHANGES} do
+      for name, f in pairs(list) do
+        region:store32(at + BUCKETS, 0)
+        local value, message, errno = f(m)
+        region:store32(at + BUCKETS, 512)
+        assert.is_nil(value, name)
+        assert.equal(EBADMSG, errno, name)
+        assert.matches("^map%.[a-z_]+ 'm': what lies there makes no sense$", message, name)
+        assert.same(was, state(), name)
+      end
+    end
+    region:store32(at + BUCKETS, 0)
+    assert.error_matches(function()
+      for key in m:pairs() do
+        assert(key)
+      end
+    end, "map%.next 'm': what lies there makes no sense")
+    region:store32(at + BUCKETS, 512)
+    map.whole(a, m)
+  end)
+
   it("what it has no room for, and says whether that is the map or the arena", function()
     local other <close> = assert(a:map("small", {capacity = 5000}))
     local large <const>, whole <const> = ("x"):rep(6000), ("x"):rep(2 * SIZE)
@@ -130,5 +163,51 @@ describe("a map refuses", function()
     assert.is_false(m:apply({"a", "b"}, {false, -1}, {2, 2}, {}))
     assert.is_true(m:apply({"a", "b"}, {nil, version + 0.0}, {2, 2}, {}))
     assert.same({2, 2}, {m:get "a", m:get "b"})
+  end)
+
+  it("transactions that look at more than 1000 keys, also where they catch that", function()
+    local function look(n, get)
+      return m:transaction(function(t)
+        t:set("first", 1)
+        for i = 2, n do
+          get(t, i)
+        end
+        return "looked"
+      end)
+    end
+    refused(E2BIG, "^map%.transaction: more than 1000 keys$",
+            look(1001, function(t, i) t:get(i) end))
+    refused(E2BIG, "^map%.transaction: more", look(1001, function(t, i) pcall(t.get, t, i) end))
+    refused(E2BIG, "^map%.transaction: more", look(1001, function(t, i) t:delete(i) end))
+    refused(E2BIG, "^map%.transaction: more", look(1001, function(t, i) t:incr(i, 1, 0) end))
+    assert.equal(0, #m)
+    assert.equal("looked", look(1000, function(t, i) t:get(i) end))
+    assert.equal(1, m:get "first")
+    assert.error_matches(function() -- its own error is the one that counts
+      m:transaction(function(t)
+        for i = 1, 1001 do
+          pcall(t.get, t, i)
+        end
+        error "mine"
+      end)
+    end, "mine")
+  end)
+
+  it("keys that are none where they are given, and names the place", function()
+    local function f() return 1 end
+    for _, wrong in ipairs {{}, 1.5, print, math.huge} do
+      for name, call in pairs {
+        update = function() m:update(wrong, f) end, get_or = function() m:get_or(wrong, f) end,
+        get = function() m:transaction(function(t) t:get(wrong) end) end,
+        set = function() m:transaction(function(t) t:set(wrong, 1) end) end,
+        delete = function() m:transaction(function(t) t:delete(wrong) end) end,
+        incr = function() m:transaction(function(t) t:incr(wrong, 1, 1) end) end,
+      } do
+        local ok, message = pcall(call)
+        assert.is_false(ok)
+        assert.matches("map_refusal_spec%.lua:%d+: map%." .. name .. ": key: ", message)
+      end
+    end
+    assert.equal(0, #m)
   end)
 end)

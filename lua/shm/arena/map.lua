@@ -8,9 +8,17 @@ local methods, monotonic = core.map, core.process.monotonic
 local lookup, set_if, apply = methods.lookup, methods.set_if, methods.apply
 local claim, fulfil, abandon = methods.claim, methods.fulfil, methods.abandon
 
-local EAGAIN <const> = 11
+local E2BIG <const>, EAGAIN <const> = 7, 11
+local MOST <const> = 1000 -- keys of a step: see src/bind/apply.c
 local TRIES <const> = 1000
 local UPDATES <const> = 100000 -- so that scribble is no reason to go on for ever
+
+local function check_key(key, what)
+  local kind = type(key)
+  if kind ~= "string" and kind ~= "boolean" and not (kind == "number" and math.tointeger(key)) then
+    error(("map.%s: key: string, integer or boolean expected, got %s"):format(what, kind), 3)
+  end
+end
 
 local function check(f, what)
   if type(f) ~= "function" then
@@ -30,6 +38,7 @@ end
 -- @treturn[2] string message
 -- @treturn[2] int EAGAIN (others change it all the time), ENOSPC, EBUSY, EBADMSG
 function methods.update(map, key, f, ttl)
+  check_key(key, "update")
   check(f, "update")
   for _ = 1, UPDATES do
     local value, version, code = lookup(map, key)
@@ -79,10 +88,12 @@ end
 -- @return the value
 -- @treturn[2] nil
 -- @treturn[2] string message
--- @treturn[2] int ETIMEDOUT, EINTR after a signal, EDEADLK (f asks for the same key), ENOSPC,
--- EBUSY (one that changes the map was stopped, for as long as the time-out is, or a second)
+-- @treturn[2] int ETIMEDOUT, EINTR after a signal, EDEADLK (this thread computes it already: f
+-- asks for the same key, or another coroutine does), ENOSPC, EBADMSG, EBUSY (one that changes
+-- the map was stopped, for as long as the time-out is, or a second)
 -- @raise what f raises; the key stays absent then
 function methods.get_or(map, key, f, ttl, timeout)
+  check_key(key, "get_or")
   check(f, "get_or")
   local deadline, left
   while true do
@@ -107,19 +118,28 @@ end
 local view = {}
 view.__index = view
 
+-- Ends the function: what it did counts for nothing, whether it catches this or not.
+local function refuse(self, message, errno)
+  self.message, self.errno = message, errno
+  error(self.stale, 0)
+end
+
 local function slot(self, key)
   if math.type(key) == "float" then
-    key = math.tointeger(key) or key
+    key = math.tointeger(key)
   end
   local at = self.at[key]
   if not at then
     at = #self.keys + 1
+    if at > MOST then
+      refuse(self, ("map.transaction: more than %d keys"):format(MOST), E2BIG)
+    end
     self.at[key], self.keys[at], self.versions[at], self.deleted[at] = at, key, false, false
   end
   return at
 end
 
-function view:get(key)
+local function get(self, key)
   local at = slot(self, key)
   if self.values[at] ~= nil then
     return self.values[at]
@@ -128,31 +148,42 @@ function view:get(key)
   end
   local value, version, code = lookup(self.map, key)
   if code then
-    error(version, 2)
-  end
-  if self.versions[at] and self.versions[at] ~= version then
+    refuse(self, version, code)
+  elseif self.versions[at] and self.versions[at] ~= version then
     error(self.stale, 0)
   end
   self.versions[at] = version
   return value
 end
 
-function view:set(key, value)
+local function set(self, key, value)
   local at = slot(self, key)
   self.values[at], self.deleted[at] = value, value == nil
 end
 
+function view:get(key)
+  check_key(key, "get")
+  return get(self, key)
+end
+
+function view:set(key, value)
+  check_key(key, "set")
+  set(self, key, value)
+end
+
 function view:delete(key)
-  self:set(key, nil)
+  check_key(key, "delete")
+  set(self, key, nil)
 end
 
 function view:incr(key, n, init)
-  local value = self:get(key)
+  check_key(key, "incr")
+  local value = get(self, key)
   if value == nil then
     value = init or error(("there is no key %s to add to"):format(tostring(key)), 2)
   end
   value = value + (n or 1)
-  self:set(key, value)
+  set(self, key, value)
   return value
 end
 
@@ -161,11 +192,12 @@ local function try(map, f, ...)
     map = map, at = {}, keys = {}, versions = {}, values = {}, deleted = {}, stale = {},
   }, view)
   local results = table.pack(pcall(f, self, ...))
-  if not results[1] then
-    if results[2] == self.stale then
-      return false
-    end
+  if not results[1] and results[2] ~= self.stale then
     error(results[2], 0)
+  elseif self.errno then
+    return nil, self.message, self.errno
+  elseif not results[1] then
+    return false
   end
   local done, message, errno = apply(map, self.keys, self.versions, self.values, self.deleted)
   return done, done == nil and message or results, errno
@@ -176,15 +208,16 @@ end
 -- `incr(key, n, init)`; what it changes counts once it has returned, if no key that it looked
 -- at was changed by others meanwhile, and else it is called again. If it throws, nothing is
 -- changed. It should change nothing but through the view. How much fits is up to the arena's
--- journal: into one of 64 KiB 150 new keys, or 256 that are there; more may not fit into any.
+-- journal: into one of 64 KiB 150 new keys, or 256 that are there; more may not fit into any,
+-- and more than 1000 keys can not be looked at.
 -- @function shm.map:transaction
 -- @tparam function f
 -- @param ... what f gets behind the view
 -- @return what f returns
 -- @treturn[2] nil
 -- @treturn[2] string message
--- @treturn[2] int E2BIG (more than the arena's journal has room for), EAGAIN (others changed
--- the same keys a thousand times), ENOSPC, EBUSY, EBADMSG
+-- @treturn[2] int E2BIG (more than the arena's journal has room for, or 1000 keys), EAGAIN
+-- (others changed the same keys a thousand times), ENOSPC, EBUSY, EBADMSG
 -- @raise what f raises
 function methods.transaction(map, f, ...)
   check(f, "transaction")
