@@ -210,4 +210,21 @@ describe("a map refuses", function()
     end
     assert.equal(0, #m)
   end)
+
+  it("nobody a value that a coroutine began to compute and that was closed", function()
+    local co = coroutine.create(function()
+      m:get_or("a", function()
+        coroutine.yield "computing"
+        return "never"
+      end)
+    end)
+    assert.same({true, "computing"}, {coroutine.resume(co)})
+    refused(35, "^map%.claim", m:get_or("a", error)) -- by another coroutine of this thread
+    assert.is_true(coroutine.close(co))
+    assert.equal("next", m:get_or("a", function() return "next" end, nil, 0))
+    local closed = assert(a:map "m")
+    assert.error_matches(function()
+      closed:get_or("b", function() closed:close() error "first" end)
+    end, "first")
+  end)
 end)

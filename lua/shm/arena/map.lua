@@ -56,24 +56,24 @@ function methods.update(map, key, f, ttl)
   return nil, "map.update: others change the key all the time", EAGAIN
 end
 
+-- A claim is given up however its scope ends: also by an error, or with a coroutine.
+local given_up = {__close = function(self)
+  if not self.settled then
+    pcall(abandon, self.map, self.key)
+  end
+end}
+
 local function compute(map, key, f, ttl)
-  local ok, value = pcall(f, key)
-  if not ok or value == nil then
-    abandon(map, key)
-    if not ok then
-      error(value, 0)
-    end
+  local mine <close> = setmetatable({map = map, key = key}, given_up)
+  local value = f(key)
+  if value == nil then
     return nil
   end
-  local encoded, done, message, errno = pcall(fulfil, map, key, value, ttl)
-  if not encoded or done == nil then
-    abandon(map, key)
-  end
-  if not encoded then
-    error(done, 0)
-  elseif done == nil then
+  local done, message, errno = fulfil(map, key, value, ttl)
+  if done == nil then
     return nil, message, errno
   end
+  mine.settled = true
   return value
 end
 
