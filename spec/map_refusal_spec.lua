@@ -110,6 +110,44 @@ describe("a map refuses", function()
     map.whole(a, m)
   end)
 
+  it("changes while one that was stopped holds the arena's guard: none is made", function()
+    assert(m:set("a", 1))
+    local calls = {
+      changes = function() return m:changes() end,
+      ["another map"] = function() return a:map "other" end,
+    }
+    for name, f in pairs(CHANGES) do
+      calls[name] = f
+    end
+    local desk <close> = assert(shm.anonymous(64))
+    local holder <close> = map.parked(function() end)
+    local pattern, children = "held by " .. holder.pid .. ": ", {}
+    for name, f in pairs(calls) do
+      children[name] = assert(process.fork(function()
+        desk:wait(0, 0, map.LONG)
+        local value, message, errno = f(m)
+        assert(value == nil and errno == EBUSY and message:find(pattern, 1, true), message)
+      end))
+    end
+    local was = state()
+    region:store32(GUARD, holder.pid)
+    desk:store32(0, 1)
+    desk:wake(0)
+    local ends = {}
+    for name, child in pairs(children) do
+      ends[name] = table.concat({child:wait(map.LONG)}, " ")
+      child:kill "KILL"
+      child:close()
+    end
+    region:store32(GUARD, 0)
+    for name, how in pairs(ends) do
+      assert.equal("exit 0", how, name)
+    end
+    assert.same(was, state())
+    assert.is_nil(a:names().other)
+    assert.is_true(m:set("a", 2))
+  end)
+
   it("what it has no room for, and says whether that is the map or the arena", function()
     local other <close> = assert(a:map("small", {capacity = 5000}))
     local large <const>, whole <const> = ("x"):rep(6000), ("x"):rep(2 * SIZE)
@@ -148,6 +186,27 @@ describe("a map refuses", function()
     assert.is_false(other:cas("a", {("x"):rep(9000)}, nil))
     assert.is_false(other:cas("none", ("x"):rep(9000), 2))
     assert.same({1, 1}, {#other, other:get "a"})
+  end)
+
+  it("times that are none, or longer than 10^9 seconds", function()
+    assert(m:set("a", 1, 1e9))
+    local left = m:ttl "a"
+    assert(left > 1e9 - map.LONG and left <= 1e9)
+    for _, wrong in ipairs {0, -1, 0 / 0, math.huge, 1e9 + 1, "1", "1e999", true} do
+      for name, f in pairs {
+        set = function() m:set("a", 2, wrong) end, add = function() m:add("b", 2, wrong) end,
+        replace = function() m:replace("a", 2, wrong) end,
+        cas = function() m:cas("a", 1, 2, wrong) end,
+        set_if = function() m:set_if("a", m:version "a", 2, wrong) end,
+        incr = function() m:incr("b", 1, 1, wrong) end,
+        update = function() m:update("a", function() return 2 end, wrong) end,
+        ttl = function() return wrong == math.huge and error "ttl" or m:ttl("a", wrong) end,
+      } do
+        assert.error_matches(f, "ttl", nil, nil, name)
+      end
+    end
+    assert.same({1, 1}, {#m, m:get "a"})
+    assert(m:ttl "a" <= left)
   end)
 
   it("versions that are no integers, before it changes anything", function()
@@ -191,6 +250,16 @@ describe("a map refuses", function()
         error "mine"
       end)
     end, "mine")
+  end)
+
+  it("an update that others get in the way of all the time", function()
+    local calls = 0
+    refused(EAGAIN, "^map%.update: others change the key all the time$", m:update("a", function()
+      calls = calls + 1
+      m:set("a", calls)
+      return "never"
+    end))
+    assert.same({100000, 100000}, {calls, m:get "a"})
   end)
 
   it("keys that are none where they are given, and names the place", function()

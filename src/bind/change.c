@@ -90,9 +90,9 @@ static int put(lua_State *L, const char *what,
 /***
 Gives a key a value, whether it had one or not.
 @function shm.map:set
-@tparam string|int|boolean key up to 1 MiB
+@tparam string|int|boolean key of less than 1 MiB
 @param value boolean, integer, float, string or a table of these; not nil
-@number[opt] ttl after how many seconds it goes; absent for never
+@number[opt] ttl after how many seconds it goes, up to 10^9; absent for never
 @treturn boolean true
 @treturn[2] nil
 @treturn[2] string message

@@ -128,6 +128,9 @@ A key's value and its version, which each change of the key makes another.
 @number[opt] timeout in seconds, for who was stopped in the middle of changing it; or a second
 @return its value, or nil when the key is absent
 @treturn int its version, 0 when the key is absent
+@treturn[2] nil
+@treturn[2] string message
+@treturn[2] int EBADMSG, EBUSY
 */
 static int map_lookup(lua_State *L)
 {

@@ -102,7 +102,7 @@ static int keep_value(ds_map_change *change, const ds_map_old *old)
 How long a key has, or from now on shall have.
 @function shm.map:ttl
 @tparam string|int|boolean key
-@number[opt] seconds from now on; `math.huge` for no end; absent to ask
+@number[opt] seconds from now on, up to 10^9; `math.huge` for no end; absent to ask
 @treturn number seconds, `math.huge` without an end; nil when the key is absent
 @treturn[2] nil
 @treturn[2] string message
@@ -116,7 +116,7 @@ static int map_ttl(lua_State *L)
     ds_map_found found = {0};
     ds_map_change change = {.decide = keep_value};
     bool asks = lua_isnoneornil(L, 3);
-    if (!asks && !(lua_isnumber(L, 3) && lua_tonumber(L, 3) == HUGE_VAL))
+    if (!asks && !(lua_type(L, 3) == LUA_TNUMBER && lua_tonumber(L, 3) == HUGE_VAL))
         change.expires = bind_map_expiry(L, 3);
     change.key = bind_map_key(L, 2, &self->map, &number);
     int error = asks ? ds_map_get(&self->map, &change.key, OS_CLOCK_FOREVER, NULL, &found)

@@ -82,6 +82,7 @@ waits for nobody; it may change the map, as may others.
 @function shm.map:pairs
 @treturn function
 @treturn shm.map
+@raise in the loop, where `next` fails
 */
 static int map_pairs(lua_State *L)
 {
