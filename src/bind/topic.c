@@ -121,7 +121,8 @@ oldest messages go; `subscribers`, how many there can be at once: 1 to 4096, 64 
 @treturn shm.topic the topic
 @treturn[2] nil
 @treturn[2] string message
-@treturn[2] int EEXIST (there is one), ENOTEMPTY (there is something else)
+@treturn[2] int EEXIST (there is one), ENOTEMPTY (there is something else, or another
+version's), ETIMEDOUT (somebody is making it, and was stopped)
 @raise when offset is misaligned or reaches outside, or the region is read-only
 */
 static int topic_create(lua_State *L)
@@ -153,6 +154,11 @@ Finds the topic or else makes it, with the options of create, which count only t
 @tparam[opt] table options as for create
 @treturn shm.topic the topic
 @treturn boolean whether it was made
+@treturn[2] nil
+@treturn[2] string message
+@treturn[2] int ENOTEMPTY (there is something else, or another version's), EXDEV (another
+pid namespace's), ETIMEDOUT (somebody is making it, and was stopped)
+@raise as create
 */
 static int topic_open(lua_State *L)
 {
