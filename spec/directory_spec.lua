@@ -261,4 +261,41 @@ describe("an arena has objects", function()
     assert.equal(1, #a:attached())
     assert.equal(0, a:stat().used)
   end)
+
+  it("that stay for a child for which there was no place, while its parent is attached", function()
+    local place <close> = assert(shm.anonymous(MAX))
+    local last, all = assert(shm.arena(place, {processes = 1})), {} -- which are 64
+    for i = 1, 63 do
+      all[i] = assert(shm.arena(place))
+    end
+    local b, m = last:bytes("b", 1000), assert(last:map "m")
+    b:fill(0, 1000, 9)
+    assert(m:set("key", "value"))
+    local ours <close>, theirs = assert(process.socketpair "seqpacket")
+    local child <close> = assert(process.fork(function()
+      assert(theirs:recv(10, LONG) == "dropped")
+      assert(b:read(0, 1000) == ("\9"):rep(1000) and m:get "key" == "value")
+      assert(#assert(last:attached()) == 1) -- which it is not
+    end))
+    theirs:close()
+    assert(last:drop "b" and last:drop "m")
+    b:close()
+    m:close()
+    for _, size in ipairs {1000, 4096, 8192} do
+      assert(last:bytes("over" .. size, size)):fill(0, size, 255)
+    end
+    ours:send "dropped"
+    assert.same({"exit", 0}, {child:wait(LONG)})
+    collectgarbage()
+    for _, size in ipairs {1000, 4096, 8192} do
+      assert(last:drop("over" .. size))
+    end
+    assert(last:stat().used > 0)
+    last:close()
+    assert.equal(0, all[1]:stat().used)
+    for _, one in ipairs(all) do
+      assert(one:check())
+      one:close()
+    end
+  end)
 end)

@@ -82,6 +82,8 @@ end
 -- `shm.attach`; `prefault`; `journal`, bytes that bound how much one step can change (a
 -- sixteenth of the size, from 4 KiB to 64 KiB); `processes`, how many can be attached at once
 -- (128; rounded up to a multiple of 64, which each costs 16 bytes, and each name a bit of it).
+-- A child that is forked when all places are taken is not attached: what it has from its
+-- parent stays for as long as that is, and what it opens itself may go when that is dropped.
 -- A region takes only `max`, `journal` and `processes`, and the arena grows no further than
 -- it is mapped.
 -- @tparam string|shm.region where the name of a POSIX shared memory object; or a region of

@@ -68,6 +68,7 @@ typedef struct ds_arena { /* this process's; all who use it have a share */
     int processes;            /* lines that it has */
     int slot;                 /* in the register, or -1 */
     int child;                /* that of a child, while it is forked, or -1 */
+    bool lends;               /* to a child without one: what was open here stays so */
     uint64_t *reserved;       /* a bit for each slot of a child yet to come */
     struct ds_opened *opened; /* objects, and how many handles each has */
     struct ds_arena *previous, *next;

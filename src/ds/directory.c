@@ -261,7 +261,7 @@ void ds_object_share(const ds_object *object, ds_object *other)
 
 static void set_closed(ds_arena *arena, uint32_t ref)
 {
-    if (arena->slot < 0 || ds_arena_enter(arena, OS_CLOCK_FOREVER))
+    if (arena->slot < 0 || arena->lends || ds_arena_enter(arena, OS_CLOCK_FOREVER))
         return;
     ds_entry *entry = entry_at(arena, ref);
     if (entry)

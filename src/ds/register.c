@@ -150,16 +150,22 @@ void ds_register_reserve(ds_arena *arena)
 {
     parent = os_thread_leader();
     arena->child = -1;
-    if (arena->slot >= 0 && try_reserve(arena) == -EUSERS &&
-        ds_arena_reap(arena, OS_CLOCK_FOREVER) == 0)
-        try_reserve(arena);
+    if (arena->slot < 0)
+        return;
+    int error = try_reserve(arena);
+    if (error == -EUSERS && ds_arena_reap(arena, OS_CLOCK_FOREVER) == 0)
+        error = try_reserve(arena);
+    if (error)
+        arena->lends = true;
 }
 
-/* In the child. Where there was no slot for it, it uses the arena without one. */
+/* In the child. Where there was no slot for it, it uses the arena without one: what it
+ * has from its parent stays open in the parent's, until that detaches. */
 void ds_register_claim(ds_arena *arena)
 {
     int slot = arena->child;
     arena->slot = arena->child = -1;
+    arena->lends = false;
     memset(arena->reserved, 0, (size_t)arena->processes / 8);
     if (slot < 0 || ds_arena_enter(arena, OS_CLOCK_FOREVER))
         return;
