@@ -11,6 +11,7 @@ local M = {}
 local DEFAULT_SIZE = 1 << 20
 local MOST_BYTES <const> = 1 << 34
 local OF_A_NAME <const> = {"size", "mode", "owner", "prefault"} -- which a region has already
+local MOST_NAME <const> = 255 -- bytes
 local TRIES <const> = 1000
 local ENOENT <const>, EEXIST <const>, ENOSPC <const>, ERANGE <const> = 2, 17, 28, 34
 
@@ -132,11 +133,13 @@ local methods = core.arena.methods
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] int EPROTO (the record's fields are others), ERANGE (there are more or fewer),
--- and what `bytes` says
+-- ENOSPC (the arena is full), ENOTEMPTY (the name is something else's), EBUSY
 function methods.array(arena, name, record, count)
   local it = layout.of(record)
   if getmetatable(arena) ~= "shm.arena" then
     error(("arena.array: shm.arena expected, got %s"):format(type(arena)), 2)
+  elseif type(name) ~= "string" or name == "" or #name > MOST_NAME then
+    error(("arena.array: name: string of 1 to %d bytes expected"):format(MOST_NAME), 2)
   elseif not it then
     error(("arena.array: record: shm.record expected, got %s"):format(type(record)), 2)
   elseif math.type(count) ~= "integer" or count < 1 or count > MOST_BYTES // it.size then
