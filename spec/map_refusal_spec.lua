@@ -133,6 +133,10 @@ describe("a map refuses", function()
     region:store32(GUARD, holder.pid)
     desk:store32(0, 1)
     desk:wake(0)
+    assert.same(was, state()) -- who reads waits for nobody
+    assert.same({1, "a", 1}, {m:get "a", (m:next()), #m})
+    assert.equal(m:version "a", m:wait("a", 0, 0))
+    assert.equal(holder.pid, region:load32(GUARD) & 0x3fffffff)
     local ends = {}
     for name, child in pairs(children) do
       ends[name] = table.concat({child:wait(map.LONG)}, " ")
@@ -250,6 +254,22 @@ describe("a map refuses", function()
         error "mine"
       end)
     end, "mine")
+  end)
+
+  it("to add to what is no number, or add that, in a transaction as elsewhere", function()
+    assert(m:set("a", "10") and m:set("n", 10))
+    for _, wrong in ipairs {
+      function(t) t:incr "a" end, function(t) t:incr("n", "1") end,
+      function(t) t:incr("new", 1, "1") end, function(t) t:incr("a", 1, 5) end,
+      function(t) t:incr "new" end,
+    } do
+      local ok, message = pcall(m.transaction, m, wrong)
+      assert.is_false(ok)
+      assert.matches("map_refusal_spec%.lua:%d+: ", message)
+    end
+    assert.same({"10", 10, 2}, {m:get "a", m:get "n", #m})
+    assert.equal(12.5, m:transaction(function(t) return t:incr("n", 2.5) end))
+    assert.equal(12.5, m:get "n")
   end)
 
   it("an update that others get in the way of all the time", function()

@@ -182,7 +182,12 @@ function view:incr(key, n, init)
   if value == nil then
     value = init or error(("there is no key %s to add to"):format(tostring(key)), 2)
   end
-  value = value + (n or 1)
+  n = n or 1
+  if type(value) ~= "number" or type(n) ~= "number" then
+    error(("map.incr: %s: a number takes a number, got a %s and a %s"):format(tostring(key),
+      type(value), type(n)), 2)
+  end
+  value = value + n
   set(self, key, value)
   return value
 end
