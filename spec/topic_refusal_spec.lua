@@ -37,6 +37,31 @@ describe("a topic", function()
     assert.same({0, {}}, {t:subscribers()})
   end)
 
+  it("has a capacity of 65536 bytes, 64 subscribers and waits for them, if not told", function()
+    local a <close> = assert(shm.arena(assert(shm.anonymous(2 * SIZE))))
+    for _, t in ipairs {assert(shm.topic.create(region, 0)), (assert(a:topic "t"))} do
+      local all = {}
+      for i = 1, 64 do
+        all[i] = assert(t:subscribe())
+      end
+      refused(lock.EUSERS, "^topic%.subscribe", t:subscribe())
+      refused(90, "^topic%.publish", t:publish(("x"):rep(65536 - 2)))
+      assert.is_true(t:publish(("x"):rep(65536 - 3), 0)) -- and what says that it is a string
+      assert.equal(65536 + 16, t:behind())
+      local n = 1
+      while t:publish(n, 0) do
+        n = n + 1
+      end
+      refused(ETIMEDOUT, "^topic%.publish", t:publish(n, 0))
+      for _, s in ipairs(all) do
+        assert.equal(65533, #s:next(0))
+        s:close()
+      end
+      assert.is_true(t:publish(n, 0))
+      t:close()
+    end
+  end)
+
   it("takes no subscriber while one that was stopped holds its guard, and lets none go", function()
     local t <close> = assert(shm.topic.create(region, 0, {capacity = 64}))
     lock.dead(function() assert(t:subscribe()) end)

@@ -270,7 +270,8 @@ than while it does.
 @function shm.topic:behind
 @int[opt] spare bytes: of those who are further behind the dead are let go, and do not count;
 absent lets nobody go
-@treturn int bytes that the slowest has not read, of the messages and 16 for each; 0 with none
+@treturn int bytes that the slowest has not read: of each message as many as it has, in
+sixteens, and 16; 0 with none
 @treturn[2] nil
 @treturn[2] string message
 @treturn[2] int EBUSY

@@ -12,6 +12,7 @@ function block:keep() end
 ---@return true
 function block:close() end
 
+---A region takes no `size`, `mode`, `owner` and `prefault`: it has its own.
 ---@class shm.arena.options
 ---@field size? integer bytes of a new one, absent for 1 MiB
 ---@field max? integer bytes that it may grow to, absent for its size
