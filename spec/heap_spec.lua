@@ -157,6 +157,33 @@ describe("memory of an arena", function()
     assert.equal(0, a:stat().used)
   end)
 
+  it("is free again when a child dies for which there was no place in the register", function()
+    local place <close> = assert(shm.anonymous(MAX))
+    local all = {}
+    for i = 1, 64 do
+      all[i] = assert(shm.arena(place, {processes = 1})) -- which are 64
+    end
+    local map <close> = assert(all[1]:map "map")
+    local used = all[1]:stat().used
+    for _ = 1, 3 do
+      local child <close> = assert(process.fork(function()
+        for _ = 1, 30 do
+          assert(all[1]:allocate(100))
+        end
+        assert(map:set("large", ("x"):rep(5000)) and map:delete "large")
+        process.kill(process.pid(), "KILL")
+      end))
+      assert.same({"signal", "KILL"}, {child:wait(LONG)})
+      assert.equal(1, #all[1]:attached())
+      assert.equal(used, all[1]:stat().used)
+    end
+    assert(all[1]:check())
+    map:close()
+    for _, one in ipairs(all) do
+      one:close()
+    end
+  end)
+
   it("can be 64 blocks that are not kept yet", function()
     local blocks = {}
     for i = 1, 64 do

@@ -3,7 +3,8 @@
  *
  * What a process has open of the directory is a bit of its slot's in each entry, and its
  * private blocks have its identity. Both are nobody's once the slot is struck off: by the
- * process itself, or when it is dead, by who reaps.
+ * process itself, or when it is dead, by who reaps; the blocks of one without a slot when
+ * it is dead.
  *
  * A child made by fork has open what its parent had. Its slot is taken before the fork,
  * in the parent's name, and the child puts its own in place of that: so at no instant can
@@ -68,6 +69,27 @@ static void strike(ds_arena *arena, int slot)
     ds_put64(arena, &arena->process[slot].who, 0);
 }
 
+/* The blocks of those who died and had no slot. */
+static int reap_blocks(ds_arena *arena, int64_t deadline)
+{
+    for (int i = 0; i < DS_ARENA_PRIVATE; i++) {
+        uint32_t ref = mem_atomic_load32(&arena->at->private[i].ref);
+        uint64_t owner = mem_atomic_load64(&arena->at->private[i].owner);
+        if (!ref || os_thread_alive(owner))
+            continue;
+        int error = ds_arena_enter(arena, deadline);
+        if (error)
+            return error;
+        if (mem_atomic_see32(&arena->at->private[i].ref) == ref &&
+            mem_atomic_see64(&arena->at->private[i].owner) == owner)
+            ds_private_free(arena, i);
+        error = ds_arena_leave(arena);
+        if (error)
+            return error;
+    }
+    return 0;
+}
+
 /*
  * Takes back what dead processes had. Who lives is looked up outside of the guard; but
  * first somebody has to have been inside, as one that died there may have struck off
@@ -91,8 +113,9 @@ int ds_arena_reap(ds_arena *arena, int64_t deadline)
         if (error)
             return error;
     }
+    int error = reap_blocks(arena, deadline);
     ds_directory_sweep(arena, deadline);
-    return 0;
+    return error;
 }
 
 /* Who attached before but died is taken off the register first. */
