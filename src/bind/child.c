@@ -159,15 +159,16 @@ static int push_status(lua_State *L, const os_status *status)
 }
 
 /***
-Waits for a child's end and reaps it. Later calls answer the same at once.
+Waits for a child's end and reaps it. Later calls answer the same at once, also when the
+handle is closed.
 @function shm.process.handle:wait
 @number[opt] timeout in seconds, absent for ever
 @treturn string "exit" or "signal"
 @treturn int|string the exit code, or the signal's name without SIG
 @treturn[2] nil
 @treturn[2] string message
-@treturn[2] int ETIMEDOUT, EINTR after a signal, ECHILD when it is no child of this
-process or somebody else has reaped it
+@treturn[2] int ETIMEDOUT, EINTR after a signal, ECHILD at once when it is no child of this
+process, as one's own sibling is not, or somebody else has reaped it
 @see waitid(2)
 */
 static int handle_wait(lua_State *L)
@@ -192,7 +193,7 @@ Sends the process a signal. It never reaches another process that has got its pi
 @treturn boolean true
 @treturn[2] nil
 @treturn[2] string message
-@treturn[2] int ESRCH when it has ended, EPERM when it is somebody else's
+@treturn[2] int ESRCH when it has ended, reaped or not, EPERM when it is somebody else's
 @see pidfd_send_signal(2)
 */
 static int handle_kill(lua_State *L)

@@ -102,6 +102,8 @@ static int fork_with_socket(os_process *child)
     child->fd = ends[0];
     if (error)
         os_fd_close(&child->fd);
+    else /* for children that come later, which have this record and no right to wait */
+        os_process_started(child->pid, &child->started);
     return error;
 }
 
@@ -174,11 +176,14 @@ bool os_process_alive(const os_process *process)
     if (!process->child)
         return os_thread_alive(process->started << 32 | (uint64_t)process->pid);
     siginfo_t info = {0};
-    return waitid(P_PID, (id_t)process->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
-           info.si_pid == 0;
+    if (waitid(P_PID, (id_t)process->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0)
+        return info.si_pid == 0;
+    return process->started &&
+           os_thread_alive(process->started << 32 | (uint64_t)process->pid);
 }
 
-/* For a child's parent alone. The status is to be had once. */
+/* For a child's parent alone, and at once told to who has the record by fork. The status
+ * is to be had once. */
 int os_process_wait(const os_process *child, int64_t deadline, os_status *status)
 {
     if (!child->child)
@@ -186,6 +191,8 @@ int os_process_wait(const os_process *child, int64_t deadline, os_status *status
     siginfo_t info = {0};
     idtype_t type = child->pidfd ? P_PIDFD : P_PID;
     id_t id = (id_t)(child->pidfd ? child->fd : child->pid);
+    if (waitid(type, id, &info, WEXITED | WNOHANG | WNOWAIT))
+        return -errno;
     int error = os_fd_wait(child->fd, POLLIN, deadline);
     if (error)
         return error;
@@ -209,12 +216,13 @@ int os_process_wait(const os_process *child, int64_t deadline, os_status *status
     return 0;
 }
 
+/* One that waits to be reaped would still take it, and do nothing. */
 int os_process_signal(const os_process *process, int signo)
 {
-    if (process->pidfd)
-        return syscall(SYS_pidfd_send_signal, process->fd, signo, NULL, 0) ? -errno : 0;
     if (!os_process_alive(process))
         return -ESRCH;
+    if (process->pidfd)
+        return syscall(SYS_pidfd_send_signal, process->fd, signo, NULL, 0) ? -errno : 0;
     return os_process_kill(process->pid, signo);
 }
 
