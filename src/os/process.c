@@ -159,6 +159,8 @@ int os_process_open(pid_t pid, os_process *process)
         return -errno;
     process->pidfd = false;
     int error = os_process_started(pid, &process->started);
+    if (!error && os_thread_process((uint64_t)pid) != pid)
+        return -ESRCH;
     return error == -ENOENT ? -ESRCH : error;
 }
 
