@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 
 #define CHANNEL "shm.process.channel"
-#define MOST_AT_ONCE 0x100000 /* more than any socket holds */
+#define MOST_AT_ONCE 0x100000 /* more than a socket holds that nobody made larger */
 
 typedef struct channel {
     int fd; /* -1 when closed */
@@ -116,12 +116,13 @@ static int channel_send(lua_State *L)
 /***
 Receives what there is, or waits for it. A message longer than n is cut.
 @function shm.process.channel:recv
-@int n how many bytes at most
+@int n how many bytes at most; more than 1 MiB is taken for that
 @number[opt] timeout in seconds, absent for ever
 @treturn string 1 to n bytes
 @treturn[2] nil
 @treturn[2] string message
-@treturn[2] int ETIMEDOUT, EINTR after a signal, EPIPE when the other end is gone
+@treturn[2] int ETIMEDOUT, EINTR after a signal, EPIPE when the other end is gone and all
+that it sent was received
 @see recv(2)
 */
 static int channel_receive(lua_State *L)
@@ -143,7 +144,8 @@ static int channel_receive(lua_State *L)
 /***
 Sends a descriptor: the other end gets one of its own that is open on the same file,
 memory or socket. The other end takes it with recvfd, at the same place among what is
-sent.
+sent. There it is a byte: in a stream a recv that asks for more than was sent before takes
+that as well, and the descriptor is lost.
 @function shm.process.channel:sendfd
 @tparam int|file|shm.posix.descriptor|shm.region fd whatever has a descriptor
 @number[opt] timeout in seconds, absent for ever
@@ -192,7 +194,8 @@ would, on TCP, take back what is under way if there is something left to read.
 @treturn boolean true
 @treturn[2] nil
 @treturn[2] string message
-@treturn[2] int ENOTCONN when the other end is gone
+@treturn[2] int ENOTCONN when a connection of TCP is gone; two that socketpair connects have
+none to lose
 @see shutdown(2)
 */
 static int channel_shutdown(lua_State *L)

@@ -61,8 +61,21 @@ static struct msghdr envelope(struct iovec *byte, packet *control)
                            .msg_controllen = sizeof control->bytes};
 }
 
+/* TCP would take the byte, and say nothing of what was to go with it: -EINVAL. */
+static int carries_descriptors(int fd)
+{
+    int domain;
+    socklen_t size = sizeof domain;
+    if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size))
+        return -errno;
+    return domain == AF_UNIX ? 0 : -EINVAL;
+}
+
 int os_channel_send_fd(int fd, int sent, int64_t deadline)
 {
+    int error = carries_descriptors(fd);
+    if (error)
+        return error;
     char nothing = 0;
     packet control;
     struct msghdr message = envelope(&(struct iovec){&nothing, 1}, &control);
@@ -74,7 +87,7 @@ int os_channel_send_fd(int fd, int sent, int64_t deadline)
     while (sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
         if (errno != EAGAIN)
             return errno == ECONNRESET ? -EPIPE : -errno;
-        int error = os_fd_wait(fd, POLLOUT, deadline);
+        error = os_fd_wait(fd, POLLOUT, deadline);
         if (error)
             return error;
     }
