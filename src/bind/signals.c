@@ -63,7 +63,7 @@ Waits for the next signal.
 @function shm.process.signals:wait
 @number[opt] timeout in seconds, absent for ever
 @treturn string the signal's name without SIG
-@treturn int the pid of its sender, 0 if the kernel sent it
+@treturn int the pid of its sender, for CHLD of the child, 0 if the kernel sent it
 @treturn[2] nil
 @treturn[2] string message
 @treturn[2] int ETIMEDOUT, EINTR after a signal that is not read here
@@ -127,9 +127,11 @@ ignores the signal, so that one that comes late does not end the process.
 @function shm.process.signal
 @tparam string|int signal by name, with or without SIG, or by number
 @string action "ignore", "default" for what the kernel does, or "count" for a handler that
-does nothing but count, see `handled`
+does nothing but count, see `handled`: what waits answers EINTR then, but for what the
+kernel resumes by itself, which are mq_send, mq_receive and posix.lock without a timeout
 @treturn boolean true
-@raise when the signal's action can not be set: KILL, STOP
+@raise when the signal's action can not be set: KILL, STOP, nor BUS and SEGV, by which
+memory that goes away is noticed
 @see sigaction(2)
 */
 static int signals_dispose(lua_State *L)
