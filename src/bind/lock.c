@@ -9,7 +9,8 @@ static const short LOCK_TYPES[] = {F_RDLCK, F_WRLCK};
 /***
 Locks a file, or some bytes of it, for the open file behind the descriptor: it holds until
 it is unlocked, or the last descriptor of that open file is closed. The kernel drops it if
-the holder dies. It binds who asks for a lock, and nobody else.
+the holder dies. It binds who asks for a lock, and nobody else. Circles
+of those that wait are not looked for.
 @function shm.posix.lock
 @tparam int|shm.posix.descriptor|file fd whatever has a descriptor
 @string kind "read" (others may read, too) or "write" (nobody else)
@@ -19,7 +20,7 @@ the holder dies. It binds who asks for a lock, and nobody else.
 @treturn boolean true
 @treturn[2] nil
 @treturn[2] string message
-@treturn[2] int ETIMEDOUT, EINTR after a signal, EBADF (not open for that), EDEADLK …
+@treturn[2] int ETIMEDOUT, EINTR after a signal, EBADF (not open for that), EOVERFLOW …
 @see fcntl(2), F_OFD_SETLKW
 */
 static int file_lock(lua_State *L)

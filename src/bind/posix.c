@@ -220,7 +220,8 @@ Forbids changes to a memfd for good.
 @treturn boolean true
 @treturn[2] nil
 @treturn[2] string message
-@treturn[2] int EPERM (it is sealed), EBUSY (it is mapped to be written), EINVAL (no memfd)
+@treturn[2] int EPERM (it is sealed against more seals, as without MFD_ALLOW_SEALING), EBUSY
+(it is mapped to be written), EINVAL (no memfd), EBADF
 @see fcntl(2)
 */
 static int posix_add_seals(lua_State *L)
@@ -237,7 +238,7 @@ Tells what is forbidden for a memfd.
 @treturn int the seals
 @treturn[2] nil
 @treturn[2] string message
-@treturn[2] int EINVAL (no memfd, nor a memory object)
+@treturn[2] int EINVAL (no memfd, nor a memory object), EBADF
 @see fcntl(2)
 */
 static int posix_get_seals(lua_State *L)
@@ -269,7 +270,7 @@ Lists what has a name in /dev/shm: POSIX shared memory and semaphores, in no ord
 "semaphore" or "other"
 @treturn[2] nil
 @treturn[2] string message
-@treturn[2] int ENOENT, EACCES
+@treturn[2] int ENOENT, EACCES, EMFILE
 @see shm_overview(7)
 */
 static int posix_list(lua_State *L)

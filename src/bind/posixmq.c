@@ -56,8 +56,8 @@ msgsize, how many bytes each can have; absent for the system's defaults
 @treturn shm.posix.queue the queue
 @treturn[2] nil
 @treturn[2] string message
-@treturn[2] int ENOENT, EEXIST, EACCES, EINVAL (no such name is possible, or the attributes
-are beyond /proc/sys/fs/mqueue), EMFILE …
+@treturn[2] int ENOENT, EEXIST, EACCES (or there is another slash), EINVAL (it begins with
+none, or the attributes are beyond /proc/sys/fs/mqueue), EMFILE …
 @see mq_open(3)
 */
 static int mq_open_named(lua_State *L)
@@ -95,7 +95,7 @@ Removes the name of a queue; who has it open keeps it.
 @treturn boolean true
 @treturn[2] nil
 @treturn[2] string message
-@treturn[2] int ENOENT, EACCES
+@treturn[2] int ENOENT, EACCES, EINVAL …; see mq_open
 @see mq_unlink(3)
 */
 static int mq_unlink_named(lua_State *L)

@@ -63,7 +63,7 @@ Opens a named semaphore, which processes find by its name.
 @treturn shm.posix.semaphore the semaphore
 @treturn[2] nil
 @treturn[2] string message
-@treturn[2] int ENOENT, EEXIST, EACCES, EINVAL …
+@treturn[2] int ENOENT, EEXIST, EACCES, EINVAL (no such name is possible) …
 @see sem_open(3)
 */
 static int sem_open_named(lua_State *L)
@@ -129,7 +129,7 @@ Makes an unnamed semaphore in memory that processes share. It takes SEM_SIZE byt
 @function shm.posix.sem_init
 @tparam shm.region region the memory
 @int offset where in it, in bytes from 0, a multiple of 8
-@int[opt=0] value what it begins with
+@int[opt=0] value what it begins with, at most SEM_VALUE_MAX
 @treturn shm.posix.semaphore the semaphore; it keeps the memory attached
 @raise when it reaches outside the region, or the region is read-only
 @see sem_init(3)
@@ -207,7 +207,7 @@ Gives one to a semaphore, and wakes who waits.
 @treturn boolean true
 @treturn[2] nil
 @treturn[2] string message
-@treturn[2] int EOVERFLOW
+@treturn[2] int EOVERFLOW (it is SEM_VALUE_MAX)
 @see sem_post(3)
 */
 /***
