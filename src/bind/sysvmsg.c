@@ -176,7 +176,8 @@ static int set_stat(lua_State *L, int id, int values)
     struct msqid_ds stat = {0};
     lua_Integer qbytes;
     bind_ipcperm perm = bind_ipcperm_read(L, values, "qbytes");
-    bool has_qbytes = bind_field_integer(L, values, "qbytes", 0, LUA_MAXINTEGER, &qbytes);
+    /* Of more the kernel takes the low 32 bits. */
+    bool has_qbytes = bind_field_integer(L, values, "qbytes", 0, INT_MAX, &qbytes);
     int error = bind_ipcperm_whole(&perm) && has_qbytes
                     ? 0
                     : os_sysvmsg_stat(id, IPC_STAT, &stat);
