@@ -229,15 +229,15 @@ gives the limits shmmax and shmmin (bytes), shmmni (segments) and shmall (pages)
 math.maxinteger stands for more than that; SHM_INFO gives used_ids (segments) and in pages
 tot, rss (in memory) and swp. Both have the field index, the highest one in use.
 @function shm.sysv.shmctl
-@tparam shm.sysv.segment|int id the segment or its number; any number for IPC_INFO,
+@tparam shm.sysv.segment|int id the segment or its number; 0 or any other for IPC_INFO,
 SHM_INFO
 @int command one of those above
 @tparam[opt] table values for IPC_SET
 @return the table, or true
 @treturn[2] nil
 @treturn[2] string message
-@treturn[2] int EACCES, EPERM, EINVAL (no such segment), EIDRM, ENOMEM (more than this
-process may lock)
+@treturn[2] int EACCES, EPERM, EINVAL (no such segment), EIDRM (another has its place by
+now), ENOMEM (more than this process may lock)
 @see shmctl(2)
 */
 static int shm_control(lua_State *L)
