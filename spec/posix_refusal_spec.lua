@@ -152,6 +152,9 @@ describe("a name", function()
       refused(errno, "^posix%.mq_open '", posix.mq_open(wrong, CREATE))
       refused(errno, "^posix%.mq_unlink '", posix.mq_unlink(wrong))
     end
+    for _, directory in ipairs {"/.", "/..", ".", "//.."} do
+      refused(EINVAL, "^posix%.shm_open '", posix.shm_open(directory, posix.O_RDONLY))
+    end
   end)
 
   it("goes, and who has the object open keeps it", function()

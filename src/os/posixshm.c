@@ -6,11 +6,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+/* Of names that are none libc lets two through, which are directories. */
 int os_posixshm_open(const char *name, int flags, mode_t mode, int *fd)
 {
+    const char *bare = name + strspn(name, "/");
+    if (strcmp(bare, ".") == 0 || strcmp(bare, "..") == 0)
+        return -EINVAL;
     *fd = shm_open(name, flags, mode);
     return *fd < 0 ? -errno : 0;
 }
