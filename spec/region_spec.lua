@@ -1,3 +1,4 @@
+local posix = require "shm.posix"
 local support = require "spec.support"
 local sysv = require "shm.sysv"
 
@@ -361,7 +362,7 @@ describe("a region", function()
   end)
 
   it("is sent and received without a string between, through sockets, pipes and files", function()
-    local process, posix = require "shm.process", require "shm.posix"
+    local process = require "shm.process"
     local one, two = process.socketpair()
     local other <close> = region()
     r:write(0, "straight")
@@ -447,6 +448,53 @@ describe("a region", function()
     end)
     assert.same({"exit", 0}, {buffered:wait(LONG)})
     os.remove(path .. ".gone")
+    os.remove(path)
+  end)
+
+  it("is told where it stopped when a pipe's reader goes meanwhile, without SIGPIPE", function()
+    local shm, process = require "shm", require "shm.process"
+    local large <close> = assert(shm.anonymous(1 << 20))
+    local path = os.tmpname()
+    os.remove(path)
+    os.execute("mkfifo " .. path)
+    local child = process.fork(function()
+      local writer = assert(io.open(path, "w"))
+      local sent, _, errno, before = large:send(writer, 0, 1 << 20)
+      process.exit(not sent and errno == 32 and before >= 1 and before < 1 << 20 and 0 or 1)
+    end)
+    local reader = assert(posix.open(path, posix.O_RDONLY))
+    assert.equal(1, r:recv(reader, 0, 1))
+    support.eventually(function() -- it sleeps in the middle of a write
+      return support.read_file("/proc/" .. child.pid .. "/status"):match "State:%s+S"
+    end)
+    reader:close()
+    assert.same({"exit", 0}, {child:wait(LONG)})
+    os.remove(path)
+  end)
+
+  it("waits, sends and receives until Ctrl-C, also where some was sent already", function()
+    local shm, process = require "shm", require "shm.process"
+    local large <close> = assert(shm.anonymous(1 << 20))
+    local path = os.tmpname()
+    os.remove(path)
+    os.execute("mkfifo " .. path)
+    local pipe <close> = assert(io.open(path, "r+"))
+    local one, two = process.socketpair()
+    for _, timeout in ipairs {false, 2 * LONG} do
+      timeout = timeout or nil
+      for _, fd in ipairs {pipe, one} do
+        assert.is_true(support.interrupts(function() assert(large:recv(fd, 0, 1, timeout)) end))
+      end
+      assert.is_true(support.interrupts(function() assert(large:wait(0, 0, timeout)) end))
+    end
+    for _, fd in ipairs {pipe, one} do
+      assert.is_true(support.interrupts(function() assert(large:send(fd, 0, 1 << 20)) end))
+      assert.is_true(support.interrupts(function()
+        assert(large:send(fd, 0, 1 << 20, 2 * LONG))
+      end))
+    end
+    one:close()
+    two:close()
     os.remove(path)
   end)
 
