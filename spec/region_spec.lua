@@ -217,7 +217,30 @@ describe("a region", function()
     assert.is_true(math.abs(r:get_f32(0) - 0.1) < 1e-8)
     r:set_f32(0, 0 / 0)
     assert.not_equal(r:get_f32(0), r:get_f32(0))
-    assert.error_matches(function() r:set_f32(0, 1e300) end, "value: .* too large")
+    local MOST <const> = 0x1.fffffep127 -- C's FLT_MAX, which others write as 3.4028235e38
+    for _, value in ipairs {MOST, 3.4028235e38, 0x1.fffffefffffffp127} do
+      for _, sign in ipairs {1, -1} do
+        r:set_f32(0, sign * value)
+        assert.equal(sign * MOST, r:get_f32(0))
+      end
+    end
+    for _, value in ipairs {0x1.ffffffp127, -0x1.ffffffp127, 3.4028236e38, 1e300} do
+      assert.error_matches(function() r:set_f32(0, value) end, "value: .* too large")
+      assert.error_matches(function() r:setter_f32(0)(value) end, "value: .* too large")
+    end
+    assert.equal(-MOST, r:get_f32(0))
+    for kind, bits in pairs {f32 = 24, f64 = 53} do
+      local get, set = r["get_" .. kind], r["set_" .. kind]
+      for _, value in ipairs {1 << bits, -(1 << bits), (1 << bits) + 2, math.mininteger} do
+        set(r, 8, value)
+        assert.equal(value, math.tointeger(get(r, 8)))
+      end
+      for _, value in ipairs {(1 << bits) + 1, -(1 << bits) - 1, math.maxinteger} do
+        assert.error_matches(function() set(r, 8, value) end,
+                             ("a %d-bit float can not hold %d"):format(bits // 24 * 32, value),
+                             1, true)
+      end
+    end
     assert.error_matches(function() r:set_f64(0, "1") end, "value")
   end)
 

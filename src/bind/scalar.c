@@ -254,8 +254,9 @@ static int set_u64(lua_State *L)
 Writes a 32-bit float, rounded to its precision.
 @function shm.region:set_f32
 @int offset in bytes from 0
-@number value any number whose size a float can hold, infinities and NaN included
-@raise when value is too large, it reaches outside, or the region is read-only
+@number value any float that rounding does not make infinite, infinities and NaN included;
+or an integer that a 32-bit float can be, as all up to 2^24 can
+@raise when value is neither, it reaches outside, or the region is read-only
 */
 static int set_f32(lua_State *L)
 {
@@ -266,8 +267,8 @@ static int set_f32(lua_State *L)
 Writes a 64-bit float.
 @function shm.region:set_f64
 @int offset in bytes from 0
-@number value any number
-@raise when value is not a number, it reaches outside, or the region is read-only
+@number value any float, or an integer that a float can be, as all up to 2^53 can
+@raise when value is neither, it reaches outside, or the region is read-only
 */
 static int set_f64(lua_State *L)
 {

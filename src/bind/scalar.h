@@ -9,7 +9,6 @@
 
 #include "bind/bind.h"
 
-#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -42,6 +41,8 @@ LSHM_SPECIALISED size_t bind_scalar_size(bind_scalar kind)
                                                   : 8;
 }
 
+#define F32_BEYOND 0x1.ffffffp127 /* from here on the nearest float is infinite */
+
 /* A float may be rounded; an integer that would become another one is refused. */
 static inline lua_Number bind_scalar_number(lua_State *L, int arg, bind_scalar kind)
 {
@@ -50,7 +51,7 @@ static inline lua_Number bind_scalar_number(lua_State *L, int arg, bind_scalar k
     lua_Number value = lua_tonumber(L, arg), held = value;
     lua_Integer back;
     if (kind == BIND_F32) {
-        if (isfinite(value) && fabs(value) > (lua_Number)FLT_MAX)
+        if (isfinite(value) && fabs(value) >= F32_BEYOND)
             bind_misuse(L, arg, "value", "%f is too large for a 32-bit float", value);
         held = (lua_Number)(float)value;
     }
