@@ -124,6 +124,32 @@ describe("a transaction", function()
     region:transaction(m, function() region:write(4200, ("x"):rep(1008)) end)
   end)
 
+  it("takes of the journal what a write replaces, by 8 bytes, and 16 more", function()
+    local function fits(journal, write)
+      local memory <close> = assert(shm.anonymous(8192))
+      local own <close> = assert(shm.mutex.create(memory, 0, {journal = journal}))
+      return pcall(memory.transaction, memory, own, function()
+        write(memory)
+        write(memory)
+      end)
+    end
+    for bytes, writes in pairs {
+      [8] = {function(to) to:set_u8(4097, 1) end, function(to) to:write(4099, "12345678") end,
+             function(to) to:add32(4096, 1) end, function(to) to:pack(4096, "i1", 5) end},
+      [16] = {function(to) to:write(4096, "123456789") end},
+      [1000] = {function(to) to:fill(4200, 993) end, function(to) to:copy(4200, to, 0, 1000) end},
+      [0] = {function(to) to:write(4096, "") end},
+    } do
+      for _, write in ipairs(writes) do
+        local room = bytes == 0 and 0 or 2 * (bytes + 16)
+        assert.is_true((fits(math.max(room, 8), write)))
+        local ok, message = fits(math.max(room - 8, 8), write)
+        assert.equal(room == 0, ok)
+        assert(ok or message:match "journal of %d+ bytes is full")
+      end
+    end
+  end)
+
   it("is one at a time in a region, does not yield, and leaves its size", function()
     for said, f in pairs {
       ["goes on in it already"] = function() region:transaction(m, print) end,

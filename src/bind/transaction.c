@@ -51,7 +51,7 @@ this region, its views, records and bound functions is undone if it throws, or i
 process dies before it has returned.
 @function shm.region:transaction
 @tparam shm.mutex|shm.rwlock lock one that lies in the same memory, and was made with a
-journal: of the size of all that is written, and 16 bytes for each time
+journal: which takes, for each write, the bytes it replaces, rounded up to 8, and 16 more
 @func f what to run; it must not yield, and can not let go of the lock
 @param ... arguments for f
 @return what f returns; use lock where you have to know that the last holder died
