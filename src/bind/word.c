@@ -326,7 +326,7 @@ Wakes processes that sleep on a 32-bit word. Change the word first.
 @treturn int how many were woken
 @treturn[2] nil
 @treturn[2] string message
-@treturn[2] int errno
+@treturn[2] int EFAULT (memory behind the region is gone)
 @raise when offset is misaligned or reaches outside
 @see futex(2)
 */

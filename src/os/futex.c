@@ -71,6 +71,8 @@ int os_futex_wait_any(const os_futex_place *places, size_t n, int64_t deadline)
 /* Wakes at most count sleepers and returns how many there were. */
 int os_futex_wake(const uint32_t *word, int count)
 {
+    if (count == 0) /* of which the kernel makes one */
+        return 0;
     long woken = syscall(SYS_futex, word, FUTEX_WAKE, count, NULL, NULL, 0);
     return woken < 0 ? -errno : (int)woken;
 }
