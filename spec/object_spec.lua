@@ -3,6 +3,7 @@ local posix = require "shm.posix"
 local process = require "shm.process"
 local shm = require "shm"
 local support = require "spec.support"
+local sysv = require "shm.sysv"
 
 local EPERM, ENOENT, EAGAIN, EEXIST, EINVAL, EFBIG, ENOSPC = 1, 2, 11, 17, 22, 27, 28
 local ERANGE, ELOOP, ENODATA, ENOTSUP = 34, 40, 61, 95
@@ -235,6 +236,64 @@ describe("a named region", function()
     assert.equal("again", r:read(0, 5))
     assert.error_matches(function() part:resize(5) end, "view")
     assert.error_matches(function() r:resize(0) end, "n: 0")
+  end)
+
+  it("is zero where it grows, but for what others wrote behind the end of its last page", function()
+    local r <close> = assert(shm.create(name, 2 * PAGE))
+    r:fill(0, 2 * PAGE, 65)
+    assert.is_true(r:resize(100))
+    local all <close> = assert(shm.map(r:fileno(), {mode = "rw", size = 2 * PAGE}))
+    assert.equal(("A"):rep(100) .. ("\0"):rep(PAGE - 100), all:read(0, PAGE))
+    assert.error_matches(function() all:get_u8(PAGE) end, "gone")
+    all:set_u8(200, 66)
+    assert.is_true(r:resize(2 * PAGE))
+    assert.equal(("A"):rep(100) .. ("\0"):rep(100) .. "B" .. ("\0"):rep(2 * PAGE - 201),
+                 r:read(0, 2 * PAGE))
+    local entry
+    for _, one in ipairs(posix.list()) do
+      entry = one.name == "/" .. name and one or entry
+    end
+    assert.is_true(entry.used >= 2 * PAGE, "memory was promised, not reserved")
+  end)
+
+  it("keeps its size, and its region too, where that can not be made another", function()
+    local said = support.shell(([[ulimit -n 24; lua5.4 -e '
+      local posix, shm = require "shm.posix", require "shm"
+      local r, fds = assert(shm.create("%s", 100)), {}
+      local address = r:address()
+      repeat
+        local fd = posix.open("/dev/null", posix.O_RDONLY)
+        fds[#fds + 1] = fd
+      until not fd
+      print(r:resize(1 << 20))
+      print(#r, r:address() == address, posix.fstat(r:fileno()).size)
+      assert(posix.ftruncate(r:fileno(), 1 << 20))
+      print(r:resize())
+      print(#r, r:address() == address)
+      assert(posix.ftruncate(r:fileno(), 50) and r:resize())
+      print(#r, r:address() == address)' 2>&1]]):format(name))
+    local refusal <const> = ("nil\tregion.resize /%s: Too many open files\t24\n"):format(name)
+    assert.equal(refusal .. "100\ttrue\t100\n" .. refusal .. "100\ttrue\n50\ttrue\n", said)
+  end)
+
+  it("is only resized where there is an object, and something left of it", function()
+    local r <close> = assert(shm.create(name, 100))
+    assert(posix.ftruncate(r:fileno(), 0))
+    refused(ENODATA, "^region%.resize /shm%-spec", r:resize())
+    assert.equal(100, #r)
+    assert.is_true(r:resize(10))
+    assert.equal(("\0"):rep(10), r:read(0, 10))
+    local flags <const> = posix.MAP_SHARED | posix.MAP_ANONYMOUS
+    local mapped <close> = assert(posix.mmap(nil, PAGE, 3, flags))
+    local id = assert(sysv.shmget(sysv.IPC_PRIVATE, PAGE, sysv.IPC_CREAT))
+    local segment <close> = assert(sysv.shmat(id))
+    id:remove()
+    for _, one in ipairs {mapped, segment} do
+      refused(ENOTSUP, "^region%.resize ", one:resize(2 * PAGE))
+      refused(ENOTSUP, "^region%.resize ", one:resize())
+      refused(ENOTSUP, "^region%.fileno ", one:fileno())
+      assert.equal(PAGE, #one)
+    end
   end)
 
   it("shows what others made of its size when asked to", function()

@@ -23,7 +23,7 @@ Waits until what was changed is on disk, where there is one behind the region.
 @treturn boolean true
 @treturn[2] nil
 @treturn[2] string message
-@treturn[2] int EIO, EBUSY
+@treturn[2] int EIO …
 @raise when offset and n reach outside the region
 @see msync(2)
 */
@@ -47,7 +47,8 @@ static int region_sync(lua_State *L)
 Gives the object behind the region a size, for everyone who has it, and the region too.
 What is new is reserved, and zero but for what others
 wrote behind the end, into what was left of its last page. Without a size, the region
-takes over the one that another process gave the object.
+takes over the one that another process gave the object. Upon an error the region stays as
+it was, and so does an object in memory.
 
 What a mapped file has behind a region that shows a part of it stays. Where the region was
 made with `max`, it stays where it is and can not become longer than
@@ -59,8 +60,9 @@ error on touching them; of the last page the rest reads as zeros.
 @treturn boolean true
 @treturn[2] nil
 @treturn[2] string message
-@treturn[2] int ENOSPC, EFBIG (more than max), ENOTSUP (a System V segment, what mmap gave,
-or a private file mapping), EPERM (it is sealed), EINTR after a signal …
+@treturn[2] int ENOSPC, ENOMEM (more than the machine has), EFBIG (more than max), ENODATA
+(another process left nothing), ENOTSUP (a System V segment, what mmap gave, or a private
+file mapping), EPERM (it is sealed), EMFILE, EINTR after a signal …
 @raise when the region is a view, or is to be changed and read-only
 @see ftruncate(2), posix_fallocate(3)
 */

@@ -102,7 +102,7 @@ without being mapped anew; `prefault`, true to have all its pages at once.
 @treturn shm.region its bytes, all of them zero
 @treturn[2] nil
 @treturn[2] string message
-@treturn[2] int EEXIST, ENOSPC (/dev/shm is full), EACCES, EMFILE …
+@treturn[2] int EEXIST, ENOSPC (/dev/shm is full), EACCES, EMFILE, EINTR after a signal …
 @see shm_overview(7)
 */
 static int object_create(lua_State *L)
@@ -214,7 +214,7 @@ Options: `max` and `prefault`, as for create.
 @treturn shm.region its bytes, all of them zero
 @treturn[2] nil
 @treturn[2] string message
-@treturn[2] int ENOSPC, ENOMEM, EMFILE …
+@treturn[2] int ENOMEM (more than the machine has), ENOSPC, EMFILE, EINTR after a signal …
 @see memfd_create(2)
 */
 static int object_anonymous(lua_State *L)
@@ -258,7 +258,7 @@ goes with create alone. What create made stays if the mapping fails.
 @treturn[2] nil
 @treturn[2] string message
 @treturn[2] int ENOENT, EACCES, ENODATA (there is nothing to map), ENODEV (no file to
-map) …
+map), EMFILE, EINTR after a signal (with create) …
 @see mmap(2)
 */
 static int object_map(lua_State *L)

@@ -184,6 +184,12 @@ int mem_object_open(const char *name, size_t size, const mem_object_options *opt
     return error;
 }
 
+/* The kernel would try to have as much, and kill for it. */
+static bool too_much(int fd, off_t size)
+{
+    return os_file_unlimited(fd) && (uint64_t)size > os_map_memory();
+}
+
 /* Reserves what lies between the file's end and the size. */
 int mem_object_extend(int fd, off_t size)
 {
@@ -191,8 +197,8 @@ int mem_object_extend(int fd, off_t size)
     int error = size_of(fd, 0, &present);
     if (error || (off_t)present >= size)
         return error;
-    if (os_file_unlimited(fd) && (uint64_t)size > os_map_memory())
-        return -ENOMEM; /* the kernel would try, and kill for it */
+    if (too_much(fd, size))
+        return -ENOMEM;
     return os_file_reserve(fd, (off_t)present, size - (off_t)present);
 }
 
@@ -241,36 +247,53 @@ static int resize_object(const mem_mapping *mapping, size_t size)
     return mem_object_extend(mapping->fd, end);
 }
 
+/* Maps as many bytes of the same object anew. */
+static int map_longer(const mem_mapping *mapping, size_t size, mem_mapping **other)
+{
+    int fd, error = os_file_duplicate(mapping->fd, &fd);
+    if (error)
+        return error;
+    mem_object_options options = {.readonly = mapping->readonly,
+                                  .offset = mapping->offset + (off_t)mapping->slack};
+    error = map(fd, size, &options, mapping->label, other);
+    if (error)
+        os_fd_close(&fd);
+    else
+        (*other)->window = mapping->window;
+    return error;
+}
+
 /*
  * Gives the object a size, or with size 0 takes over the one it has, and sets *size.
  * Where the mapping is too short, *other becomes a longer one, at another address, and
- * the caller's share of the old one stays the caller's; else it becomes NULL.
+ * the caller's share of the old one stays the caller's; else it becomes NULL. The object
+ * changes last: it has the size that it had when this fails.
  */
 int mem_object_resize(mem_mapping *mapping, size_t *size, mem_mapping **other)
 {
     size_t reach = mapping->size - mapping->slack;
-    off_t begin = mapping->offset + (off_t)mapping->slack;
+    bool change = *size > 0;
+    int error = 0;
     *other = NULL;
     if (mapping->fd < 0 || mapping->own)
         return -ENOTSUP;
     if (*size > reach && mapping->grows)
         return -EFBIG;
-    int error = *size ? resize_object(mapping, *size) : size_of(mapping->fd, begin, size);
+    if (!change)
+        error = size_of(mapping->fd, mapping->offset + (off_t)mapping->slack, size);
     if (!error && *size == 0)
         error = -ENODATA;
     if (!error && *size > reach && mapping->grows)
         *size = reach;
-    if (error || *size <= reach)
-        return error;
-    int fd;
-    error = os_file_duplicate(mapping->fd, &fd);
-    if (error)
-        return error;
-    mem_object_options options = {.readonly = mapping->readonly, .offset = begin};
-    error = map(fd, *size, &options, mapping->label, other);
-    if (error)
-        os_fd_close(&fd);
-    else
-        (*other)->window = mapping->window;
+    if (!error && change && *size > reach && too_much(mapping->fd, (off_t)*size))
+        error = -ENOMEM;
+    if (!error && *size > reach)
+        error = map_longer(mapping, *size, other);
+    if (!error && change)
+        error = resize_object(mapping, *size);
+    if (error && *other) {
+        mem_mapping_release(*other);
+        *other = NULL;
+    }
     return error;
 }
