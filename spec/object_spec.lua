@@ -91,6 +91,71 @@ describe("a named region", function()
     assert.is_nil(mode_of(name))
   end)
 
+  it("is not there where a signal came while its memory was reserved", function()
+    local said, log = support.strace("-e trace=fallocate -e inject=fallocate:error=EINTR", ([[
+      local shm = require "shm"
+      local file = os.tmpname()
+      print(shm.create("%s", 100))
+      print(shm.open("%s", 100))
+      print(shm.anonymous(100))
+      print((select(2, shm.map(file, {mode = "rw", create = true, size = 100})):gsub(file, "F")))
+      os.remove(file)]]):format(name, name))
+    if not said then
+      return pending(log)
+    end
+    assert.matches("INJECTED", log)
+    local words <const> = ": Interrupted system call"
+    assert.equal(("nil\tshm.create '/%s'%s\t4\nnil\tshm.open '/%s'%s\t4\n"
+      .. "nil\tshm.anonymous%s\t4\nshm.map 'F'%s\n")
+      :format(name, words, name, words, words, words), said)
+    assert.is_nil(mode_of(name))
+  end)
+
+  it("is nothing that a process without descriptors can have, or leaves behind", function()
+    local said = support.shell(([[ulimit -n 24; lua5.4 -e '
+      local posix, shm = require "shm.posix", require "shm"
+      local new, there, path = "%s", "%s-there", os.tmpname()
+      local kept, fds = assert(shm.create(there, 100)), {}
+      repeat
+        local fd = posix.open("/dev/null", posix.O_RDONLY)
+        fds[#fds + 1] = fd
+      until not fd
+      for _, call in ipairs {{"create", new, 10}, {"open", new, 10}, {"open", there, 10},
+                             {"attach", there}, {"anonymous", 10}, {"map", path},
+                             {"map", kept:fileno()}} do
+        local r, message, errno = shm[call[1] ](table.unpack(call, 2))
+        assert(r == nil and message:match("^shm%%." .. call[1]), call[1])
+        io.write(errno, " ")
+      end
+      fds[1]:close() fds[2]:close()
+      io.write(select(3, shm.attach(new)), "\n")
+      assert(shm.unlink(there) and os.remove(path))' 2>&1]]):format(name, name))
+    assert.equal("24 24 24 24 24 24 24 2\n", said)
+  end)
+
+  it("may have a name of 255 bytes", function()
+    local long <const> = name .. ("x"):rep(255 - #name)
+    local r <close> = assert(shm.create(long, 10))
+    local same <close> = assert(shm.attach("/" .. long))
+    r:set_u8(0, 5)
+    assert.equal(5, same:get_u8(0))
+    assert.is_true(shm.unlink(long))
+    assert.error_matches(function() shm.create(long .. "x", 10) end, "name: it is longer than 255")
+  end)
+
+  it("has its pages at once where that is asked for", function()
+    local size <const> = 64 * PAGE
+    shm.create(name, size):close()
+    local function resident(options)
+      local r <close> = assert(shm.attach(name, options))
+      local maps = support.read_file "/proc/self/smaps"
+      local entry = maps:match(("%x%%-[^\n]*\n(.-)VmFlags"):format(r:address()))
+      return tonumber(entry:match "Rss:%s+(%d+)") * 1024
+    end
+    assert.equal(size, resident {prefault = true})
+    assert.is_true(resident {} < size)
+  end)
+
   it("can be looked at only", function()
     shm.create(name, 16):set_i64(0, 5)
     local r <close> = assert(shm.attach(name, {readonly = true}))
@@ -111,6 +176,38 @@ describe("a named region", function()
     os.execute("mkfifo /dev/shm/" .. name)
     local _, _, errno = shm.attach(name)
     assert.equal(EINVAL, errno)
+  end)
+
+  it("is refused where it is a directory", function()
+    os.execute("mkdir /dev/shm/" .. name)
+    local _ <close> = setmetatable({}, {__close = function()
+      os.execute("rmdir /dev/shm/" .. name)
+    end})
+    refused(EINVAL, "it is no memory object", shm.attach(name))
+    refused(EINVAL, "it is no memory object", shm.attach(name, {readonly = true}))
+    refused(EINVAL, "it is no memory object", shm.open(name, 10))
+    refused(EEXIST, "^shm%.create", shm.create(name, 10))
+  end)
+
+  it("is refused to whom its mode keeps out, and its name can not be taken by them", function()
+    local nobody <const> = "setpriv --reuid=65534 --regid=65534 --clear-groups "
+    local may <const> = nobody .. "lua5.4 -e 'require [[shm]]' && echo yes 2>/dev/null"
+    if support.shell "id -u" ~= "0\n" or support.shell(may) ~= "yes\n" then
+      return pending "takes root, to be another user"
+    end
+    local r <close>, file = assert(shm.create(name, 100)), os.tmpname()
+    local said = support.shell(([[%s lua5.4 -e 'local shm = require "shm"
+      local name, file = "%s", "%s"
+      for _, call in ipairs {{"attach", name}, {"open", name, 10}, {"unlink", name},
+                             {"map", file}} do
+        local result, message, errno = shm[call[1] ](table.unpack(call, 2))
+        print(result, message:match "^shm%%.%%a+", errno)
+      end' 2>&1]]):format(nobody, name, file))
+    assert.equal("nil\tshm.attach\t13\nnil\tshm.open\t13\nnil\tshm.unlink\t13\n"
+                 .. "nil\tshm.map\t13\n", said)
+    os.remove(file)
+    assert.equal("600", mode_of(name))
+    assert.equal(100, #r)
   end)
 
   it("is refused where it is another user's, unless that is named", function()
@@ -578,6 +675,47 @@ describe("a mapped file", function()
     assert.equal(address, r:address())
     assert(r:resize(5))
     assert.equal(105, #support.read_file(path))
+  end)
+
+  it("with a max is as long as the file, also when others make it grow or shrink", function()
+    local r <close> = assert(shm.map(path, {max = 1 << 20}))
+    local file <close> = assert(posix.open(path, posix.O_RDWR))
+    for _, size in ipairs {20000, 1 << 20, 100, 7000} do
+      assert(posix.ftruncate(file, size))
+      assert.equal(size, #r)
+      assert.equal("0123", r:read(0, 4))
+      assert.error_matches(function() r:get_u8(size) end, "not within the " .. size .. " bytes")
+    end
+    assert(posix.ftruncate(file, 1 << 21))
+    assert.equal(1 << 20, #r)
+  end)
+
+  it("is its owner's alone where it is made, and stays if it can not be mapped", function()
+    os.remove(path)
+    local none, message = shm.map(path, {mode = "rw", create = true, size = 1 << 60})
+    assert.is_nil(none)
+    assert.matches("^shm%.map", message)
+    assert.equal("600\n", support.shell("stat -c %a " .. path))
+    assert.equal("", support.read_file(path))
+    local r <close> = assert(shm.map(path, {mode = "rw", create = true, offset = 50, size = 10}))
+    assert.equal(60, #support.read_file(path))
+    r:write(0, "0123456789")
+    assert.equal("56789", support.read_file(path):sub(56))
+    local descriptor <close> = assert(posix.open(path, posix.O_RDWR))
+    local longer <close> = assert(shm.map(descriptor, {mode = "rw", create = true, size = 100}))
+    assert.equal(100, #support.read_file(path))
+    assert.equal(100, #longer)
+    local blocks = support.shell("stat -c %b " .. path):match "%d+"
+    assert.is_true(tonumber(blocks) > 0)
+  end)
+
+  it("is not opened for more than its mode needs", function()
+    local looked <close> = assert(posix.open(path, posix.O_RDONLY))
+    refused(13, "^shm%.map 'descriptor'", shm.map(looked, {mode = "rw"}))
+    local own <close> = assert(shm.map(looked, {mode = "private", prefault = true}))
+    own:write(0, "mine")
+    assert.equal("0123", support.read_file(path):sub(1, 4))
+    refused(9, "^shm%.map 'descriptor'", shm.map(1 << 20))
   end)
 
   it("is refused where it has no size to grow from", function()
