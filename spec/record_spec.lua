@@ -90,12 +90,17 @@ describe("a record", function()
   it("writes a declaration that C compiles, under any name", function()
     local inner = shm.record {{"x", "f32"}, {"y", "f32"}}
     local outer = shm.record {{"at", inner}, {"path", inner, 3}, {"tag", "char[1]"}}
+    in_c(shm.record {{"__pad", "i8"}, {"_x", "i8"}}:c_header(), "record", {"__pad", "_x"})
     local header = outer:c_header "place"
     assert.matches("struct place {\n    struct place_at at;\n    struct place_at path%[3%];\n"
                    .. "    char tag%[1%];\n};", header)
     assert.same({36, 4, 0, 8, 32}, in_c(header, "place", {"at", "path", "tag"}))
     assert.matches("struct record {", outer:c_header())
-    assert.error_matches(function() outer:c_header "a b" end, "no name in C")
+    for _, name in ipairs {"a b", "", "1a", "int", "__LINE__", "_Atomic", "a\0b"} do
+      assert.error_matches(function() outer:c_header(name) end, "no name in C")
+    end
+    local both = shm.record {name = "both", {"one", shm.record {name = "both", {"x", "i8"}}}}
+    assert.same({1, 1, 0}, in_c(both:c_header(), "both", {"one"}))
   end)
 
   it("reads and writes every scalar type, to its limits", function()
@@ -171,6 +176,78 @@ describe("a record", function()
     assert.error_matches(function() shape:offset "centre.z" end, "there is no")
   end)
 
+  it("keeps what a table has no field or item for, also where one of it is refused", function()
+    local it_ = shm.record {{"a", "i8"}, {"b", "i8"}, {"c", "i8[3]"}, {"d", "char[4]"}}
+    local list = it_:array(r, 0, 3)
+    r:fill(0, 64, 7)
+    list[2] = {b = 1, c = {2, 3}}
+    assert.equal(("\7"):rep(10) .. "\1\2\3" .. ("\7"):rep(51), r:read(0, 64))
+    list[2] = {}
+    list[2].c = {}
+    assert.equal("\7\1\2\3\7", r:read(9, 5))
+    for said, wrong in pairs {
+      ["item 2: there is no field 'e'"] = {e = 1},
+      ["item 2: b: value: 128 is not within"] = {b = 128},
+      ["item 2: c: item 1: value: integer expected"] = {c = {"x"}},
+      ["item 2: c: 4 items do not fit 3"] = {c = {1, 2, 3, 4}},
+      ["item 2: d: 5 bytes do not fit char%[4%]"] = {d = "12345"},
+      ["item 2: table of fields expected, got number"] = 5,
+    } do
+      local _, message = pcall(function() list[2] = wrong end)
+      assert.matches("^spec/record_spec%.lua:%d+: " .. said, message)
+    end
+    assert.error_matches(function() list[2] = nil end, "item 2: table of fields expected, got nil")
+    assert.error_matches(function() list[2].a = nil end, "a: value: integer expected, got nil")
+    for _, f in ipairs {function() list[4] = {} end, function() return (list[5]) end,
+                        function() return (list[2].e) end, function() list[2].e = 1 end} do
+      local _, message = pcall(f)
+      assert.matches("^spec/record_spec%.lua:%d+: ", message)
+    end
+    assert.equal("\7\1\2\3\7", r:read(9, 5))
+  end)
+
+  it("is copied by assigning one that lies elsewhere", function()
+    local point = shm.record {{"x", "i16"}, {"y", "i16"}}
+    local it_ = shm.record {{"at", point}, {"path", point, 2}, {"tag", "char[3]"}, {"on", "bool"}}
+    local list = it_:array(r, 0, 2)
+    list[1] = {at = {x = 1, y = 2}, path = {{x = 3, y = 4}, {x = 5, y = 6}}, tag = "ab", on = true}
+    list[2] = list[1]
+    assert.equal(0, r:compare(0, r, it_:size(), it_:size()))
+    list[2].path[1] = list[1].at
+    list[2].at = list[2].path[2]
+    assert.same({1, 2, 5, 6}, {list[2].path[1].x, list[2].path[1].y, list[2].at.x, list[2].at.y})
+    local seen = {}
+    for name, value in pairs(list[2]) do
+      seen[#seen + 1] = name
+      seen[name] = value
+    end
+    assert.same({"at", "path", "tag", "on"}, {table.unpack(seen)})
+    assert.same({6, "ab", true}, {seen.at.y, seen.tag, seen.on})
+    seen.at.y = 9
+    assert.equal(9, list[2].at.y)
+  end)
+
+  it("reads whatever C has put there", function()
+    local it_ = shm.record {{"s", "char[4]"}, {"on", "bool"}}:at(r, 3)
+    r:write(3, "a\0bc\2")
+    assert.equal("a", it_.s)
+    assert.is_true(it_.on)
+    r:write(3, "\0abc\0")
+    assert.equal("", it_.s)
+    assert.is_false(it_.on)
+    it_.s = "a\0b"
+    assert.equal("a\0b\0", r:read(3, 4))
+  end)
+
+  it("is aligned as it says, and more than it says where a field is", function()
+    local it_ = shm.record {{"a", "i8"}, {"b", "i8", align = 64}, align = 16}
+    assert.same({64, 64, 128}, {it_:alignment(), it_:offset "b", it_:size()})
+    it_ = shm.record {{"a", "i8"}, {"b", "i64"}, packed = true, align = 4}
+    assert.same({4, 1, 12}, {it_:alignment(), it_:offset "b", it_:size()})
+    it_ = shm.record {{"a", "i8"}, {"b", "i64", align = 2}, align = 4096}
+    assert.same({4096, 8, 4096}, {it_:alignment(), it_:offset "b", it_:size()})
+  end)
+
   it("is indexed from 1, with #, ipairs and bounds", function()
     local list = shm.record {{"n", "u8"}}:array(r, 10, 5)
     assert.equal(5, #list)
@@ -219,6 +296,8 @@ describe("a record", function()
       [{{"a", "char"}}] = "how long?",
       [{{"a", "i8"}, nil, {"b", "i8"}}] = "field 2: {name, type} expected, got nil",
       [{{"NULL", "i8"}}] = "no name", [{{"_Bool", "i8"}}] = "no name",
+      [{{"__LINE__", "i8"}}] = "no name", [{{"__linux__", "i8"}}] = "no name",
+      [{{"__asm", "i8"}}] = "no name",
     } do
       assert.error_matches(function() shm.record(fields) end, said, 1, true)
     end

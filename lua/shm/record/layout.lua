@@ -13,7 +13,8 @@ local KEYWORDS = {}
 for word in ([[auto break case char const continue default do double else enum extern float for
   goto if inline int long register restrict return short signed sizeof static struct switch
   typedef union unsigned void volatile while bool true false asm typeof inline NULL offsetof linux
-  unix]]):gmatch "%a+" do
+  unix __alignof __asm __attribute __const __extension __inline __int128 __label __restrict
+  __signed __thread __typeof __volatile]]):gmatch "[%w_]+" do
   KEYWORDS[word] = true
 end
 
@@ -27,7 +28,7 @@ end
 --- Whether C takes it for a name.
 function M.is_name(name)
   return type(name) == "string" and name:match "^[%a_][%w_]*$" ~= nil and not KEYWORDS[name]
-    and not name:match "^_%u" -- the compiler's own
+    and not name:match "^_%u" and not name:match "^__.*__$" -- the compiler's own
 end
 
 local function fail(level, ...)
