@@ -1,8 +1,11 @@
 -- region:transaction: all or nothing.
 local lock = require "spec.lock_support"
 local chaos = require "shm.chaos"
+local posix = require "shm.posix"
 local process = require "shm.process"
 local shm = require "shm"
+
+local PAGE <const> = posix.PAGE_SIZE
 
 describe("a transaction", function()
   local region, m
@@ -148,6 +151,60 @@ describe("a transaction", function()
         assert(ok or message:match "journal of %d+ bytes is full")
       end
     end
+  end)
+
+  it("is undone as far as its memory is there, and what is there is no error after it", function()
+    region:write(PAGE, "gone")
+    local function shrink()
+      region:write(PAGE - 4, "lost")
+      region:write(PAGE, "lost")
+      assert(posix.ftruncate(region:fileno(), PAGE))
+      region:write(PAGE, "lost")
+    end
+    assert.error_matches(function() region:transaction(m, shrink) end, "memory behind this .* gone")
+    assert.equal("\0\0\0\0", region:read(PAGE - 4, 4))
+    assert.error_matches(function() region:get_u8(PAGE) end, "memory behind this region is gone")
+    assert(posix.ftruncate(region:fileno(), 2 * PAGE))
+    assert.equal("\0\0\0\0", region:read(PAGE, 4))
+    assert.is_nil(m:holder())
+    assert.is_true(m:lock(lock.LONG))
+    m:unlock()
+  end)
+
+  it("undoes what was received, and what came by handles that it made itself", function()
+    local before = all_of()
+    local person = shm.record {{"name", "char[4]"}, {"age", "i32"}}
+    local ours, theirs = assert(process.socketpair())
+    assert(theirs:send "received")
+    assert.error_matches(function()
+      region:transaction(m, function()
+        assert.equal(8, region:recv(ours, 4096, 100))
+        local view <close> = region:view(5000, 100)
+        view:write(0, "view")
+        view:setter_u16(50)(7)
+        person:array(view, 10, 2)[2] = {name = "b", age = 1}
+        assert.not_equal(before, all_of())
+        error "on purpose"
+      end)
+    end, "on purpose")
+    assert.equal(before, all_of())
+    ours:close()
+    theirs:close()
+  end)
+
+  it("is its own process's: what a child writes meanwhile stays", function()
+    assert.error_matches(function()
+      region:transaction(m, function()
+        region:write(4096, "parent")
+        local child = assert(process.fork(function()
+          region:fill(5000, 2000, 65) -- more than the journal has room for
+        end))
+        assert.same({"exit", 0}, {child:wait(lock.LONG)})
+        error "on purpose"
+      end)
+    end, "on purpose")
+    assert.equal("before", region:read(4096, 6))
+    assert.equal(("A"):rep(2000), region:read(5000, 2000))
   end)
 
   it("is one at a time in a region, does not yield, and leaves its size", function()

@@ -91,9 +91,11 @@ static int region_transaction(lua_State *L)
     int status = lua_pcall(L, lua_gettop(L) - 3, LUA_MULTRET, 0);
     mark(mapping, false);
     mapping->journal = NULL;
-    if (status)
+    if (status) {
         mem_journal_undo(journal, room, mapping->base, mapping->size);
-    else
+        if (mem_fault_seen()) /* what is gone has nothing to be put back into */
+            mem_fault_end(mapping);
+    } else
         mem_journal_clear(journal);
     if (lock->handle.mapping)
         bind_hold_release(&lock->handle);
