@@ -333,6 +333,27 @@ describe("a region", function()
     } do
       assert.error_matches(change, "region is read%-only")
     end
+    local view <close> = readonly:view(0, 64)
+    local changes = {recv = {0, 0, 0, 0}}
+    for kind in pairs(FORMATS) do
+      changes["set_" .. kind], changes["setter_" .. kind] = {0, 1}, {0}
+    end
+    for _, row in pairs(WORDS) do
+      for _, name in ipairs {"store", "add", "swap", "band", "bor", "bxor", "storer", "adder"} do
+        changes[name .. row[1]] = name:match "er$" and {0} or {0, 1}
+      end
+      changes["cas" .. row[1]] = {0, 0, 1}
+    end
+    for _, one in ipairs {readonly, view} do
+      for name, arguments in pairs(changes) do
+        assert.error_matches(function() one[name](one, table.unpack(arguments)) end,
+                             "region is read%-only", nil, name)
+      end
+      assert.equal(115, one:getter_u8(0)())
+      assert.equal(one:get_i64(0), one:load(0))
+      assert.equal(one:get_i64(0), one:loader(0)())
+    end
+    assert.equal("seen", readonly:read(0, 4))
     writable:copy(8, readonly, 0, 4)
     assert.equal("seen", writable:read(8, 4))
     readonly:close()
