@@ -619,6 +619,26 @@ describe("a mapped file", function()
     refused(ENOTSUP, "resize", own:resize(10))
   end)
 
+  it("is written to the disk from the begin of a page on, or it says why not", function()
+    local said, log = support.strace("-e trace=msync -e inject=msync:error=EIO:when=4", ([[
+      local r = assert(require "shm".map("%s", {mode = "rw"}))
+      print(r:address())
+      print(r:sync(), r:sync(4100, 10), r:sync(4999))
+      print(r:sync())
+      print(r:view(4097, 3):sync(1))]]):format(path))
+    if not said then
+      return pending(log)
+    end
+    local address, results = said:match "^(%d+)\n(.*)$"
+    assert.equal("true\ttrue\ttrue\nnil\tregion.sync: Input/output error\t5\ntrue\n", results)
+    local calls = {}
+    for at, n in log:gmatch "msync%((%w+), (%d+), MS_SYNC%)" do
+      calls[#calls + 1] = tonumber(at) - tonumber(address)
+      calls[#calls + 1] = tonumber(n)
+    end
+    assert.same({0, 5000, PAGE, 14, PAGE, 904, 0, 5000, PAGE, 4}, calls)
+  end)
+
   it("takes a file that is open, and a descriptor", function()
     local file <close> = assert(io.open(path, "r+"))
     local r <close> = assert(shm.map(file, {mode = "rw"}))

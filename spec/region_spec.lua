@@ -448,6 +448,41 @@ describe("a region", function()
     assert.equal(28, errno)
   end)
 
+  it("is sent behind what io has in its buffer, and received without what io has read", function()
+    local process = require "shm.process"
+    local path = os.tmpname()
+    local file <close> = assert(io.open(path, "w"))
+    file:setvbuf "full"
+    file:write "first "
+    r:write(0, "second")
+    assert.equal(6, r:send(file, 0, 6))
+    file:write " third"
+    file:flush()
+    assert.equal("first second third", support.read_file(path))
+    os.remove(path)
+    os.execute("mkfifo " .. path)
+    local pipe <close> = assert(io.open(path, "r+"))
+    pipe:setvbuf("full", 4096)
+    local writer <close> = assert(posix.open(path, posix.O_WRONLY))
+    r:write(0, "ahead\nbehind")
+    assert.equal(9, r:send(writer, 0, 9))
+    assert.equal("ahead", pipe:read "l") -- and reads all that is there
+    assert.equal(3, r:send(writer, 9, 3))
+    r:fill(100, 12)
+    assert.equal(3, r:recv(pipe, 100, 12))
+    assert.equal("ind\0", r:read(100, 4))
+    assert.equal("beh", pipe:read(3))
+    os.remove(path)
+    local one, two = process.socketpair()
+    assert(one:send "x")
+    two:close()
+    local got, message, errno = r:recv(one, 0, 1)
+    assert.is_nil(got)
+    assert.equal("region.recv: Connection reset by peer", message)
+    assert.equal(104, errno)
+    one:close()
+  end)
+
   it("is sent into a pipe as far as it goes, and SIGPIPE does not come", function()
     local shm, process = require "shm", require "shm.process"
     local large <close> = assert(shm.anonymous(1 << 20))
