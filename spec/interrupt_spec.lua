@@ -44,6 +44,9 @@ describe("a signal that came just before a wait", function()
   end)
 
   local WAITS = {
+    word = function()
+      return function(timeout) return region:wait(0, 0, timeout) end
+    end,
     queue = function()
       local q = assert(shm.queue.create(region, 0, {capacity = 64}))
       return function(timeout) return q:pop(timeout) end
@@ -95,4 +98,10 @@ describe("a signal that came just before a wait", function()
       assert.equal(ETIMEDOUT, errno, message)
     end)
   end
+
+  it("is no end to who only looks at a word", function()
+    local _, message, errno = while_signalled(function() return region:wait(0, 0, 0) end, "cr", 1)
+    assert.equal(ETIMEDOUT, errno, message)
+    assert.is_true((while_signalled(function() return region:wait(0, 1) end, "cr", 1)))
+  end)
 end)

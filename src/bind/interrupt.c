@@ -5,7 +5,8 @@
  * way to handle a signal, in lua(1) as in libraries, is a handler that asks for the
  * interpreter's attention by a hook, and one that ran a moment before the sleep would be
  * heard of after it, which may be never. So whoever sleeps in slices asks before each of
- * them. Nothing else hooks calls, returns and every single instruction.
+ * them, and whoever sleeps on a word before that. Nothing else hooks calls, returns and
+ * every single instruction.
  *
  * A thread has one Lua state here: that which opened the module last, until it is closed.
  * Handlers hook the main coroutine.

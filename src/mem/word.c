@@ -17,7 +17,10 @@ int mem_word_wait(const mem_mapping *mapping, const uint32_t *word, uint32_t exp
     while (mem_atomic_load32(word) == expected) {
         if (mem_fault_seen() && mapping->fault.signo)
             return -EFAULT;
-        int error = os_futex_wait(word, expected, deadline);
+        bool sleeps = deadline > os_clock_now(); /* or else nothing keeps it */
+        int error = sleeps ? os_wait_begin() : 0;
+        if (!error)
+            error = os_futex_wait(word, expected, deadline);
         if (error)
             return error;
     }
