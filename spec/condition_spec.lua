@@ -89,6 +89,46 @@ describe("a condition", function()
     assert.is_false(child.ended())
   end)
 
+  it("tells of that death also where its time was up", function()
+    m:lock()
+    local child <close> = lock.child(function()
+      m:lock()
+      process.kill(process.pid(), "KILL")
+    end)
+    local answer
+    repeat -- who lives has not had the mutex yet
+      answer = {c:wait(m, 0.02)}
+      assert.equal(process.pid(), m:holder())
+    until not process.alive(child.pid)
+    assert.same({true, "recovered", child.pid}, answer)
+    assert.is_false(child.ended())
+  end)
+
+  it("does not have the mutex again where waiting for that would close a circle", function()
+    local other <close> = assert(shm.mutex.create(region, 3072))
+    assert(other:lock() and m:lock())
+    local child <close> = lock.child(function()
+      assert(m:lock(LONG))
+      local ok, _, errno = other:lock(LONG)
+      assert(ok or errno == lock.EDEADLK)
+      if ok then other:unlock() end
+      m:unlock()
+    end)
+    local third <close> = lock.child(function()
+      lock.sleepers(other, 1)
+      assert(c:signal())
+    end)
+    local ok, message, errno = c:wait(m, LONG)
+    if ok then -- the other looks now and then, and was told first
+      m:unlock()
+    else
+      lock.refused(lock.EDEADLK, "^deadlock: %d+ %-> %d+ %-> %d+$", ok, message, errno)
+      assert.error_matches(function() m:unlock() end, "not held by this thread")
+    end
+    other:unlock()
+    assert.is_true(third.ended() and child.ended())
+  end)
+
   it("needs a mutex that is held here", function()
     assert.error_matches(function() c:wait(m, 0) end, "mutex: it is not held by this thread")
   end)

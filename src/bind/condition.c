@@ -24,13 +24,14 @@ static uint32_t arguments(lua_State *L, int arg, uint64_t *value)
 }
 
 /***
-Lets go of a mutex and waits to be signalled, then locks it again. What is waited for may
-have changed once more by then: ask for it in a loop.
+Lets go of a mutex and waits to be signalled, then locks it again, however long that
+takes. What is waited for may have changed once more by then: ask for it in a loop.
 @function shm.condition:wait
 @tparam shm.mutex mutex this thread holds it, and does again afterwards
 @number[opt] timeout in seconds, absent for ever
 @treturn boolean true
-@treturn ?string "recovered" when one died that held the mutex meanwhile
+@treturn ?string "recovered" when one died that held the mutex meanwhile, also where the
+time was up
 @treturn ?int its pid
 @treturn[2] nil
 @treturn[2] string message
@@ -52,11 +53,8 @@ static int condition_wait(lua_State *L)
     int relocked, result = sync_condition_wait(&self->handle, &mutex->handle, deadline,
                                                &outcome, &relocked);
     bind_sync_check(L, mutex);
-    return bind_sync_answer(L, self,
-                            relocked < 0 ? relocked
-                            : result     ? result
-                                         : relocked,
-                            "condition.wait", &outcome);
+    return bind_sync_answer(L, self, relocked ? relocked : result, "condition.wait",
+                            &outcome); /* who is told of a death may ask for time again */
 }
 
 /***
