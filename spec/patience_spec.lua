@@ -11,6 +11,7 @@ local SHORT <const> = 0.1
 local ARENA <const> = 2560 + 128 * 16       -- where an arena's guard is
 local PUSH <const>, POP <const> = 64, 448  -- those of a queue
 local TOPIC <const>, OLDEST <const> = 64, 88
+local BARRIER <const> = 56 + 256 + 8 -- behind those who sleep there
 
 -- Who waits for the guard's patience is never in time.
 local function soon(f)
@@ -164,6 +165,31 @@ describe("a guard that stays taken", function()
     soon(function() return shm.wait_any({m}, SHORT) end)
     lock.bury(child)
     assert.is_not_nil(m:get "key")
+  end)
+
+  it("lets who waits at a barrier give up, who does not count from then on", function()
+    local b = keep(assert(shm.barrier.create(region, 0, 2)))
+    local run <const> = process.pid()
+    local child <close> = lock.child(function()
+      while process.alive(run) do -- takes the guard while the other one waits
+        if b:arrived() == 1 then
+          region:cas32(BARRIER, 0, process.pid())
+        end
+        process.sleep(0.001)
+      end
+    end)
+    local answer
+    support.eventually(function()
+      answer = table.pack(b:wait(SHORT))
+      return answer[3] == EBUSY
+    end)
+    names(child.pid, table.unpack(answer, 1, 3))
+    assert.equal(0, b:arrived())
+    ends(child.pid, function(timeout) return b:wait(timeout) end) -- it has not arrived at all
+    assert.equal(0, b:arrived())
+    lock.bury(child)
+    local _, _, errno = b:wait(0)
+    assert.equal(ETIMEDOUT, errno)
   end)
 
   it("keeps who gives no time-out for a second, and then says who it is", function()

@@ -23,7 +23,8 @@ static uint32_t arguments(lua_State *L, int arg, uint64_t *value)
 
 /***
 Arrives, and waits until all parties have. One that gives up or dies while it waits has
-not arrived; another one can come in its place.
+not arrived; another one can come in its place. Who is refused for a process that was
+stopped has not either, unless that one had counted it and goes on.
 @function shm.barrier:wait
 @number[opt] timeout in seconds, absent for ever
 @treturn boolean true

@@ -101,14 +101,22 @@ static unsigned waker(const sync_wait *wait)
     return mem_atomic_load32(&wait->handle->barrier->cpu);
 }
 
-/* Gives up: 0 if the others were let go meanwhile. */
+/*
+ * Gives up: 0 if the others were let go meanwhile. Where the guard can not be had, the
+ * arrival is taken back all the same, or it would count for one that is not there; who is
+ * stopped inside may have counted it already. The slot is another's once the generation
+ * in it has changed.
+ */
 static int give_up(const sync_handle *handle, uint32_t mine, uint32_t generation,
                    sync_outcome *outcome, int why)
 {
     sync_barrier *barrier = handle->barrier;
     int error = enter(handle, OS_CLOCK_FOREVER, outcome); /* or others count on it */
-    if (error)
+    if (error) {
+        uint32_t counted = generation;
+        mem_atomic_cas32(&barrier->arrival[mine].generation, &counted, generation - 1);
         return error;
+    }
     bool gone = mem_atomic_load32(&barrier->generation) != generation;
     if (!gone && mem_atomic_load64(&barrier->arrival[mine].who) == os_thread_self())
         withdraw(barrier, mine);
