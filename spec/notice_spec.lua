@@ -127,6 +127,74 @@ describe("the descriptor of an object", function()
     end
   end)
 
+  it("tells of what a counter became between being read and having a descriptor", function()
+    local k <close> = assert(shm.counter.create(r, 0, 5))
+    assert.equal(5, k:get())
+    k:set(0)
+    becomes_readable(k)
+    assert.equal(0, k:get())
+    assert.is_false(readable(k))
+    local same <close> = assert(shm.counter.create(r, 512, 7))
+    assert.equal(7, same:get())
+    assert.equal(0, #socket.select({same}, nil, 0.05))
+    local unread <close> = assert(shm.counter.create(r, 1024, 9))
+    assert.equal(0, #socket.select({unread}, nil, 0.05))
+    unread:set(0)
+    becomes_readable(unread)
+  end)
+
+  it("tells of what a counter became while a wait looked whether it is that already", function()
+    local k <close> = assert(shm.counter.create(r, 0))
+    local seen <close> = assert(shm.counter.create(r, 512))
+    local times = support.rounds(5000)
+    local child <close> = locks.child(function()
+      for i = 1, times do
+        k:add()
+        assert(seen:wait(i, LONG))
+      end
+    end)
+    for i = 1, times do
+      while not k:wait(i, 0) do
+        becomes_readable(k)
+      end
+      seen:add()
+    end
+    assert.is_true(child.ended())
+    assert.is_nil(k:wait(times + 1, 0))
+    assert.is_false(readable(k))
+  end)
+
+  it("tells who could not write in a rwlock once nobody reads, and others before", function()
+    local w <close> = assert(shm.rwlock.create(r, 0))
+    local other <close> = assert(shm.rwlock.attach(r, 0))
+    local leave <close> = assert(shm.event.create(r, 2048))
+    local dies <close> = locks.parked(function() assert(w:lock_shared()) end)
+    local leaves <close> = locks.child(function()
+      assert(w:lock_shared() and leave:wait(LONG))
+      w:unlock()
+    end)
+    support.eventually(function() return #w:readers() == 2 end)
+    becomes_readable(w)
+    for _, write in ipairs {
+      function() return w:try() end, function() return w:lock(0) end,
+      function() return w:hold(0) end,
+    } do
+      assert.is_nil(write())
+      assert.equal(0, #socket.select({w}, nil, 0.03))
+    end
+    becomes_readable(other)
+    assert(other:try_shared())
+    assert.is_false(readable(w))
+    other:unlock()
+    leave:set()
+    assert.is_true(leaves.ended())
+    assert.is_false(readable(w))
+    locks.bury(dies)
+    becomes_readable(w)
+    assert(w:try())
+    w:unlock()
+  end)
+
   it("tells of a change to a map also where another one was undone before", function()
     local memory <close> = assert(shm.anonymous(1 << 20))
     local arena <close> = assert(shm.arena(memory))

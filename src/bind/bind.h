@@ -291,6 +291,8 @@ typedef struct bind_sync {
     sync_handle handle;  /* its mapping is NULL when closed */
     sync_notice *notice; /* the descriptor, if it was asked for */
     ds_object object;    /* if it is an arena's, by a name */
+    uint64_t seen;       /* what a notice is asked with: see sync_notice_ask */
+    bool looked;         /* a counter was seen */
 } bind_sync;
 
 typedef struct bind_sync_kind {

@@ -3,6 +3,8 @@
  */
 #include "bind/bind.h"
 
+#include <errno.h>
+
 /***
 Makes a counter in a region.
 @function shm.counter.create
@@ -38,6 +40,13 @@ static int counter_add(lua_State *L)
     return 1;
 }
 
+/* What is no news to event loops from now on. */
+static void saw(bind_sync *self, uint64_t value)
+{
+    self->seen = value;
+    self->looked = true;
+}
+
 /***
 Its value.
 @function shm.counter:get
@@ -45,12 +54,13 @@ Its value.
 */
 static int counter_get(lua_State *L)
 {
-    const bind_sync *self = bind_sync_self(L);
+    bind_sync *self = bind_sync_self(L);
     bind_arity(L, 1);
-    if (self->notice)
-        sync_notice_ask(self->notice);
     uint64_t value = mem_atomic_load64(&self->handle.counter->value);
     bind_sync_check(L, self);
+    saw(self, value);
+    if (self->notice)
+        sync_notice_ask(self->notice, value);
     lua_pushinteger(L, (lua_Integer)value);
     return 1;
 }
@@ -83,11 +93,14 @@ Waits until it is at least so much.
 */
 static int counter_wait(lua_State *L)
 {
-    const bind_sync *self = bind_sync_self(L);
+    bind_sync *self = bind_sync_self(L);
     bind_arity(L, 3);
     int64_t least = bind_integer(L, 2, "least"), deadline = bind_deadline(L, 3);
-    return bind_sync_answer(L, self, sync_counter_wait(&self->handle, least, deadline),
-                            "counter.wait", NULL);
+    uint64_t before = mem_atomic_load64(&self->handle.counter->value);
+    int result = sync_counter_wait(&self->handle, least, deadline);
+    if (result == -ETIMEDOUT)
+        saw(self, before); /* and not what it may have become just now */
+    return bind_sync_answer(L, self, result, "counter.wait", NULL);
 }
 
 void bind_counter_add(lua_State *L)

@@ -294,7 +294,7 @@ static int map_changes(lua_State *L)
     bind_map_check(L, self);
     mem_atomic_store64(&self->seen, now);
     if (self->base.notice)
-        sync_notice_ask(self->base.notice);
+        sync_notice_ask(self->base.notice, 0);
     lua_pushinteger(L, (lua_Integer)(now - seen));
     return 1;
 }

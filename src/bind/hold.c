@@ -32,6 +32,14 @@ bool bind_hold_journaled(const sync_handle *handle)
            sync_handle_journal(handle, &room) == mapping->journal;
 }
 
+/* Takes it; where that was in vain, event loops are to be told when it is worth while. */
+static int attempt(bind_sync *self, bind_hold_take take, int64_t deadline,
+                   sync_outcome *outcome)
+{
+    self->seen = take != sync_rwlock_read;
+    return take(&self->handle, deadline, outcome);
+}
+
 /* -EBUSY when a transaction needs it, -EPERM when this thread does not hold it. */
 int bind_hold_release(const sync_handle *handle)
 {
@@ -45,19 +53,20 @@ int bind_hold_release(const sync_handle *handle)
 
 int bind_hold_lock(lua_State *L, bind_hold_take take, const char *what)
 {
-    const bind_sync *self = bind_sync_self(L);
+    bind_sync *self = bind_sync_self(L);
     bind_arity(L, 2);
     sync_outcome outcome = {0};
-    int result = take(&self->handle, bind_deadline(L, 2), &outcome);
+    int result = attempt(self, take, bind_deadline(L, 2), &outcome);
     return bind_sync_answer(L, self, result, what, &outcome);
 }
 
 int bind_hold_try(lua_State *L, bind_hold_take take, const char *what)
 {
-    const bind_sync *self = bind_sync_self(L);
+    bind_sync *self = bind_sync_self(L);
     bind_arity(L, 1);
     sync_outcome outcome = {0};
-    return bind_sync_answer(L, self, take(&self->handle, 0, &outcome), what, &outcome);
+    int result = attempt(self, take, 0, &outcome);
+    return bind_sync_answer(L, self, result, what, &outcome);
 }
 
 int bind_hold_unlock(lua_State *L)
@@ -102,7 +111,7 @@ int bind_hold_with(lua_State *L, bind_hold_take take, const char *what)
 
 int bind_hold_hold(lua_State *L, bind_hold_take take, const char *what)
 {
-    const bind_sync *self = bind_sync_self(L);
+    bind_sync *self = bind_sync_self(L);
     bind_arity(L, 2);
     int64_t deadline = bind_deadline(L, 2);
     bool *held = lua_newuserdatauv(L, sizeof *held, 1);
@@ -111,7 +120,7 @@ int bind_hold_hold(lua_State *L, bind_hold_take take, const char *what)
     lua_pushvalue(L, 1);
     lua_setiuservalue(L, -2, 1);
     sync_outcome outcome = {0};
-    int result = take(&self->handle, deadline, &outcome);
+    int result = attempt(self, take, deadline, &outcome);
     int results = bind_sync_answer(L, self, result, what, &outcome);
     if (result < 0)
         return results;

@@ -4,10 +4,13 @@
 #include "bind/bind.h"
 
 /***
-A descriptor that is readable when the object may be had: a mutex or rwlock is free, a
-semaphore's count more than 0, an event set, a counter changed since get was last called.
-Nothing is taken by that: try, and when it says no wait for the descriptor again. It stays
-the object's: do not close it. Making it takes a thread, which sleeps at the object.
+A descriptor that is readable when the object may be had: a mutex is free; nobody writes
+in a rwlock, nor reads where this handle was last to lock it for writing; a semaphore's
+count is more than 0; an event is set; a counter changed since get, or a wait in vain, was
+last called, or before that since this was; a queue has a message or was shut down, a
+subscriber has a message, a map has changes. Nothing is taken by that: try, and when it
+says no wait for the descriptor again. It stays the object's: do not close it. Making it
+takes a thread, which sleeps at the object. A child made by fork asks for one of its own.
 @function shm.waitable:fileno
 @treturn int the descriptor
 @treturn[2] nil
@@ -34,7 +37,11 @@ static int notice_fd(lua_State *L)
         self->notice = NULL;
     }
     if (!self->notice) {
-        int error = sync_notice_open(&self->handle, &self->notice);
+        if (self->handle.kind == SYNC_COUNTER && !self->looked)
+            self->seen = mem_atomic_load64(&self->handle.counter->value);
+        self->looked = true;
+        bind_sync_check(L, self);
+        int error = sync_notice_open(&self->handle, self->seen, &self->notice);
         if (error)
             return bind_fail(L, error, "fileno");
     }

@@ -38,7 +38,7 @@ int bind_queue_empty(lua_State *L, const bind_queue *self, int error, const char
                      pid_t holder)
 {
     if (self->sync.notice && (error == -ETIMEDOUT || error == -EAGAIN))
-        sync_notice_ask(self->sync.notice);
+        sync_notice_ask(self->sync.notice, 0);
     return bind_queue_refused(L, self, error, what, "consumer", holder);
 }
 

@@ -68,7 +68,7 @@ static int wait_any(lua_State *L)
     }
     for (lua_Integer i = 0; i < n && result == -ETIMEDOUT; i++) {
         if (objects[i]->notice) /* none could be had */
-            sync_notice_ask(objects[i]->notice);
+            sync_notice_ask(objects[i]->notice, 0);
     }
     if (result < 0)
         return bind_fail(L, result, "shm.wait_any");

@@ -87,7 +87,7 @@ static int fail(lua_State *L, const bind_subscriber *self, int error, const char
                 pid_t holder)
 {
     if (error == -ETIMEDOUT && self->sync.notice)
-        sync_notice_ask(self->sync.notice);
+        sync_notice_ask(self->sync.notice, 0);
     return bind_topic_fail(L, &self->sync, &self->subscriber.topic, error, what, holder);
 }
 

@@ -108,7 +108,7 @@ int bind_sync_answer(lua_State *L, const bind_sync *self, int result, const char
         return 3;
     }
     if (result == -ETIMEDOUT && self->notice)
-        sync_notice_ask(self->notice);
+        sync_notice_ask(self->notice, self->seen);
     const char *known = bind_sync_known(L, self, self->handle.at);
     if (result == -EBUSY)
         return bind_fail(L, result, "%s %s: its guard is held by %d", what, known,

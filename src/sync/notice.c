@@ -24,7 +24,7 @@ struct sync_notice {
     uint32_t state;
     pthread_t thread;
     uint64_t maker; /* whose thread it is */
-    uint64_t seen;  /* a counter's value that is no news */
+    uint64_t seen;  /* a counter's value that is no news; whether a rwlock is to write */
     sync_handle handle;
 };
 
@@ -32,12 +32,14 @@ struct sync_notice {
 static bool is_ready(const sync_notice *notice, bool thorough)
 {
     const sync_handle *handle = &notice->handle;
-    uint64_t held = 0;
+    uint64_t held = 0, seen = mem_atomic_load64(&notice->seen);
     switch (handle->kind) {
     case SYNC_MUTEX:
         held = mem_atomic_load64(&handle->mutex->owner.who);
         break;
     case SYNC_RWLOCK:
+        if (seen && sync_rwlock_is_read(handle->rwlock, thorough))
+            return false;
         held = mem_atomic_load64(&handle->rwlock->writer.who);
         break;
     case SYNC_SEMAPHORE:
@@ -48,8 +50,7 @@ static bool is_ready(const sync_notice *notice, bool thorough)
     case SYNC_EVENTCOUNT:
         return handle->ready(handle);
     default:
-        return mem_atomic_load64(&handle->counter->value) !=
-               mem_atomic_load64(&notice->seen);
+        return mem_atomic_load64(&handle->counter->value) != seen;
     }
     return held == 0 || (thorough && !os_thread_alive(sync_who(held)));
 }
@@ -112,14 +113,15 @@ static int start(sync_notice *notice)
     return -error;
 }
 
-/* Gives the object one, which tells of it from now on. */
-int sync_notice_open(const sync_handle *handle, sync_notice **opened)
+/* Gives the object one, which tells of it from now on; seen as sync_notice_ask has it. */
+int sync_notice_open(const sync_handle *handle, uint64_t seen, sync_notice **opened)
 {
     sync_notice *notice = calloc(1, sizeof *notice);
     if (!notice)
         return -ENOMEM;
     notice->handle = *handle;
     notice->state = ASKED;
+    notice->seen = seen;
     notice->maker = os_thread_self();
     int error = os_fd_event(&notice->fd);
     error = error ? error : start(notice);
@@ -139,15 +141,17 @@ int sync_notice_fd(const sync_notice *notice)
     return notice->maker == os_thread_self() ? notice->fd : -1;
 }
 
-/* After it could not be had: nothing is to be told until it can. */
-void sync_notice_ask(sync_notice *notice)
+/*
+ * After it could not be had: nothing is to be told until it can. Seen is a counter's
+ * value as it was looked at before, so that what came since is told of; or not 0 for who
+ * could not write in a rwlock, and would not be served by one that others read.
+ */
+void sync_notice_ask(sync_notice *notice, uint64_t seen)
 {
     uint32_t told = TOLD;
     if (sync_notice_fd(notice) < 0)
         return;
-    if (notice->handle.kind == SYNC_COUNTER) /* also where it is still to be told of */
-        mem_atomic_store64(&notice->seen,
-                           mem_atomic_load64(&notice->handle.counter->value));
+    mem_atomic_store64(&notice->seen, seen); /* also where it is still to be told of */
     if (mem_atomic_load32(&notice->state) != TOLD)
         return;
     os_fd_forget(notice->fd);

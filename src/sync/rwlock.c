@@ -48,6 +48,12 @@ static bool is_read(sync_rwlock *rwlock, uint64_t me, bool thorough)
     return found;
 }
 
+/* Whether anybody reads, for who does not. */
+bool sync_rwlock_is_read(sync_rwlock *rwlock, bool thorough)
+{
+    return is_read(rwlock, 0, thorough);
+}
+
 /* The writer's record becomes this thread's. 1 if a dead one had been inside. */
 static int claim(sync_wait *wait, bool thorough)
 {

@@ -289,9 +289,9 @@ const uint32_t *sync_word(const sync_handle *handle);
 /* notice.c: a descriptor for event loops */
 typedef struct sync_notice sync_notice;
 
-int sync_notice_open(const sync_handle *handle, sync_notice **opened);
+int sync_notice_open(const sync_handle *handle, uint64_t seen, sync_notice **opened);
 int sync_notice_fd(const sync_notice *notice);
-void sync_notice_ask(sync_notice *notice);
+void sync_notice_ask(sync_notice *notice, uint64_t seen);
 void sync_notice_close(sync_notice *notice);
 
 /* The objects, a file each. */
@@ -303,6 +303,7 @@ int sync_mutex_attempt(sync_wait *wait, bool thorough);
 int sync_rwlock_write(const sync_handle *handle, int64_t deadline, sync_outcome *outcome);
 int sync_rwlock_read(const sync_handle *handle, int64_t deadline, sync_outcome *outcome);
 int sync_rwlock_leave(const sync_handle *handle);
+bool sync_rwlock_is_read(sync_rwlock *rwlock, bool thorough);
 
 int sync_semaphore_wait(const sync_handle *handle, int64_t deadline);
 int sync_semaphore_post(const sync_handle *handle, uint32_t n);
