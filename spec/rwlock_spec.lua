@@ -40,6 +40,47 @@ describe("a rwlock", function()
     assert.error_matches(function() w:unlock() end, "not held by this thread")
   end)
 
+  it("tells since when one writes, or waits to", function()
+    local function since(pid, began)
+      local holder, at = w:holder()
+      assert.equal(pid, holder)
+      assert.is_true(at >= began and at <= process.monotonic())
+    end
+    local began = process.monotonic()
+    assert(w:lock())
+    since(process.pid(), began)
+    w:unlock()
+    assert.equal(0, select("#", w:holder()))
+    began = process.monotonic()
+    assert(w:lock_shared())
+    local writer <close> = lock.child(function() assert(w:lock(LONG)) support.forever() end)
+    lock.sleepers(w, 1)
+    since(writer.pid, began)
+    began = process.monotonic()
+    w:unlock()
+    support.eventually(function() return select(2, w:holder()) >= began end) -- it writes
+    began = process.monotonic()
+    lock.bury(writer)
+    assert(w:lock())
+    since(process.pid(), began)
+  end)
+
+  it("refuses, and never waits, where this thread would wait for itself", function()
+    assert(w:lock_shared())
+    for _, f in ipairs {w.lock, w.try, w.hold} do
+      refused(lock.EDEADLK, "^deadlock: %d+ %-> %d+$", f(w))
+    end
+    refused(lock.EDEADLK, "^deadlock: ", w:with(error))
+    assert.equal(1, #w:readers())
+    w:unlock()
+    assert(w:lock())
+    for _, f in ipairs {w.lock, w.try, w.hold, w.lock_shared, w.try_shared, w.hold_shared} do
+      refused(lock.EDEADLK, "^deadlock: %d+ %-> %d+$", f(w))
+    end
+    refused(lock.EDEADLK, "^deadlock: ", w:with_shared(error))
+    assert.same({process.pid(), 0}, {(w:holder()), #w:readers()})
+  end)
+
   it("keeps others out while one writes", function()
     w:lock()
     local other <close> = lock.child(function()

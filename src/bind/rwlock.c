@@ -31,7 +31,8 @@ wait.
 @treturn boolean true, and as mutex.lock
 @treturn[2] nil
 @treturn[2] string message
-@treturn[2] int ETIMEDOUT, EINTR after a signal, EDEADLK
+@treturn[2] int ETIMEDOUT, EINTR after a signal, EDEADLK when waiting would close a circle,
+or this thread writes or reads already
 */
 static int rwlock_lock(lua_State *L)
 {
@@ -39,13 +40,15 @@ static int rwlock_lock(lua_State *L)
 }
 
 /***
-Locks it for reading: waits until nobody writes nor waits to. Who reads may do so again.
+Locks it for reading: waits until nobody writes nor waits to, and fewer than 31 read. Who
+reads may do so again, and does not wait for who wants to write.
 @function shm.rwlock:lock_shared
 @number[opt] timeout in seconds, absent for ever
 @treturn boolean true, and as mutex.lock
 @treturn[2] nil
 @treturn[2] string message
-@treturn[2] int ETIMEDOUT, EINTR after a signal, EDEADLK
+@treturn[2] int ETIMEDOUT, EINTR after a signal, EDEADLK when waiting would close a circle,
+or this thread writes, or reads 31 times
 */
 static int rwlock_lock_shared(lua_State *L)
 {
@@ -55,6 +58,10 @@ static int rwlock_lock_shared(lua_State *L)
 /***
 lock with a time-out of 0.
 @function shm.rwlock:try
+@treturn boolean true, and as lock
+@treturn[2] nil
+@treturn[2] string message
+@treturn[2] int ETIMEDOUT; EDEADLK when this thread writes or reads already
 */
 static int rwlock_try(lua_State *L)
 {
@@ -64,6 +71,10 @@ static int rwlock_try(lua_State *L)
 /***
 lock_shared with a time-out of 0.
 @function shm.rwlock:try_shared
+@treturn boolean true, and as lock_shared
+@treturn[2] nil
+@treturn[2] string message
+@treturn[2] int ETIMEDOUT; EDEADLK when this thread writes, or reads 31 times
 */
 static int rwlock_try_shared(lua_State *L)
 {
@@ -126,7 +137,8 @@ static int rwlock_hold_shared(lua_State *L)
 Who writes, or waits for the last readers to leave.
 @function shm.rwlock:holder
 @treturn ?int the pid, or nothing when nobody does
-@treturn ?number since when, on the clock of process.monotonic
+@treturn ?number since when it does the one or the other, on the clock of
+process.monotonic
 */
 static int rwlock_holder(lua_State *L)
 {

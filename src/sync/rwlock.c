@@ -80,7 +80,8 @@ static void hand_down(sync_wait *wait)
 static int attempt_write(sync_wait *wait, bool thorough)
 {
     sync_rwlock *rwlock = wait->handle->rwlock;
-    if (!wait->claimed) {
+    bool came = !wait->claimed;
+    if (came) {
         int result = claim(wait, thorough);
         if (result == -EAGAIN && thorough &&
             sync_deadlock(wait->handle, &wait->outcome->path))
@@ -91,6 +92,8 @@ static int attempt_write(sync_wait *wait, bool thorough)
         wait->value = (uint64_t)result;
     }
     if (is_read(rwlock, 0, thorough)) {
+        if (came)
+            mem_atomic_note64(&rwlock->since, (uint64_t)os_clock_now());
         if (thorough && sync_deadlock(wait->handle, &wait->outcome->path))
             return -EDEADLK;
         return -EAGAIN;
