@@ -276,6 +276,30 @@ for _, mode in ipairs {"mpmc", "spsc"} do
       q:push "abc"
       region:store(HEADER + 16, 0)
       refused(EBADMSG, "^queue%.pop at 0: Bad message$", q:pop())
+      refused(EBADMSG, "^queue%.peek at 0: Bad message$", q:peek())
+      refused(EBADMSG, "^queue%.pop_many at 0: Bad message$", q:pop_many(3))
+      refused(EBADMSG, "^queue%.view at 0: Bad message$", q:view())
+    end)
+
+    it("gives what is good of a list, whatever lies among it", function()
+      local q = create {mode = mode}
+      for i, bad in ipairs {{2}, {1}, {3}, {1, 2, 3}, {}} do
+        q:close()
+        region:fill(0, 4096)
+        q = create {mode = mode}
+        assert.equal(3, q:push_many {"aa", "bb", "cc"})
+        local good = {"aa", "bb", "cc"}
+        for k = #bad, 1, -1 do
+          region:set_u8(HEADER + 16 * bad[k] - 8, 0xc1)
+          table.remove(good, bad[k])
+        end
+        if i == 4 then
+          refused(EBADMSG, "^queue%.pop_many at 0: Bad message$", q:pop_many(9))
+        else
+          assert.same({good, #good}, {q:pop_many(9)})
+        end
+        empty(q)
+      end
     end)
   end)
 end
@@ -826,6 +850,39 @@ describe("a queue whose users are killed", function()
       end)
     end)
   end
+end)
+
+describe("a list for a queue", function()
+  before_each(open_region)
+  after_each(close_region)
+
+  it("is there as a whole, or up to 256 KiB of it at a time", function()
+    local q <close> = create {capacity = 300000}
+    local rounds, go = support.rounds(500), assert(shm.event.create(region, 1000 << 10))
+    local there = {[60] = {[0] = 0, [60] = 60}, [120] = {[0] = 0, [66] = 66, [120] = 120}}
+    for n, parts in pairs(there) do
+      local list = {}
+      for i = 1, n do
+        list[i] = ("x"):rep(4000) -- which takes 4016 bytes
+      end
+      local child <close> = lock.child(function()
+        for _ = 1, rounds do
+          assert(go:wait(LONG))
+          assert(q:push_many(list, LONG) == n)
+        end
+      end)
+      for _ = 1, rounds do
+        local length
+        go:set()
+        repeat
+          length = #q
+          assert.equal(parts[length], length)
+        until length == n
+        assert.equal(n, select(2, q:pop_many(n)))
+      end
+      assert.is_true(child.ended())
+    end
+  end)
 end)
 
 describe("scribble over a queue", function()

@@ -44,11 +44,12 @@ static int encode_list(lua_State *L, const bind_queue *self, int list, lua_Integ
 }
 
 /***
-Pushes a list of messages: all that fit at once are there at once.
+Pushes a list of messages: all that fit at once, or 256 KiB of them, are there at once.
 @function shm.queue:push_many
 @tparam table list the messages, 1 to #list
 @number[opt] timeout in seconds, absent for ever
-@treturn int how many were pushed before the time was up: the first ones
+@treturn int how many were pushed before the time was up, or another error ended it: the
+first ones
 @treturn[2] nil
 @treturn[2] string message
 @treturn[2] int as push; then none was pushed
@@ -79,22 +80,25 @@ static int queue_push_many(lua_State *L)
     return 1;
 }
 
-/* Appends messages to the list, as far as they are sound. */
+/* Appends to the list those that are messages. All have been taken, and no other call
+ * gives what is not given here; so what is none keeps nothing else back. */
 static int append(lua_State *L, int list, const uint8_t *bytes, size_t n, lua_Integer *i)
 {
+    int result = 0;
     for (; n > 0; n--) {
         ds_message message;
         bytes = ds_queue_message(bytes, &message);
         int error = bind_queue_message(L, &message);
-        if (error)
-            return error;
-        lua_rawseti(L, list, ++*i);
+        if (!error)
+            lua_rawseti(L, list, ++*i);
+        result = error ? error : result;
     }
-    return 0;
+    return result;
 }
 
 /***
-Takes messages: waits for the first, and takes what is there then.
+Takes messages: waits for the first, and takes what is there then. What lies among them
+and is no message is left out.
 @function shm.queue:pop_many
 @int most how many at most
 @number[opt] timeout in seconds, absent for ever
@@ -102,7 +106,7 @@ Takes messages: waits for the first, and takes what is there then.
 @treturn int how many they are, as some may be nil
 @treturn[2] nil
 @treturn[2] string message
-@treturn[2] int as pop
+@treturn[2] int as pop; EBADMSG when none of those that were there is a message
 */
 static int queue_pop_many(lua_State *L)
 {
