@@ -182,6 +182,9 @@ describe("a mutex", function()
     m:with(function() m:unlock() m:lock() end)
     assert.is_nil(m:holder())
     assert.equal(0, select("#", m:with(function() end)))
+    lock.dead(function() m:lock() end)
+    assert.same({"of f"}, {m:with(function() return "of f" end)}) -- and of the death nothing
+    assert.is_nil(m:holder())
     for _, wrong in ipairs {1, "x", {}, false} do
       assert.error_matches(function() m:with(wrong) end, "f: function")
     end

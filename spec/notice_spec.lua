@@ -451,6 +451,22 @@ describe("the descriptor of an object", function()
     assert.same({"exit", 42}, {child:wait(LONG)})
   end)
 
+  it("is an error where there are no descriptors or threads left, and there later", function()
+    local said, log = support.strace("-e trace=eventfd2,clone,clone3 "
+      .. "-e inject=eventfd2:error=EMFILE:when=1 -e inject=clone,clone3:error=EAGAIN:when=1", [[
+      local shm = require "shm"
+      local s = shm.semaphore.create(shm.anonymous(4096), 0)
+      print(s:fileno())
+      print(s:pollfd())
+      print(math.type(s:getfd()))
+      s:close()]])
+    if not said then
+      return pending(log)
+    end
+    assert.equal("nil\tfileno: Too many open files\t24\n"
+      .. "nil\tfileno: Resource temporarily unavailable\t11\ninteger\n", said)
+  end)
+
   it("takes a thread, which ends with the handle, and leaves nothing", function()
     local before, descriptors = threads(), support.descriptors()
     local s = assert(shm.semaphore.create(r, 0))

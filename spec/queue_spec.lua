@@ -7,7 +7,7 @@ local shm = require "shm"
 local support = require "spec.support"
 
 local LONG, refused = lock.LONG, lock.refused
-local EAGAIN, ENOSPC, EPIPE, EBADMSG, EMSGSIZE = 11, 28, 32, 74, 90
+local EAGAIN, EFAULT, ENOSPC, EPIPE, EBADMSG, EMSGSIZE = 11, 14, 28, 32, 74, 90
 local HEADER = 21 * 64 -- before the ring
 local ITEMS_SLEEPING, ROOM_SLEEPING = 128 + 56, 512 + 56
 
@@ -228,6 +228,90 @@ for _, mode in ipairs {"mpmc", "spsc"} do
       refused(EPIPE, "^queue%.pop_many at 4096: ", q:pop_many(1))
       refused(EPIPE, "^queue%.view at 4096: ", q:view())
       refused(EPIPE, "^queue%.peek at 4096: ", q:peek())
+    end)
+
+    it("ends for who waits for room, and not before what was lent is there", function()
+      local q = create {capacity = 64, mode = mode}
+      local child <close> = lock.child(function()
+        for _ = 1, 2 do
+          assert(q:push(("x"):rep(50)))
+        end
+        refused(EPIPE, "^queue%.push at 0: Broken pipe$", q:push(("x"):rep(50), LONG))
+      end)
+      asleep(ROOM_SLEEPING)
+      local other <close> = assert(shm.queue.attach(region, 0))
+      assert.is_true(other:shutdown() and other:shutdown())
+      assert.is_true(child.ended())
+      q = create({capacity = 64, mode = mode}, 4096)
+      local loan, dropped = assert(q:loan(3)), assert(q:loan(3))
+      assert.is_true(q:shutdown())
+      refused(lock.ETIMEDOUT, "^queue%.pop at 4096: ", q:pop(0))
+      refused(EAGAIN, "^queue%.peek at 4096: ", q:peek())
+      loan:region():write(0, "abc")
+      assert.is_true(loan:commit())
+      assert.equal("abc", q:pop(0))
+      assert.is_true(dropped:close())
+      refused(EPIPE, "^queue%.pop at 4096: ", q:pop(0))
+    end)
+
+    it("has 16 loans and 16 views at once, and loses nothing where it refuses more", function()
+      local q = create {capacity = 2000, mode = mode}
+      local open = {}
+      for i = 1, 16 do
+        open[i] = assert(q:loan(1, LONG))
+      end
+      refused(lock.EUSERS, "^queue%.loan at 0: ", q:loan(1, LONG))
+      assert.equal(0, #q)
+      for i, loan in ipairs(open) do
+        loan:region():set_u8(0, 64 + i)
+        assert(loan:commit())
+      end
+      assert(q:push "behind")
+      for i = 1, 16 do
+        open[i] = assert(q:view(LONG))
+        assert.equal(string.char(64 + i), open[i]:region():read(0, 1))
+        assert.is_true(select(2, open[i]:region()))
+      end
+      refused(lock.EUSERS, "^queue%.view at 0: ", q:view(LONG))
+      assert.equal(1, #q)
+      open[1]:close()
+      local view <close> = assert(q:view(LONG))
+      assert.is_false(select(2, view:region()))
+      for _, one in ipairs(open) do
+        one:close()
+      end
+    end)
+
+    it("says that a loan was overwritten, or its memory is gone, and closes it", function()
+      local q = create {mode = mode}
+      local loan = assert(q:loan(10))
+      region:store(HEADER, 0)
+      refused(EBADMSG, "^loan%.commit: Bad message$", loan:commit())
+      assert.equal("shm.loan (closed)", tostring(loan))
+      local path = os.tmpname()
+      local file <close> = assert(shm.map(path, {mode = "rw", create = true, size = 1 << 18}))
+      local gone <close> = assert(shm.queue.create(file, 0, {mode = mode}))
+      loan = assert(gone:loan(10))
+      local fd <close> = assert(shm.posix.open(path, shm.posix.O_RDWR))
+      assert(shm.posix.ftruncate(fd, 0))
+      os.remove(path)
+      refused(EFAULT, "^loan%.commit: ", loan:commit())
+      assert.equal("shm.loan (closed)", tostring(loan))
+    end)
+
+    it("shares the next power of two that is larger than its capacity by 8 or more", function()
+      for capacity, ring in pairs {[64] = 128, [100] = 128, [120] = 128, [121] = 256, [128] = 256,
+                                   [1016] = 1024, [1017] = 2048} do
+        local q <close> = create({capacity = capacity, mode = mode}, 1 << 19)
+        local n = 0
+        while q:push(1, 0) do
+          n = n + 1
+        end
+        assert.same({ring, ring // 16}, {q:used(), n})
+        q:pop_many(n)
+        assert(q:push(("x"):rep(capacity - (capacity < 34 and 1 or capacity < 258 and 2 or 3)), 0))
+        region:fill(1 << 19, 1 << 13)
+      end
     end)
 
     it("pushes as many of a list as fit in the time", function()

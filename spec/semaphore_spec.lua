@@ -25,6 +25,10 @@ describe("a semaphore in a region", function()
     assert(s:post(MOST))
     lock.refused(lock.EOVERFLOW, "^semaphore%.post at 0: ", s:post())
     assert.equal(MOST, s:value())
+    assert(s:wait())
+    lock.refused(lock.EOVERFLOW, "^semaphore%.post at 0: ", s:post(2))
+    lock.refused(lock.EOVERFLOW, "^semaphore%.post at 0: ", s:post(MOST))
+    assert.equal(MOST - 1, s:value()) -- none of them was added
   end)
 
   it("lets as many go on as were posted", function()

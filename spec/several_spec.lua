@@ -1,6 +1,7 @@
 -- shm.wait_any: whichever comes first.
 local chaos = require "shm.chaos"
 local lock = require "spec.lock_support"
+local posix = require "shm.posix"
 local process = require "shm.process"
 local shm = require "shm"
 local socket = require "socket"
@@ -35,6 +36,38 @@ describe("wait_any", function()
     lock.refused(lock.ETIMEDOUT, "^shm%.wait_any: ", shm.wait_any({s, e}, 0))
     lock.refused(lock.ETIMEDOUT, "^shm%.wait_any: ", shm.wait_any({s, e}, 0.03))
     assert.equal(0, s:waiters())
+  end)
+
+  it("leaves an event set that is reset by hand", function()
+    local manual <close> = assert(shm.event.create(region, 3072, {manual = true}))
+    manual:set()
+    for _ = 1, 2 do
+      assert.equal(3, shm.wait_any {s, e, manual})
+      assert.is_true(manual:is_set())
+    end
+    manual:reset()
+    lock.refused(lock.ETIMEDOUT, "^shm%.wait_any: ", shm.wait_any({s, e, manual}, 0))
+  end)
+
+  it("raises when memory behind one of them is gone, or goes while it sleeps", function()
+    local path = os.tmpname()
+    local file <close> = assert(shm.map(path, {mode = "rw", create = true, size = 4096}))
+    local gone <close> = assert(shm.semaphore.create(file, 0))
+    local WORDS <const> = "objects: memory behind item 2 is gone"
+    local child <close> = lock.child(function()
+      assert.error_matches(function() shm.wait_any({s, gone}, LONG) end, WORDS)
+    end)
+    lock.sleepers(s, 1)
+    lock.sleepers(gone, 1)
+    local fd <close> = assert(posix.open(path, posix.O_RDWR))
+    os.remove(path)
+    assert(posix.ftruncate(fd, 0))
+    assert.is_true(child.ended())
+    for _, timeout in ipairs {0, 0.01} do
+      assert.error_matches(function() shm.wait_any({s, gone}, timeout) end, WORDS)
+    end
+    s:post()
+    assert.equal(1, shm.wait_any({s, gone}, 0))
   end)
 
   it("closes no circle, as it may go on by another of them", function()

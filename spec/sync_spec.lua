@@ -24,6 +24,10 @@ for kind, arguments in pairs(ARGUMENTS) do
       return module.create(region, offset, table.unpack(arguments))
     end
 
+    local function open(offset)
+      return module.open(region, offset, table.unpack(arguments))
+    end
+
     it("is made once, found by others, and removed for good", function()
       refused(lock.ENOENT, "^" .. kind .. "%.attach at 64: there is none, so it is refused$",
               module.attach(region, 64))
@@ -65,12 +69,14 @@ for kind, arguments in pairs(ARGUMENTS) do
       region:set_u16(0, 2)
       refused(lock.EPROTO, "another version's", module.attach(region, 0))
       refused(lock.ENOTEMPTY, "something else", create(0))
+      refused(lock.ENOTEMPTY, "something else", open(0))
       region:write(0, whole:sub(1, 8):reverse())
       refused(lock.EPROTO, "another version's", module.attach(region, 0))
       refused(lock.ENOTEMPTY, "something else", create(0))
       region:write(0, whole)
       region:add(8, 1)
       refused(lock.EXDEV, "pid namespace", module.attach(region, 0))
+      refused(lock.EXDEV, "^" .. kind .. "%.open at 0: .*pid namespace", open(0))
       region:write(0, whole)
       for _, size in ipairs {0, 8, 319, 1 << 31} do
         region:set_u32(16, size)
@@ -122,6 +128,40 @@ for kind, arguments in pairs(ARGUMENTS) do
     end)
   end)
 end
+
+describe("who sleeps at an object", function()
+  it("may be the thread behind its descriptor", function()
+    local region <close> = assert(shm.anonymous(4096))
+    local s <close> = assert(shm.semaphore.create(region, 0))
+    assert(s:fileno())
+    lock.sleepers(s, 1)
+    assert.equal(1, #select(2, s:waiters()))
+    s:close()
+    local same <close> = assert(shm.semaphore.attach(region, 0))
+    assert.same({0, {}}, {same:waiters()})
+  end)
+end)
+
+describe("a maker that is stopped", function()
+  it("is waited for, and then an error of who makes, finds or opens", function()
+    local region <close> = assert(shm.anonymous(1 << 19))
+    local maker <close> = lock.parked(print)
+    support.stop(maker.pid)
+    region:set_i64(0, 0x4c53486d << 32 | maker.pid)
+    local children = {}
+    for name, module in pairs {mutex = shm.mutex, queue = shm.queue} do
+      for _, f in ipairs {"create", "attach", "open"} do
+        children[#children + 1] = lock.child(function()
+          refused(lock.ETIMEDOUT, "^" .. name .. "%." .. f .. " at 0: Connection timed out$",
+                  module[f](region, 0))
+        end)
+      end
+    end
+    for _, child in ipairs(children) do
+      assert.is_true(child.ended())
+    end
+  end)
+end)
 
 describe("a maker that dies", function()
   it("is in nobody's way", function()

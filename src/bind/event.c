@@ -13,7 +13,8 @@ otherwise one of them does, and it is not set any more
 @treturn shm.event the event
 @treturn[2] nil
 @treturn[2] string message
-@treturn[2] int EEXIST (there is one), ENOTEMPTY (there is something else)
+@treturn[2] int EEXIST (there is one), ENOTEMPTY (there is something else), ETIMEDOUT
+(somebody is making it, and was stopped)
 @raise when offset is misaligned or reaches outside, or the region is read-only
 */
 static uint32_t arguments(lua_State *L, int arg, uint64_t *value)
@@ -47,6 +48,10 @@ static int event_wait(lua_State *L)
 /***
 wait with a time-out of 0.
 @function shm.event:try
+@treturn boolean true
+@treturn[2] nil
+@treturn[2] string message
+@treturn[2] int ETIMEDOUT
 */
 static int event_try(lua_State *L)
 {

@@ -163,7 +163,8 @@ Makes the bytes a message, which is popped as a string. The loan is closed.
 @treturn boolean true
 @treturn[2] nil
 @treturn[2] string message
-@treturn[2] int EPERM (it is the parent's, before a fork), EBADMSG (it was overwritten)
+@treturn[2] int EPERM (it is the parent's, before a fork), EBADMSG (it was overwritten),
+EFAULT (memory is gone); it is closed then, too
 */
 static int loan_commit(lua_State *L)
 {

@@ -119,10 +119,10 @@ static int obtain(lua_State *L, bool create, bool attach, const char *verb)
 /***
 Makes a queue in a region, where there must be none. Its options are `capacity`, the bytes
 of the longest message as it is encoded (a string takes up to 5 more), from 64 to 1 GiB,
-and 65536 if absent: messages that are shorter share the next power of two that is larger,
-and each takes 8 bytes besides, rounded up to a multiple of 8; `overflow`, `"block"` or
-`"reject"`: whether pushing waits for room; and `mode`, `"mpmc"` or `"spsc"`: any may push
-and pop, or one thread may and another one, which costs less.
+and 65536 if absent: messages that are shorter share the next power of two that is larger
+by 8 or more, and each takes 8 bytes besides, rounded up to a multiple of 8; `overflow`,
+`"block"` or `"reject"`: whether pushing waits for room; and `mode`, `"mpmc"` or `"spsc"`:
+any may push and pop, or one thread may and another one, which costs less.
 @function shm.queue.create
 @tparam shm.region region where it lies
 @int offset where in the region, in bytes from 0, a multiple of 64
@@ -130,7 +130,8 @@ and pop, or one thread may and another one, which costs less.
 @treturn shm.queue the queue
 @treturn[2] nil
 @treturn[2] string message
-@treturn[2] int EEXIST (there is one), ENOTEMPTY (there is something else)
+@treturn[2] int EEXIST (there is one), ENOTEMPTY (there is something else), ETIMEDOUT
+(somebody is making it, and was stopped)
 @raise when offset is misaligned or reaches outside, or the region is read-only
 */
 static int queue_create(lua_State *L)
@@ -163,6 +164,9 @@ Finds the queue or else makes it, with the arguments of create, which count only
 @tparam[opt] table options as for create
 @treturn shm.queue the queue
 @treturn boolean whether it was made
+@treturn[2] nil
+@treturn[2] string message
+@treturn[2] int ENOTEMPTY (there is something else, or another version's), EXDEV, ETIMEDOUT
 */
 static int queue_open(lua_State *L)
 {

@@ -13,7 +13,8 @@ Makes a readers-writer lock in a region. 31 can read at once.
 @treturn shm.rwlock the lock
 @treturn[2] nil
 @treturn[2] string message
-@treturn[2] int EEXIST (there is one), ENOTEMPTY (there is something else)
+@treturn[2] int EEXIST (there is one), ENOTEMPTY (there is something else), ETIMEDOUT
+(somebody is making it, and was stopped)
 @raise when offset is misaligned or reaches outside, or the region is read-only
 */
 static uint32_t arguments(lua_State *L, int arg, uint64_t *value)

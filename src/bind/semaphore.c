@@ -12,7 +12,8 @@ Makes a semaphore in a region.
 @treturn shm.semaphore the semaphore
 @treturn[2] nil
 @treturn[2] string message
-@treturn[2] int EEXIST (there is one), ENOTEMPTY (there is something else)
+@treturn[2] int EEXIST (there is one), ENOTEMPTY (there is something else), ETIMEDOUT
+(somebody is making it, and was stopped)
 @raise when offset is misaligned or reaches outside, or the region is read-only
 */
 static uint32_t arguments(lua_State *L, int arg, uint64_t *value)
@@ -43,6 +44,10 @@ static int semaphore_wait(lua_State *L)
 /***
 wait with a time-out of 0.
 @function shm.semaphore:try
+@treturn boolean true
+@treturn[2] nil
+@treturn[2] string message
+@treturn[2] int ETIMEDOUT
 */
 static int semaphore_try(lua_State *L)
 {

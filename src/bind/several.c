@@ -38,8 +38,9 @@ most; earlier ones come first
 @treturn ?int its pid
 @treturn[2] nil
 @treturn[2] string message
-@treturn[2] int ETIMEDOUT, EINTR after a signal, EFAULT (memory is gone), EDEADLK (all are
-mutexes that this thread holds)
+@treturn[2] int ETIMEDOUT, EINTR after a signal, EDEADLK (all are mutexes that this thread
+holds, and not recursive)
+@raise when memory behind one of them is gone
 @see futex_waitv(2)
 */
 static int wait_any(lua_State *L)

@@ -185,6 +185,9 @@ Finds the object or else makes it, with the arguments of create, which count onl
 @function shm.object.open
 @treturn userdata the object
 @treturn boolean whether it was made
+@treturn[2] nil
+@treturn[2] string message
+@treturn[2] int ENOTEMPTY (there is something else, or another version's), EXDEV, ETIMEDOUT
 */
 static int sync_open(lua_State *L)
 {
@@ -255,7 +258,7 @@ Removes the object from the region, for good: who has it must not use it any mor
 another one can be made there. The handle is closed.
 @function shm.object:remove
 @treturn boolean true
-@raise when this thread holds it
+@raise when this thread holds it, or it has a name in an arena: see drop there
 */
 static int sync_remove(lua_State *L)
 {
@@ -274,7 +277,8 @@ static int sync_remove(lua_State *L)
 }
 
 /***
-Who sleeps there. One that spins does not count yet.
+Who sleeps there. One that spins does not count yet; the thread behind a descriptor of
+fileno's does.
 @function shm.object:waiters
 @treturn int how many there are
 @treturn table their pids, in no order; of the first 31 at most
