@@ -67,6 +67,8 @@ static int wait_any(lua_State *L)
         if (mem_fault_end(handles[i]->mapping))
             bind_misuse(L, 1, "objects", "memory behind item %I is gone", i + 1);
     }
+    if (result == -EFAULT) /* which the kernel has seen, and we have not */
+        bind_misuse(L, 1, "objects", "memory behind one of them is gone");
     for (lua_Integer i = 0; i < n && result == -ETIMEDOUT; i++) {
         if (objects[i]->notice) /* none could be had */
             sync_notice_ask(objects[i]->notice, 0);

@@ -11,6 +11,8 @@
 
 #include <errno.h>
 
+#define GONE "memory behind this object is gone, or protected"
+
 static const bind_sync_kind *kind_of(lua_State *L)
 {
     return lua_touserdata(L, lua_upvalueindex(1));
@@ -41,7 +43,7 @@ void bind_sync_bad(lua_State *L, const bind_sync *self)
 void bind_sync_faulted(lua_State *L, const bind_sync *self)
 {
     if (mem_fault_end(self->handle.mapping))
-        luaL_error(L, "memory behind this object is gone, or protected");
+        luaL_error(L, GONE);
 }
 
 /* In the region; or 0, if a finalizer closed the handle. */
@@ -95,6 +97,8 @@ int bind_sync_answer(lua_State *L, const bind_sync *self, int result, const char
     bind_sync_check(L, self);
     if (result == 0)
         return bind_done(L, 0, "");
+    if (result == -EFAULT) /* which the kernel has seen, and we have not */
+        return luaL_error(L, GONE);
     if (result == 1) {
         lua_pushboolean(L, 1);
         lua_pushliteral(L, "recovered");
