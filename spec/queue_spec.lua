@@ -314,6 +314,24 @@ for _, mode in ipairs {"mpmc", "spsc"} do
       end
     end)
 
+    it("pops what is there, and not on and on what is pushed meanwhile", function()
+      local q = create {capacity = 64, mode = mode} -- in which 8 have room
+      local n, got = support.rounds(20000), 0
+      local child <close> = lock.child(function()
+        local push = q:pusher()
+        for i = 1, n do
+          push(i)
+        end
+      end)
+      repeat
+        local list, count = q:pop_many(math.maxinteger, LONG)
+        assert.is_true(count <= 16, count)
+        assert.same({got + 1, got + count}, {list[1], list[count]})
+        got = got + count
+      until got == n
+      assert.is_true(child.ended())
+    end)
+
     it("pushes as many of a list as fit in the time", function()
       local q = create {capacity = 100, mode = mode}
       local list = {}

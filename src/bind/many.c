@@ -117,12 +117,18 @@ static int queue_pop_many(lua_State *L)
     lua_settop(L, 3);
     lua_newtable(L);
     int error = self->sync.handle.mapping ? 0 : -EPIPE;
+    bool first = true;
     pid_t holder = 0;
     while (!error && i < most) {
         ds_buffer out = {NULL, 0, 0};
         size_t popped;
         error = bind_queue_pop_many(L, self, 1, &out, (size_t)(most - i),
                                     i ? DS_NOW : deadline, &popped, &holder);
+        if (!error && first && (lua_Integer)popped < most) {
+            lua_Integer there = ds_queue_length(&self->queue) + (lua_Integer)popped;
+            most = there < most ? there : most; /* or who pushes keeps us for ever */
+        }
+        first = false;
         bind_sync_check(L, &self->sync);
         if (!error) {
             error = append(L, 4, out.bytes, popped, &i);
