@@ -440,6 +440,30 @@ describe("a queue", function()
     assert.error_matches(function() shm.queue.create(short, 0, {capacity = 1000}) end, "offset")
   end)
 
+  it("has messages of up to 1 GiB, where there is so much memory to look at", function()
+    local posix, options = shm.posix, {capacity = 1 << 30}
+    local size = shm.queue.size(options)
+    local fd <close> = assert(posix.memfd_create "queue")
+    assert(posix.ftruncate(fd, size)) -- of which few pages are ever there
+    local file, why = posix.mmap(nil, size, posix.PROT_READ | posix.PROT_WRITE,
+                                 posix.MAP_SHARED, fd, 0)
+    if not file then
+      return pending(why)
+    end
+    local q = assert(shm.queue.create(file, 0, options))
+    local other = assert(shm.queue.attach(file, 0))
+    assert(q:push "a")
+    assert.equal("a", other:pop(0))
+    local loan = assert(other:loan(1 << 30, 0))
+    loan:region():write((1 << 30) - 1, "z")
+    assert(loan:commit())
+    local view = assert(q:view(0))
+    assert.equal("\0z", view:region():read((1 << 30) - 2, 2))
+    for _, handle in ipairs {view, q, other, file} do
+      handle:close()
+    end
+  end)
+
   it("hands each message to one, in the order of its producer", function()
     local PRODUCERS, CONSUMERS, each = 3, 3, support.rounds(5000)
     local q, results = create {capacity = 2000}, create({capacity = 1 << 16}, 1 << 19)
