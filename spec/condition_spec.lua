@@ -133,6 +133,38 @@ describe("a condition", function()
     assert.error_matches(function() c:wait(m, 0) end, "mutex: it is not held by this thread")
   end)
 
+  it("has the mutex again when Ctrl-C comes while it waits for that", function()
+    m:lock()
+    local child = assert(process.fork(function()
+      m:lock()
+      local ok, message = pcall(function()
+        c:wait(m, LONG)
+        error "no signal"
+      end)
+      local held = m:holder() == process.pid()
+      process.exit(not ok and tostring(message):match "interrupted" and held and 42 or 1)
+    end))
+    lock.sleepers(m, 1)
+    m:unlock()
+    lock.sleepers(c, 1)
+    m:lock()
+    assert.is_true(c:signal())
+    lock.sleepers(m, 1)
+    child:kill "INT"
+    support.eventually(function() -- it has come
+      return support.read_file(("/proc/%d/status"):format(child.pid)):match "ShdPnd:%s+0+\n"
+    end)
+    m:unlock()
+    local how, code = child:wait(LONG)
+    if not how then
+      child:kill "KILL"
+      child:wait()
+    end
+    child:close()
+    assert.same({"exit", 42}, {how, code})
+    assert.same({true, "recovered", child.pid}, {m:lock()}) -- it left with the mutex
+  end)
+
   it("ends its wait on Ctrl-C", function()
     assert.is_true(support.interrupts(function()
       m:lock()
