@@ -1,8 +1,9 @@
--- Two files of runs: which ratios are more than a fifth apart, and what they came from. Marked are
--- those that were so within a run, too.
+-- Two files of runs: which ratios are apart, and what they came from. One number stands for what is
+-- up to a tenth from it, so two of them are apart by a fifth; two numbers for what is between them.
 --   lua5.4 bench/compare.lua ONE.csv OTHER.csv
 package.path = "./?.lua;" .. package.path
 local report = require "bench.report"
+local summary = require "bench.summary"
 
 local function by_name(path)
   local found = {}
@@ -15,25 +16,33 @@ local function by_name(path)
   return found
 end
 
+local function range(row)
+  if summary.settled(row) then
+    return row.ratio / 1.1, row.ratio * 1.1
+  end
+  return row.ratio_low, row.ratio_high
+end
+
 if not arg[2] then
   io.stderr:write "usage: lua5.4 bench/compare.lua ONE.csv OTHER.csv\n"
   os.exit(2)
 end
 
 local one, other = by_name(arg[1]), by_name(arg[2])
-local all, apart, marked = 0, 0, 0
+local all, apart, wide = 0, 0, 0
 for _, name in ipairs(one) do
   local a, b = one[name], other[name]
   if a.ratio and b and b.ratio and not (a.kind == "ours" and a.ratio == 1) then
     all = all + 1
-    local times, mark = math.max(a.ratio / b.ratio, b.ratio / a.ratio), report.mark(a)
-    mark = mark == "" and report.mark(b) or mark
-    if report.apart(times) then
-      apart, marked = apart + 1, marked + #mark
-      print(("%1s%5.2f  %-70s %8.4g %8.4g   %8.4g ns %8.4g ns"):format(mark, times, name, a.ratio,
-                                                                     b.ratio, a.ns, b.ns))
+    wide = wide + (summary.settled(a) and summary.settled(b) and 0 or 1)
+    local low, high = range(a)
+    local from, to = range(b)
+    if low > to or from > high then
+      apart = apart + 1
+      print(("%-78s %9s %9s   %8.4g ns %8.4g ns"):format(
+        name, report.times(a, "%.2f", "-"), report.times(b, "%.2f", "-"), a.ns, b.ns))
     end
   end
 end
-print(("%d of %d ratios are more than a fifth apart; %d of these are marked, as they were so "
-       .. "within a run, too"):format(apart, all, marked))
+print(("%d of %d ratios are apart; %d have two numbers in one of the runs or in both"):format(
+  apart, all, wide))

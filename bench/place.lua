@@ -44,6 +44,20 @@ function M.queue(index)
   return "/" .. M.name("queue-" .. index)
 end
 
+--- Has a text in the folder, whole at any time; and gives what is there, or nil.
+function M.keep(word, text)
+  local path = M.folder .. "/" .. word
+  local file = assert(io.open(path .. ".new", "w"))
+  assert(file:write(text))
+  file:close()
+  assert(os.rename(path .. ".new", path))
+end
+
+function M.kept(word)
+  local file <close> = io.open(M.folder .. "/" .. word)
+  return file and file:read "a"
+end
+
 --- Removes all that there is of it.
 function M.remove()
   os.execute(("rm -rf '%s' /dev/shm/shm-bench-%d-*"):format(M.folder, id))

@@ -1,15 +1,17 @@
 -- What was measured, as a table to read and as a file for other programs: comma-separated,
 -- lines of "# key: value" first, then the names of the columns, then a line for each entry.
+local summary = require "bench.summary"
+
 local M = {}
 
 M.COLUMNS = {"work", "size", "processes", "keys", "against", "kind", "ns", "low", "high", "ratio",
-             "spread", "goal", "skipped", "note"}
+             "ratio_low", "ratio_high", "passes", "goal", "skipped", "note"}
 
 --- What is said behind the lines.
-M.LEGEND = "~: not the same in each of the processes that measured it, by more than a fifth"
+M.LEGEND = "A ratio has two numbers where the processes that measured it do not agree to within a "
+           .. "fifth."
 
-local LINE <const> = "%-36s %8s  %-38s %8s %9s  %s"
-local A_FIFTH <const> = 1.2
+local LINE <const> = "%-36s %8s  %-38s %8s %12s  %s"
 
 --- A number of bytes, or of keys, for people.
 function M.bytes(n)
@@ -43,27 +45,39 @@ local function number(ns)
   return (ns < 100 and "%.1f" or "%.0f"):format(ns)
 end
 
---- Whether what is so many times another is more than a fifth from it.
-function M.apart(times)
-  return times > A_FIFTH or times < 1 / A_FIFTH
+-- Two digits of a number, rounded up or down, but for as little as numbers are inexact.
+local function two_digits(n, round, inexact)
+  local exponent = math.floor(math.log(n, 10)) - 1
+  local digits = round(n / 10.0 ^ exponent + inexact) * 10.0 ^ exponent
+  return ("%%.%df"):format(math.max(0, -exponent)):format(digits)
 end
 
---- "~" before a ratio on which the processes that measured it do not agree.
-function M.mark(row)
-  return row.spread and M.apart(row.spread) and "~" or ""
+--- How many times something a row's ratio says it is: one number, as the format has it, or two
+-- with what stands between them.
+function M.times(row, format, between)
+  if summary.settled(row) then
+    return format:format(row.ratio)
+  end
+  return two_digits(row.ratio_low, math.floor, 1e-6) .. between
+         .. two_digits(row.ratio_high, math.ceil, -1e-6)
 end
 
-local function times(result)
-  return M.mark(result) .. (result.ratio < 0.1 and "%.4fx" or "%.2fx"):format(result.ratio)
+-- Whether a goal is met. Who can not say does not.
+local function verdict(row)
+  local settled = summary.settled(row)
+  if (settled and row.ratio or row.ratio_high) <= row.goal then
+    return "met"
+  end
+  return (settled and row.ratio or row.ratio_low) > row.goal and "missed" or "undecided"
 end
 
 function M.header()
   return LINE:format("work", "ns", "against", "ns", "ratio", "goal")
 end
 
---- The lines of a work's results, and how many goals were met and how many missed.
-function M.lines(work, results)
-  local lines, met, missed = {}, 0, 0
+--- The lines of a work's results. Each goal's verdict is counted in verdicts.
+function M.lines(work, results, verdicts)
+  local lines = {}
   local first = results[1]
   for i, result in ipairs(results) do
     local words = {"", "", result.name .. (result.kind == "limit" and " (limit)" or ""), "", "", ""}
@@ -72,15 +86,16 @@ function M.lines(work, results)
       words[1], words[2] = M.title(work), first.ns and number(first.ns) or ""
     end
     if alone then
-      words[3] = ""
+      words[3], words[6] = "", result.note or ""
     elseif result.why then
       words[6] = "skipped: " .. result.why
     else
-      words[4], words[5] = number(result.ns), times(result)
+      words[4] = number(result.ns)
+      words[5] = M.times(result, result.ratio < 0.1 and "%.4f" or "%.2f", "-") .. "x"
       if result.goal then
-        local good = result.ratio <= result.goal
-        words[6] = ("%.2fx %s"):format(result.goal, good and "met" or "missed")
-        met, missed = met + (good and 1 or 0), missed + (good and 0 or 1)
+        local word = verdict(result)
+        words[6] = ("%.2fx %s"):format(result.goal, word)
+        verdicts[word] = (verdicts[word] or 0) + 1
       end
       words[6] = words[6] .. (result.note and " " .. result.note or "")
     end
@@ -88,7 +103,7 @@ function M.lines(work, results)
       lines[#lines + 1] = LINE:format(table.unpack(words)):gsub("%s+$", "")
     end
   end
-  return lines, met, missed
+  return lines
 end
 
 local function field(value)
@@ -122,9 +137,9 @@ function M.write(file, work, results)
   for _, result in ipairs(results) do
     file:write(row {work.name, work.size, work.processes, work.keys, result.name, result.kind,
                     short(result.ns), short(result.low), short(result.high), short(result.ratio),
-                    short(result.spread), short(result.goal), result.why, result.note})
+                    short(result.ratio_low), short(result.ratio_high), result.passes,
+                    short(result.goal), result.why, result.note})
   end
-  file:flush()
 end
 
 -- The fields of a line. In quotes, two of them are one.

@@ -8,7 +8,7 @@
 --   how                           where they run: see cpus.of
 --   share                         how many times one time of an entry counts for, absent for 1
 --   clock                         seconds; absent for the time of day, as others take part
---   rounds                        in all, where it takes long
+--   rounds, passes                in one process, and in how many, at most, where it takes long
 --   longer                        times the seconds of others, as it takes long to begin
 --   large                         true where there is too much of Lua to collect each time
 --   before, after                 functions
@@ -67,13 +67,17 @@ local function lasts(work, n, ns)
   return ns * n * (work.share or 1) / 1e9
 end
 
--- How often it has to be done to take that long.
-local function calibrate(work, entry, workers, seconds)
+-- How often it has to be done to take that long, if that is not known from another process.
+local function calibrate(work, entry, workers, seconds, known)
   if entry.times then
     return entry.times
   end
   local n = 1
   once(work, entry, workers, n) -- connects, and touches what is new
+  if known then
+    once(work, entry, workers, math.ceil(known / 4))
+    return known
+  end
   while true do
     local took = lasts(work, n, once(work, entry, workers, n))
     if took >= seconds / 2 then -- or something came in between
@@ -104,7 +108,7 @@ local function begin(work, said)
   return there
 end
 
-local function run(work, entries, options, progress)
+local function run(work, entries, rounds, seconds, known, progress)
   local functions = {}
   for i, entry in ipairs(entries) do
     entry.index = i
@@ -114,14 +118,13 @@ local function run(work, entries, options, progress)
   local apart = work.team and work.how ~= "same" and distance.start()
   local home = work.how ~= "equals" and cpus.first() or nil
   cpus.stay(home)
-  local each, times, best, seconds = {}, {}, {}, options.seconds * (work.longer or 1)
-  each.distances = apart and {}
+  local each, times, best = {}, {}, {}
+  each.distances, each.times = apart and {}, times
   collectgarbage()
   for i, entry in ipairs(entries) do
     progress(entry.name, 0)
-    each[i], times[i] = {}, calibrate(work, entry, workers, seconds)
+    each[i], times[i] = {}, calibrate(work, entry, workers, seconds, known[entry.name])
   end
-  local rounds = options.rounds
   local deadline = process.monotonic() + 1 + 2 * rounds * #entries * seconds
   for round = 1, rounds do
     if round > 3 and process.monotonic() > deadline then
@@ -155,16 +158,19 @@ local function run(work, entries, options, progress)
   return each
 end
 
---- What was measured of a work, in the order of its entries: {name, kind, goal, rounds, note},
--- where rounds are nanoseconds of each and note is the entry's word on it; or with why instead,
--- where it was skipped. With distances, of each round, where cpus were apart.
-function M.measure(work, options, progress)
+--- What was measured of a work, in so many rounds of so many seconds for each entry, in their
+-- order: {name, kind, goal, rounds, times, note}, where rounds are nanoseconds of each, times is
+-- how often it was done in a round, known by the entry's name if another process told, and note is
+-- the entry's word on it; or with why instead, where it was skipped. With distances, of each
+-- round, where cpus were apart.
+function M.measure(work, rounds, seconds, known, progress)
   local skipped = {}
   if work.before then
     work.before()
   end
   local there = begin(work, function(entry, why) skipped[entry] = why end)
-  local each = #there > 0 and run(work, there, options, progress) or {}
+  local each = #there > 0 and run(work, there, rounds, seconds * (work.longer or 1), known,
+                                  progress) or {}
   for i = #there, 1, -1 do
     if there[i].stop then
       there[i].stop()
@@ -178,7 +184,8 @@ function M.measure(work, options, progress)
     local one = {name = entry.name, kind = entry.kind, goal = entry.goal, why = skipped[entry]}
     if not one.why then
       at = at + 1
-      one.rounds, one.note = each[at], entry.note and entry.note()
+      one.rounds, one.times = each[at], each.times[at]
+      one.note = entry.note and entry.note()
     end
     measured[i] = one
   end

@@ -2,10 +2,14 @@
 -- the medians, how many times theirs ours takes, and the goal for that. No run fails for being
 -- slow: machines are shared.
 local USAGE <const> = [[
-usage: lua5.4 bench/run.lua [-r ROUNDS] [-s SECONDS] [--csv FILE] [--small] [WORD ...]
+usage: lua5.4 bench/run.lua [-s SECONDS] [-r ROUNDS] [-p LEAST] [-m MOST] [-t SECONDS]
+                            [--csv FILE] [--small] [WORD ...]
   WORD        only what has one of these words in its name
-  -r ROUNDS   how often each is measured; medians count (15)
   -s SECONDS  how long each is measured in each round (0.015)
+  -r ROUNDS   how often each is measured in one process (3)
+  -p LEAST    how many processes measure it (5)
+  -m MOST     how many do if a ratio is not the same in each (20)
+  -t SECONDS  after how long no more begin (570)
   --csv FILE  where the figures go as well (build/bench/results.csv)
   --small     few keys and clients: to see that it works]]
 
@@ -17,7 +21,8 @@ local function usage()
   os.exit(2)
 end
 
-local options = {rounds = 15, seconds = 0.015, csv = "build/bench/results.csv", words = {}}
+local options = {seconds = 0.015, rounds = 3, least = 5, most = 20, all = 570,
+                 csv = "build/bench/results.csv", words = {}}
 do
   local i = 1
   local function value(convert)
@@ -33,10 +38,16 @@ do
   end
   while arg[i] do
     local word = arg[i]
-    if word == "-r" then
-      options.rounds = math.tointeger(value(above(1))) or usage()
-    elseif word == "-s" then
+    if word == "-s" then
       options.seconds = value(above(1e-6))
+    elseif word == "-r" then
+      options.rounds = math.tointeger(value(above(1))) or usage()
+    elseif word == "-p" then
+      options.least = math.tointeger(value(above(1))) or usage()
+    elseif word == "-m" then
+      options.most = math.tointeger(value(above(1))) or usage()
+    elseif word == "-t" then
+      options.all = value(above(0))
     elseif word == "--csv" then
       options.csv = value(tostring)
     elseif word == "--small" then
@@ -52,6 +63,8 @@ do
     i = i + 1
   end
 end
+
+options.most = math.max(options.least, options.most)
 
 -- One process measures, first of a group in which all are that take part. This one waits for its
 -- end or for a signal, ends what is left of the group, and removes what had names.
@@ -84,6 +97,7 @@ until how or signal
 
 process.kill(-child.pid, "KILL")
 child:kill "KILL"
+local so_far = place.kept "table"
 place.remove() -- first, as who ended this may not wait for what follows
 if not how then
   child:wait()
@@ -97,6 +111,9 @@ end
 place.remove()
 os.remove(options.csv .. options.new)
 if signal or how == "signal" then
+  if so_far then
+    print(so_far)
+  end
   io.stderr:write("\nbench: ended by SIG", signal or what, "\n")
 end
 os.exit(signal == "INT" and 130 or signal and 143 or how == "exit" and what or 1)

@@ -60,9 +60,8 @@ function M.pool(passes)
   return pooled
 end
 
--- How many times more the ratios of one process are than those of another: medians, at most. Nil
--- where there was only one.
-local function spread(ratios, whose)
+-- The median of each process's ratios, sorted.
+local function by_process(ratios, whose)
   local each, medians = {}, {}
   for round, ratio in ipairs(ratios) do
     local list = each[whose[round]] or {}
@@ -73,12 +72,27 @@ local function spread(ratios, whose)
     medians[#medians + 1] = M.median(list)
   end
   table.sort(medians)
-  return #medians > 1 and medians[#medians] / medians[1] or nil
+  return medians
 end
 
---- Adds to each what its rounds say: ns, their median; low and high, quarters of them; ratio, the
--- median of how many times it the first one takes in the same round; and spread, how many times
--- more that is in one process than in another, where there were several.
+-- Between which of a sorted list the median of all that could be measured is, nine times in ten
+-- or more often: it is below the kth or above the kth from the end as often as a coin that is
+-- thrown for each of them falls on one side less than k times. All of a list of less than five.
+local function interval(sorted)
+  local n = #sorted
+  local k, ways, outside = 0, 1, 2 * 0.5 ^ n -- ways to choose k of n
+  while outside <= 0.1 do
+    k = k + 1
+    ways = ways * (n - k + 1) / k
+    outside = outside + 2 * ways * 0.5 ^ n
+  end
+  k = math.max(k, 1)
+  return sorted[k], sorted[n + 1 - k]
+end
+
+--- Adds to each what its rounds say: ns, their median; low and high, quarters of them; ratio, how
+-- many times it the first one takes in the same round, the median of what the processes say;
+-- passes, how many processes that are, and ratio_low and ratio_high, between which it is.
 function M.sum_up(measured)
   for _, one in ipairs(measured) do
     if not one.why then
@@ -88,13 +102,20 @@ function M.sum_up(measured)
       end
       local sorted = table.move(one.rounds, 1, #one.rounds, 1, {})
       table.sort(sorted)
-      one.ns, one.ratio = M.median(sorted), M.median(ratios)
-      one.spread = spread(ratios, measured.whose)
+      one.ns = M.median(sorted)
       one.low = sorted[math.max(1, #sorted // 4)]
       one.high = sorted[math.ceil(#sorted * 3 / 4)]
+      local each = by_process(ratios, measured.whose)
+      one.passes, one.ratio = #each, M.median(each)
+      one.ratio_low, one.ratio_high = interval(each)
     end
   end
   return measured
+end
+
+--- Whether a ratio is known to within a tenth to both sides; one process alone can not tell.
+function M.settled(one)
+  return one.ratio_high <= 1.2 * one.ratio_low
 end
 
 return M

@@ -102,7 +102,7 @@ local function basics(run)
     local ours, other = run:ours(where), it[4] and run:find(it[4], where)
     if ours and (other or not it[4]) then
       lines[#lines + 1] = line {it[1], run.time(ours.ns),
-                                other and report.mark(other) .. ("%.2g"):format(other.ratio) or "",
+                                other and report.times(other, "%.3g", "–") or "",
                                 it[4] or "",
                                 other and other.goal and ("%.3g"):format(other.goal) or ""}
     end

@@ -92,7 +92,7 @@ local function of(run)
 end
 
 return {{
-  name = ("chat, %d of %d talk"):format(TALKERS, CLIENTS), rounds = scale.of(2, 1),
+  name = ("chat, %d of %d talk"):format(TALKERS, CLIENTS), rounds = 1, passes = scale.of(3, 1),
   {name = "shm.chat", kind = "ours", times = 1, run = of(ours)},
   {name = "the textbook's design in C", kind = "peer", goal = 1 / 3, times = 1, run = of(textbook),
    note = function()
