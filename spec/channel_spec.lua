@@ -8,12 +8,7 @@ local EBADF, EINVAL, EMFILE, EPIPE, ENOMSG, ENOTSOCK = 9, 22, 24, 32, 42, 88
 local EMSGSIZE, EPROTOTYPE, ENOPROTOOPT, ENOTCONN, ETIMEDOUT = 90, 91, 92, 107, 110
 local LONG = support.LONG
 local SO_REUSEADDR, SO_SNDBUFFORCE, SO_RCVTIMEO = 2, 32, 20
-
-local function refused(errno, said, result, message, number)
-  assert.is_nil(result)
-  assert.matches(said, message)
-  assert.equal(errno, number)
-end
+local refused = support.refused
 
 describe("a channel over TCP", function()
   local listener, far, near, ours, theirs

@@ -87,12 +87,6 @@ function M.killed(f)
   end, "signal", "KILL")
 end
 
---- What f answers is nil, a message that says this, and this number.
-function M.refused(errno, said, value, message, code, ...)
-  assert.is_nil(value)
-  assert.matches(said, message)
-  assert.equal(errno, code, message)
-  return ...
-end
+M.refused = support.refused
 
 return M

@@ -11,11 +11,7 @@ local M = {
 --- Seconds that bound what should take none.
 M.LONG = support.LONG
 
-function M.refused(errno, said, result, message, number)
-  assert.is_nil(result)
-  assert.matches(said, message)
-  assert.equal(errno, number)
-end
+M.refused = support.refused
 
 --- A child that ends with the scope: its pid, and `ended()`, which is true when all went well.
 function M.child(f, ...)

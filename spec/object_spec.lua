@@ -9,12 +9,7 @@ local EPERM, ENOENT, EAGAIN, EEXIST, EINVAL, EFBIG, ENOSPC = 1, 2, 11, 17, 22, 2
 local ERANGE, ELOOP, ENODATA, ENOTSUP = 34, 40, 61, 95
 local PAGE = posix.PAGE_SIZE
 local LONG = support.LONG
-
-local function refused(errno, said, result, message, number)
-  assert.is_nil(result)
-  assert.matches(said, message)
-  assert.equal(errno, number)
-end
+local refused = support.refused
 
 local function mode_of(name)
   return support.shell("stat -c %a /dev/shm/" .. name .. " 2>/dev/null"):match "%d+"

@@ -12,12 +12,7 @@ local ENOENT, EBUSY, EPIPE, EBADMSG, EOPNOTSUPP, EADDRINUSE = 2, 16, 32, 74, 95,
 local EAGAIN, EMFILE, ECONNRESET, ETIMEDOUT = 11, 24, 104, 110
 local TIMEOUT = support.LONG
 local WITHIN = 10 * support.patience -- a second, and some for a machine that others use
-
-local function refused(errno, pattern, result, message, number)
-  assert.is_nil(result)
-  assert.matches(pattern, message)
-  assert.equal(errno, number)
-end
+local refused = support.refused
 
 local children = {}
 

@@ -6,12 +6,7 @@ local sysv = require "shm.sysv"
 local ENOENT, ESRCH, EINTR, EEXIST, EINVAL, EPIPE, EDEADLK = 2, 3, 4, 17, 22, 32, 35
 local EOPNOTSUPP, EADDRINUSE, ECONNRESET, ETIMEDOUT = 95, 98, 104, 110
 local TIMEOUT = support.LONG
-
-local function refused(errno, pattern, result, message, number)
-  assert.is_nil(result)
-  assert.matches(pattern, message)
-  assert.equal(errno, number)
-end
+local refused = support.refused
 
 -- Runs f in a child; a failed assertion there is the child's exit code 1.
 local function child(f)

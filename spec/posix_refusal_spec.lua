@@ -9,12 +9,7 @@ local ENOENT, EBADF, EAGAIN, EACCES, EEXIST, EINVAL, EMFILE = 2, 9, 11, 13, 17, 
 local EFBIG, ENOSPC, ELOOP, EOVERFLOW, ETIMEDOUT = 27, 28, 40, 75, 110
 local LONG = support.LONG
 local CREATE <const> = posix.O_RDWR | posix.O_CREAT | posix.O_EXCL
-
-local function refused(errno, said, result, message, number)
-  assert.is_nil(result)
-  assert.matches(said, message)
-  assert.equal(errno, number)
-end
+local refused = support.refused
 
 local function name()
   return "/shm-spec-" .. support.key()

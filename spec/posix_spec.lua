@@ -10,12 +10,7 @@ local PAGE = posix.PAGE_SIZE
 local RW = posix.PROT_READ | posix.PROT_WRITE
 local CREATE = posix.O_RDWR | posix.O_CREAT | posix.O_EXCL
 local LONG = support.LONG
-
-local function refused(errno, said, result, message, number)
-  assert.is_nil(result)
-  assert.matches(said, message)
-  assert.equal(errno, number)
-end
+local refused = support.refused
 
 local function name()
   return "/shm-spec-" .. support.key()

@@ -6,12 +6,7 @@ local support = require "spec.support"
 local EPERM, ESRCH, ECHILD, EAGAIN, ETIMEDOUT = 1, 3, 10, 11, 110
 local LONG = support.LONG
 local AS_NOBODY <const> = "setpriv --reuid=65534 --regid=65534 --clear-groups "
-
-local function refused(errno, said, result, message, number)
-  assert.is_nil(result)
-  assert.matches(said, message)
-  assert.equal(errno, number)
-end
+local refused = support.refused
 
 -- How a child ends that runs f.
 local function outcome(f, ...)

@@ -4,12 +4,7 @@ local sysv = require "shm.sysv"
 
 local ESRCH, ECHILD, EPIPE, ETIMEDOUT = 3, 10, 32, 110
 local LONG = support.LONG
-
-local function refused(errno, name, result, message, number)
-  assert.is_nil(result)
-  assert.equal(errno, number)
-  assert.matches(name, message)
-end
+local refused = support.refused
 
 local function sleeper()
   return assert(process.fork(process.sleep, 60))

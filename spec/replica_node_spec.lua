@@ -9,12 +9,7 @@ local support = require "spec.support"
 local ENOENT, EINTR, ENOSPC, EROFS, ENODATA = 2, 4, 28, 30, 61
 local ETIMEDOUT, ESTALE = 110, 116
 local LONG = support.LONG
-
-local function refused(errno, pattern, result, message, number)
-  assert.is_nil(result)
-  assert.matches(pattern, message)
-  assert.equal(errno, number)
-end
+local refused = support.refused
 
 describe("a node", function()
   local name, nodes, before

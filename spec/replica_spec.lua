@@ -7,12 +7,7 @@ local support = require "spec.support"
 local ENOENT, E2BIG, EAGAIN, EBUSY, ENOSPC, EROFS, EPROTO = 2, 7, 11, 16, 28, 30, 71
 local EUSERS, EMSGSIZE, ETIMEDOUT, EHOSTDOWN, ESTALE = 87, 90, 110, 112, 116
 local LONG = support.LONG
-
-local function refused(errno, pattern, result, message, number)
-  assert.is_nil(result)
-  assert.matches(pattern, message)
-  assert.equal(errno, number)
-end
+local refused = support.refused
 
 local function contents(node)
   local all, n = {}, 0

@@ -1,4 +1,5 @@
 -- What specs share: names, looks from outside, and a round for every kind of leak.
+local assert = require "luassert"
 local posix = require "shm.posix"
 local process = require "shm.process"
 
@@ -31,6 +32,15 @@ function M.forever()
   while process.alive(run) do
     process.sleep(1)
   end
+end
+
+--- What f answers, for refused(errno, said, f()), is nil, a message that says this, and this
+-- number. Returns what it answers behind these.
+function M.refused(errno, said, result, message, number, ...)
+  assert.is_nil(result)
+  assert.matches(said, message)
+  assert.equal(errno, number, message)
+  return ...
 end
 
 --- Calls f until it ends within so many seconds, and returns what it returned: a machine that

@@ -7,12 +7,7 @@ local EPERM, E2BIG, ENOMEM, EACCES, EINVAL, ERANGE, ENOMSG, EIDRM = 1, 7, 12, 13
 local LONG = support.LONG
 local PRIVATE <const>, CREATE <const> = sysv.IPC_PRIVATE, sysv.IPC_CREAT | sysv.IPC_EXCL
 local AS_NOBODY <const> = "setpriv --reuid=65534 --regid=65534 --clear-groups "
-
-local function refused(errno, said, result, message, number)
-  assert.is_nil(result)
-  assert.matches(said, message)
-  assert.equal(errno, number)
-end
+local refused = support.refused
 
 -- What nobody's interpreter prints, or nil where only root could tell.
 local function as_nobody(code, ...)

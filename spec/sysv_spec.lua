@@ -8,11 +8,7 @@ local CREATE = sysv.IPC_CREAT | sysv.IPC_EXCL | tonumber("600", 8)
 local LONG = support.LONG
 
 -- The call answers nil, a message that names it, and the error.
-local function refused(errno, name, result, message, number)
-  assert.is_nil(result)
-  assert.equal(errno, number)
-  assert.matches(name, message)
-end
+local refused = support.refused
 
 describe("ftok", function()
   it("makes the C library's key", function()
