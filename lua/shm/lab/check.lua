@@ -82,29 +82,6 @@ function M.report(it)
     :format(it.schedules, it.rate, it.depth, 100 * it.done), it.last and "\n" or "")
 end
 
--- What an execution has come to, as one string: what its roles observed, and the words at its
--- end that the protocol asks for.
-local function outcome_of(m)
-  local values, names = {}, {}
-  local function add(name, value)
-    if values[name] == nil then
-      names[#names + 1] = name
-    end
-    values[name] = value
-  end
-  for name, value in pairs(m.observed) do
-    add(name, value)
-  end
-  for _, name in ipairs(m.protocol.observe) do
-    add(name, m.memory[name])
-  end
-  table.sort(names)
-  for i, name in ipairs(names) do
-    names[i] = name .. "=" .. tostring(values[name])
-  end
-  return table.concat(names, " ")
-end
-
 -- A search: an explorer with what it looks at, and what it has found.
 local function search_of(protocol, settings, watched)
   local m = machines.new(protocol, settings)
@@ -220,7 +197,7 @@ local function run(search, settings, result, clock)
     if wrong or #search.noted > 0 then
       count_violations(result, search.noted, wrong, explorer)
     elseif counts then
-      local outcome = outcome_of(m)
+      local outcome = m.protocol:outcome(m.observed, function(name) return m.memory[name] end)
       result.outcomes[outcome] = (result.outcomes[outcome] or 0) + 1
     end
     local taken = explorer.schedules + explorer.blocked

@@ -171,6 +171,29 @@ function Protocol:add(name, kind, given)
   self.object_of[name] = object
 end
 
+--- What an execution has come to, as one string: what its roles observed, and the words at its
+-- end that the protocol asks for.
+-- @tparam {[string]=any,...} observed
+-- @tparam function word what a word is, by its name
+-- @treturn string such as `r1=0 r2=1`
+function Protocol:outcome(observed, word)
+  local values, list = {}, {}
+  for name, value in pairs(observed) do
+    values[name] = value
+  end
+  for _, name in ipairs(self.observe) do
+    values[name] = word(name)
+  end
+  for name in pairs(values) do
+    list[#list + 1] = name
+  end
+  table.sort(list)
+  for i, name in ipairs(list) do
+    list[i] = name .. "=" .. tostring(values[name])
+  end
+  return table.concat(list, " ")
+end
+
 function Protocol:__tostring()
   return ("shm.lab.protocol (%s: %d roles)"):format(self.name, #self.roles)
 end

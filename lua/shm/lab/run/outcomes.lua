@@ -14,28 +14,16 @@ M.BYTES = OUTCOMES * OUTCOME_SIZE
 M.methods = {}
 local Place = M.methods
 
---- All that was observed in a round, and the words at its end that the protocol asks for, as one
--- string: the same as the model's.
+--- What a round has come to: the same as in the model.
 function Place:outcome(round)
   self:look_up_names()
-  local names, values = {}, {}
-  local function add(name, value)
-    if values[name] == nil and value ~= nil then
-      names[#names + 1] = name
-    end
-    values[name] = value
-  end
+  local observed = {}
   for name, at in pairs(self.known) do
-    add(name, self:observed(round, at))
+    observed[name] = self:observed(round, at)
   end
-  for _, name in ipairs(self.protocol.observe) do
-    add(name, self.region:load(self.words[name]))
-  end
-  table.sort(names)
-  for i, name in ipairs(names) do
-    names[i] = name .. "=" .. tostring(values[name])
-  end
-  return table.concat(names, " ")
+  return self.protocol:outcome(observed, function(name)
+    return self.region:load(self.words[name])
+  end)
 end
 
 local function outcome_at(self, index) return self.outcomes_at + (index - 1) * OUTCOME_SIZE end
