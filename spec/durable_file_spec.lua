@@ -1,12 +1,13 @@
 -- shm.durable with a file: what outlives the machine, and what is said of files and disks.
 local d = require "spec.durable_support"
+local durable = require "shm.durable"
 local layout = require "shm.durable.place"
 local posix = require "shm.posix"
 local process = require "shm.process"
 local shm = require "shm"
 local support = require "spec.support"
 
-local EPERM, ENOENT, EINTR, EEXIST, EPROTO = 1, 2, 4, 17, 71
+local EPERM, ENOENT, EINTR, EEXIST, ELOOP, EPROTO = 1, 2, 4, 17, 40, 71
 local EBADMSG, ETIMEDOUT, ESTALE = 74, 110, 116
 local LONG, open, with = d.LONG, d.open, d.with
 
@@ -277,6 +278,24 @@ describe("a durable state with a file", function()
       assert.equal("restored", how)
       assert.equal(1, state.map:get "n")
       state:stop()
+    end)
+  end)
+
+  it("has no symbolic link for a file, by which a second server could have the same one", function()
+    with(place, nil, function(state)
+      state.map:set("n", 1)
+      assert(state:sync())
+      local link = place.file .. ".link"
+      assert(os.execute(("ln -s state %s"):format(link)))
+      for _, what in ipairs {"open", "attach"} do
+        d.refused(ELOOP, "^durable%." .. what .. " 'x': '.*%.link' is a symbolic link: give "
+                  .. "the path that it leads to$", durable[what]("x", {file = link}))
+      end
+      d.refused(ELOOP, "^durable%.serve 'x': ", durable.serve("x", {file = link}, error))
+      assert.matches("^lrwx", support.shell("ls -l " .. link))
+      assert(os.remove(link))
+      assert.same({"state", "state.live", "state.lock"}, d.files(places))
+      assert(state:stop())
     end)
   end)
 

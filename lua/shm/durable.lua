@@ -107,8 +107,8 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] int EADDRINUSE (somebody serves it), EEXIST (something else has the name), EPROTO
--- (another version's), EBADMSG (the file is damaged), EPERM (another user's), EINTR after a
--- signal, ENOSPC, EACCES …
+-- (another version's), EBADMSG (the file is damaged), ELOOP (it is a symbolic link), EPERM (another
+-- user's), EINTR after a signal, ENOSPC, EACCES …
 -- @treturn[2] ?int after EADDRINUSE the pid of who serves it; 0 where that is not to be known, as
 -- in another pid namespace
 -- @raise what `init` and `migrate` raise: there is no state then, or it is as it was
@@ -127,7 +127,7 @@ end
 -- @treturn shm.arena
 -- @treturn[2] nil
 -- @treturn[2] string message
--- @treturn[2] int ENOENT, and those of `shm.arena`
+-- @treturn[2] int ENOENT, ELOOP (the file is a symbolic link), and those of `shm.arena`
 function M.attach(name, given)
   check_name(name, "attach")
   given = options.read(given, {file = RULES.file}, "durable.attach")

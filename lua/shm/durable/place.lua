@@ -38,7 +38,7 @@ local BOARD <const> = 4096 -- bytes of a lock file
 local WORD <const>, PID <const>, HOME <const> = 0, 128, 136 -- what it says, and of whom
 local PATIENCE <const> = 0.2 -- seconds for a new holder to say who it is
 local EPERM <const>, ENOENT <const>, EACCES <const> = 1, 2, 13
-local EADDRINUSE <const>, ETIMEDOUT <const> = 98, 110
+local ELOOP <const>, EADDRINUSE <const>, ETIMEDOUT <const> = 40, 98, 110
 
 -- This process's user, and its pid namespace; or nil, message, errno.
 local function mine()
@@ -69,6 +69,20 @@ function M.new(name, file)
   return setmetatable({name = name, live = MEMORY .. name, fresh_name = name .. ".durable-new",
                        fresh = MEMORY .. name .. ".durable-new",
                        lock_path = MEMORY .. name .. ".durable-lock"}, M)
+end
+
+-- A checkpoint would take the link's place, and leave what it leads to as it was; and who has that
+-- path has other locks.
+local function check_link(self)
+  if not self.file then
+    return true
+  end
+  local flags = posix.O_RDONLY | posix.O_NOFOLLOW | posix.O_NONBLOCK
+  local fd <close>, _, errno = posix.open(self.file, flags)
+  if not fd and errno == ELOOP then
+    return nil, ("'%s' is a symbolic link: give the path that it leads to"):format(self.file), errno
+  end
+  return true
 end
 
 local function open_lock(self)
@@ -166,6 +180,10 @@ end
 -- @treturn[2] int EADDRINUSE, EINTR after a signal, EPERM, EACCES, EROFS, ENOENT …
 -- @treturn[2] ?int after EADDRINUSE the pid of who serves it
 function M:lock(timeout)
+  local plain, why, code = check_link(self)
+  if not plain then
+    return nil, why, code
+  end
   local deadline = process.monotonic() + timeout
   local patience = deadline + PATIENCE
   while true do
@@ -288,6 +306,10 @@ end
 -- @treturn[2] string message
 -- @treturn[2] int errno
 function M:attach()
+  local plain, why, code = check_link(self)
+  if not plain then
+    return nil, why, code
+  end
   local function map(max)
     if self.file then
       return map_file(self.live, max)
