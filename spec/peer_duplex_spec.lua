@@ -137,7 +137,7 @@ for _, wake in ipairs(soak.WAKES) do
         assert.is_true(talk:receive(TIMEOUT) == message)
       end
       for _, message in ipairs(list) do
-        assert.is_true(talk:send(message, TIMEOUT))
+        assert.same({n = 1, true}, table.pack(talk:send(message, TIMEOUT)))
       end
       ended(client)
       close(talk, server)
@@ -156,7 +156,7 @@ for _, wake in ipairs(soak.WAKES) do
       local stat = assert(sysv.shmctl(tonumber(tostring(talk.inward):match "%d+"), sysv.IPC_STAT))
       assert.is_true(stat.segsz <= 65536)
       assert.is_true(talk:receive(6 * TIMEOUT) == much)
-      assert.is_true(talk:send(much, 6 * TIMEOUT))
+      assert.same({n = 1, true}, table.pack(talk:send(much, 6 * TIMEOUT)))
       ended(client)
       close(talk, server)
     end)

@@ -160,10 +160,11 @@ local function push(talk, value, deadline)
   if not done then
     done, message, errno = await(talk, "send", deadline, function() return put(talk, value) end)
   end
-  if done then
-    talk.ring()
+  if not done then
+    return nil, message, errno
   end
-  return done, message, errno
+  talk.ring()
+  return true
 end
 
 --- Sends a message. Several may be on their way; what is longer than a segment goes through it
@@ -175,7 +176,8 @@ end
 -- @treturn[2] nil nothing of it arrives
 -- @treturn[2] string message
 -- @treturn[2] int ETIMEDOUT, EINTR after a signal, EPIPE when the other side has closed the
--- talk, ECONNRESET when it has ended without that, EBUSY when it has no room and is stopped
+-- talk, ECONNRESET when it has ended without that, a tenth of a second ago or more, EBUSY when it
+-- has no room and is stopped
 function Talk:send(data, timeout)
   check(self, "send")
   if type(data) ~= "string" then
@@ -200,7 +202,10 @@ function Talk:send(data, timeout)
     end
     self.begun = self.begun and not done
   end
-  return done, message, errno
+  if not done then
+    return nil, message, errno
+  end
+  return true
 end
 
 -- One attempt to take a value out of the queue: the value, nil while there is none, or nil and
