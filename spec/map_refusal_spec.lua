@@ -282,6 +282,21 @@ describe("a map refuses", function()
     assert.same({100000, 100000}, {calls, m:get "a"})
   end)
 
+  it("times that are none where they are given, before it calls anything", function()
+    for _, wrong in ipairs {-1, 0 / 0, "1", true} do
+      for said, call in pairs {
+        ["update: ttl"] = function() m:update("a", error, wrong) end,
+        ["get_or: ttl"] = function() m:get_or("a", error, wrong) end,
+        ["get_or: timeout"] = function() m:get_or("a", error, nil, wrong) end,
+      } do
+        local ok, message = pcall(call)
+        assert.is_false(ok)
+        assert.matches("map_refusal_spec%.lua:%d+: map%." .. said .. ": ", message)
+      end
+    end
+    assert.equal(0, #m)
+  end)
+
   it("keys that are none where they are given, and names the place", function()
     local function f() return 1 end
     for _, wrong in ipairs {{}, 1.5, print, math.huge} do

@@ -2,6 +2,7 @@
 -- The methods come to those of shm.map, which are C: src/bind/hashmap.c and its neighbours.
 -- @module shm.arena.map
 local core = require "shm.core"
+local options = require "shm.options"
 
 local methods, monotonic = core.map, core.process.monotonic
 
@@ -10,6 +11,7 @@ local claim, fulfil, abandon = methods.claim, methods.fulfil, methods.abandon
 
 local E2BIG <const>, EAGAIN <const> = 7, 11
 local MOST <const> = 1000 -- keys of a step: see src/bind/apply.c
+local MOST_SECONDS <const> = 1000000000
 local TRIES <const> = 1000
 local UPDATES <const> = 100000 -- so that scribble is no reason to go on for ever
 
@@ -17,6 +19,13 @@ local function check_key(key, what)
   local kind = type(key)
   if kind ~= "string" and kind ~= "boolean" and not (kind == "number" and math.tointeger(key)) then
     error(("map.%s: key: string, integer or boolean expected, got %s"):format(what, kind), 3)
+  end
+end
+
+local function check_ttl(ttl, what)
+  if ttl ~= nil and not (type(ttl) == "number" and ttl > 0 and ttl <= MOST_SECONDS) then
+    error(("map.%s: ttl: more than 0 and at most %d seconds expected, got %s"):format(
+      what, MOST_SECONDS, tostring(ttl)), 3)
   end
 end
 
@@ -40,6 +49,7 @@ end
 function methods.update(map, key, f, ttl)
   check_key(key, "update")
   check(f, "update")
+  check_ttl(ttl, "update")
   for _ = 1, UPDATES do
     local value, version, code = lookup(map, key)
     if code then
@@ -95,6 +105,8 @@ end
 function methods.get_or(map, key, f, ttl, timeout)
   check_key(key, "get_or")
   check(f, "get_or")
+  check_ttl(ttl, "get_or") -- before f is called in vain
+  options.deadline(timeout, "map.get_or")
   local deadline, left
   while true do
     local value, version, code = lookup(map, key, left or timeout)
