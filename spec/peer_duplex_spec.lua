@@ -330,9 +330,7 @@ for _, wake in ipairs(soak.WAKES) do
         process.exit(not ok and tostring(why):match "interrupted" and 42 or 1)
       end, opts)
       assert(step:wait(0, 0, TIMEOUT))
-      support.eventually(function()
-        return support.read_file("/proc/" .. client.pid .. "/status"):match "State:%s+S"
-      end)
+      support.asleep(client.pid)
       client:kill "INT"
       ended(client, "exit", 42)
       close(talk, server)

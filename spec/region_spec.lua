@@ -1,4 +1,6 @@
 local posix = require "shm.posix"
+local process = require "shm.process"
+local shm = require "shm"
 local support = require "spec.support"
 local sysv = require "shm.sysv"
 
@@ -406,7 +408,6 @@ describe("a region", function()
   end)
 
   it("is sent and received without a string between, through sockets, pipes and files", function()
-    local process = require "shm.process"
     local one, two = process.socketpair()
     local other <close> = region()
     r:write(0, "straight")
@@ -449,7 +450,6 @@ describe("a region", function()
   end)
 
   it("is sent behind what io has in its buffer, and received without what io has read", function()
-    local process = require "shm.process"
     local path = os.tmpname()
     local file <close> = assert(io.open(path, "w"))
     file:setvbuf "full"
@@ -484,7 +484,6 @@ describe("a region", function()
   end)
 
   it("is sent into a pipe as far as it goes, and SIGPIPE does not come", function()
-    local shm, process = require "shm", require "shm.process"
     local large <close> = assert(shm.anonymous(1 << 20))
     for at = 0, (1 << 20) - 8, 8 do
       large:set_i64(at, at)
@@ -531,7 +530,6 @@ describe("a region", function()
   end)
 
   it("is told where it stopped when a pipe's reader goes meanwhile, without SIGPIPE", function()
-    local shm, process = require "shm", require "shm.process"
     local large <close> = assert(shm.anonymous(1 << 20))
     local path = os.tmpname()
     os.remove(path)
@@ -543,16 +541,13 @@ describe("a region", function()
     end)
     local reader = assert(posix.open(path, posix.O_RDONLY))
     assert.equal(1, r:recv(reader, 0, 1))
-    support.eventually(function() -- it sleeps in the middle of a write
-      return support.read_file("/proc/" .. child.pid .. "/status"):match "State:%s+S"
-    end)
+    support.asleep(child.pid) -- in the middle of a write
     reader:close()
     assert.same({"exit", 0}, {child:wait(LONG)})
     os.remove(path)
   end)
 
   it("waits, sends and receives until Ctrl-C, also where some was sent already", function()
-    local shm, process = require "shm", require "shm.process"
     local large <close> = assert(shm.anonymous(1 << 20))
     local path = os.tmpname()
     os.remove(path)
@@ -578,7 +573,6 @@ describe("a region", function()
   end)
 
   it("unpacks strings whose length another process changes meanwhile", function()
-    local process, shm = require "shm.process", require "shm"
     local shared <close> = assert(shm.anonymous(4096))
     local child = process.fork(function()
       for i = 0, math.maxinteger do

@@ -3,13 +3,14 @@
 local posix = require "shm.posix"
 local process = require "shm.process"
 local replica = require "shm.replica"
+local replica_support = require "spec.replica_support"
 local shm = require "shm"
 local support = require "spec.support"
 
 local ENOENT, EINTR, ENOSPC, EROFS, ENODATA = 2, 4, 28, 30, 61
 local ETIMEDOUT, ESTALE = 110, 116
 local LONG = support.LONG
-local refused = support.refused
+local refused, follow = support.refused, replica_support.follow
 
 describe("a node", function()
   local name, nodes, before
@@ -34,13 +35,6 @@ describe("a node", function()
     end
     nodes[#nodes + 1] = assert(replica.open(name, given))
     return nodes[#nodes]
-  end
-
-  local function follow(node)
-    repeat
-      local n, message, errno = node:step(0)
-      assert(n or errno == ETIMEDOUT, message)
-    until not n
   end
 
   local function in_child(f)
@@ -183,23 +177,12 @@ describe("a node", function()
       run = function(node) return node:run(LONG) end,
       wait_for = function(node) return node:wait_for(9, LONG) end,
     }
-    local ours <close>, theirs = assert(process.socketpair "seqpacket")
     for what, f in pairs(waits) do
-      local child <close> = assert(process.fork(function()
-        assert(process.signal("USR1", "count"))
-        theirs:send "counts"
+      assert.same({"exit", 0}, {support.signalled(function()
         b.owner = process.pid() -- it is this one's
-        local result, message, errno = f(b)
-        assert(result == nil and errno == EINTR and message:match("^replica%." .. what), message)
-      end))
-      assert.equal("counts", ours:recv(10, LONG))
-      support.eventually(function() -- between two looks it is not asleep
-        child:kill "USR1"
-        return not child:alive()
-      end)
-      assert.same({"exit", 0}, {child:wait(LONG)}, what)
+        refused(EINTR, "^replica%." .. what, f(b))
+      end)}, what)
     end
-    theirs:close()
   end)
 
   it("has names of the lengths that it says, and no others", function()

@@ -1,6 +1,7 @@
 local cqueues = require "cqueues"
 local process = require "shm.process"
 local replica = require "shm.replica"
+local replica_support = require "spec.replica_support"
 local shm = require "shm"
 local support = require "spec.support"
 
@@ -68,12 +69,8 @@ describe("a replica", function()
     process.sleep(LONG)
   end
 
-  -- Follows until nothing is left.
   local function follow(node)
-    repeat
-      local n, message, errno = node:step(0)
-      assert(n or errno == ETIMEDOUT, message)
-    until not n
+    replica_support.follow(node)
     assert.same({0, 0.0}, {node:lag()})
   end
 

@@ -3,12 +3,13 @@
 local chaos = require "shm.chaos"
 local process = require "shm.process"
 local replica = require "shm.replica"
+local replica_support = require "spec.replica_support"
 local shm = require "shm"
 local storm = require "spec.replica_storm"
 local support = require "spec.support"
 
-local ESTALE, ETIMEDOUT = 116, 110
-local LONG = support.LONG
+local ESTALE = 116
+local LONG, follow = support.LONG, replica_support.follow
 local ROUNDS = support.rounds(40)
 
 local kills = 0
@@ -55,13 +56,6 @@ describe("who is killed", function()
   local function lent(node)
     node.owner = process.pid()
     return node
-  end
-
-  local function follow(node)
-    repeat
-      local n, message, errno = node:step(0)
-      assert(n or errno == ETIMEDOUT, message)
-    until not n
   end
 
   local function contents(node)

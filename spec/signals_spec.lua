@@ -9,37 +9,19 @@ local EINTR = 4
 local LONG, INF = support.LONG, math.huge
 local PRIVATE, CREATE = sysv.IPC_PRIVATE, sysv.IPC_CREAT
 
--- A child that runs f where a handler counts, which is in place by now.
-local function counting(f)
-  local ours <close>, theirs = assert(process.socketpair())
-  local child = assert(process.fork(function()
-    process.signal("USR1", "count")
-    theirs:send "x"
-    f()
-  end))
-  theirs:close()
-  assert.equal("x", ours:recv(1, LONG))
-  return child
-end
-
 -- The errno that f gives where a handler runs, and runs again until f is over.
 local function signalled(f, ...)
   local arguments = table.pack(...)
-  local child <close> = counting(function()
+  local how, code = support.signalled(function()
     process.exit(select(3, f(table.unpack(arguments, 1, arguments.n))) or 0)
   end)
-  support.eventually(function()
-    child:kill "USR1"
-    return not child:alive()
-  end)
-  local how, code = child:wait(LONG)
   assert.equal("exit", how)
   return code
 end
 
 -- Whether what f waits for goes on though a handler has run, and is had after give().
 local function resumes(f, give)
-  local child <close> = counting(function()
+  local child <close> = support.counting(function()
     process.exit(f() and process.handled "USR1" > 0 and 42 or 1)
   end)
   local function status(pattern)

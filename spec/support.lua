@@ -57,15 +57,43 @@ function M.soon(seconds, f)
   error(("it took %g s or more"):format(seconds), 2)
 end
 
+--- Until a process sleeps.
+function M.asleep(pid)
+  M.eventually(function()
+    return M.read_file("/proc/" .. pid .. "/status"):match "State:%s+S"
+  end)
+end
+
+--- A child that runs f where SIGUSR1 has a handler that counts, which is in place by now.
+function M.counting(f)
+  local ours <close>, other = assert(process.socketpair())
+  local theirs <close> = other
+  local child = assert(process.fork(function()
+    process.signal("USR1", "count")
+    theirs:send "x"
+    f()
+  end))
+  assert.equal("x", ours:recv(1, M.LONG))
+  return child
+end
+
+--- How such a child ends, while the handler runs again and again until f is over.
+function M.signalled(f)
+  local child <close> = M.counting(f)
+  M.eventually(function() -- one that comes between two sleeps is not noticed
+    child:kill "USR1"
+    return not child:alive()
+  end)
+  return child:wait(M.LONG)
+end
+
 --- Whether Ctrl-C ends what f waits for: a child is interrupted once it sleeps in f.
 function M.interrupts(f)
   local child = process.fork(function()
     local ok, message = pcall(f)
     process.exit(not ok and tostring(message):match "interrupted" and 42 or 1)
   end)
-  M.eventually(function()
-    return M.read_file("/proc/" .. child.pid .. "/status"):match "State:%s+S"
-  end)
+  M.asleep(child.pid)
   child:kill "INT"
   local how, code = child:wait(M.LONG)
   if not how then
