@@ -60,52 +60,50 @@ local function progress(groups, seconds)
   io.stderr:write(("bench: %.0f s, %d of %d works are settled\n"):format(seconds, all - open, all))
 end
 
--- The groups that are measured in this turn, with so many seconds left: all that have something
--- open, and when they have had their turns, the one that has most for the time that it takes.
-local function chosen(groups, turn, left)
-  local all, best, most = {}, nil, 0
+-- The group that is measured next, with so many seconds left: the one that had the fewest of its
+-- turns; and when all had theirs, the one that has most open for the time that it takes.
+local function next_of(groups, left)
+  local best, fewest, most = nil, math.huge, 0
   for _, group in ipairs(groups) do
-    if turn == 1 or group:open() > 0 and group.seconds < left then
-      all[#all + 1] = turn <= group.least and group or nil
-      local worth = group:open() / group.seconds / group.passes
-      if worth > most then
-        best, most = group, worth
+    local open = group.passes == 0 and 1 or group.seconds < left and group:open() or 0
+    local worth = open / group.seconds / group.passes
+    if open > 0 and group.passes < group.least then
+      if group.passes < fewest then
+        best, fewest = group, group.passes
       end
+    elseif fewest == math.huge and worth > most then
+      best, most = group, worth
     end
   end
-  return all[1] and all or {best}
+  return best
 end
 
---- Measures, and has the table in the run's folder after each turn; prints it in the end, and
+--- Measures, and has the table in the run's folder after each group; prints it in the end, and
 -- gives the file its name.
 function M.run(options)
-  local began, groups, known, turn = process.monotonic(), {}, facts(options), 0
-  local last, said, text = began + options.all, began, nil
+  local began, said, groups, known = process.monotonic(), 0, {}, facts(options)
+  local text
+  local function seconds()
+    return process.monotonic() - began
+  end
   for i, name in ipairs(WORKS) do
     groups[i] = passes.group(name, options, FEWER[name])
   end
   cpus.keep_awake()
-  while true do
-    turn = turn + 1
-    local now = chosen(groups, turn, last - process.monotonic())
-    if #now == 0 then
-      break
-    end
-    for _, group in ipairs(now) do
-      if turn == 1 or process.monotonic() + group.seconds < last then
-        group:measure()
-      end
-    end
+  local group = groups[1]
+  repeat
+    group:measure()
     text = tell(groups, options, known)
-    place.keep("table", ("after %d turns:\n%s"):format(turn, text))
-    if not options.terminal and process.monotonic() > said + EVERY then
-      said = process.monotonic()
-      progress(groups, said - began)
+    place.keep("table", ("after %.0f s:\n%s"):format(seconds(), text))
+    if not options.terminal and seconds() > said + EVERY then
+      said = seconds()
+      progress(groups, said)
     end
-  end
+    group = next_of(groups, options.all - seconds())
+  until not group
   assert(os.rename(options.csv .. options.new, options.csv))
   print(text)
-  print(("%.0f s; written to %s"):format(process.monotonic() - began, options.csv))
+  print(("%.0f s; written to %s"):format(seconds(), options.csv))
 end
 
 return M

@@ -62,7 +62,7 @@ function M.times(row, format, between)
          .. two_digits(row.ratio_high, math.ceil, -1e-6)
 end
 
--- Whether a goal is met. Who can not say does not.
+-- Whether a goal is met, wherever between its two numbers the ratio is.
 local function verdict(row)
   local settled = summary.settled(row)
   if (settled and row.ratio or row.ratio_high) <= row.goal then

@@ -113,7 +113,7 @@ function M.sum_up(measured)
   return measured
 end
 
---- Whether a ratio is known to within a tenth to both sides; one process alone can not tell.
+--- Whether a ratio is known to within a tenth to both sides, as it seems to be by one process.
 function M.settled(one)
   return one.ratio_high <= 1.2 * one.ratio_low
 end

@@ -147,11 +147,11 @@ describe("the bench", function()
     local pipe = assert(io.popen("echo $$; " .. command "-s 0.0005 -r 1 -p 100000 adder"))
     local pid = pipe:read "n"
     support.eventually(function()
-      return support.shell("cat " .. folder .. "/*/table 2>&1"):match "^after %d+ turns:"
+      return support.shell("cat " .. folder .. "/*/table 2>&1"):match "^after %d+ s:.*adder"
     end)
     assert(process.kill(pid, "INT"))
     local output = pipe:read "a"
-    assert.matches("\nafter %d+ turns:\nwork .*\nadder.*\n%d goals met, .*ended by SIGINT", output)
+    assert.matches("\nafter %d+ s:\nwork .*\nadder.*\n%d goals met, .*ended by SIGINT", output)
     pipe:close()
     assert.same({{}, ""}, {processes(), support.shell("ls " .. folder .. " | grep -v results.csv")})
   end)
