@@ -330,16 +330,7 @@ describe("the chat", function()
       local server = serve {keep = name, memory = 1 << 20, grace = grace}
       local ann, bob, eve = connect(server), connect(server), connect(server)
       support.stop(chat_support.pid_of(server, "guest3"))
-      local text, lines = ("x"):rep(900), 500 -- more than the memory has room for
-      together(function()
-        for n = 1, lines do
-          ann:say(n .. text)
-        end
-      end, function()
-        for n = 1, lines do
-          assert.equal(n .. text, (bob:expect "^guest1: (.*)$"))
-        end
-      end)
+      chat_support.overfill(ann, "guest1", bob)
       assert.matches("ending guest3: its process did not go on", server.log())
       for _, client in ipairs {ann, bob, eve} do
         client:close()

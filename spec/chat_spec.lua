@@ -418,17 +418,8 @@ describe("the group chat", function()
     local ann, bob, eve = connect(server), connect(server), connect(server)
     local pid = chat_support.pid_of(server, "guest3")
     support.stop(pid)
-    local text, lines = ("x"):rep(900), 500 -- more than the memory has room for
     local before = process.monotonic()
-    together(function()
-      for n = 1, lines do
-        ann:say(n .. text)
-      end
-    end, function()
-      for n = 1, lines do
-        assert.equal(n .. text, (bob:expect "^guest1: (.*)$"))
-      end
-    end)
+    chat_support.overfill(ann, "guest1", bob)
     assert.is_true(process.monotonic() - before >= grace)
     ann:expect "^%* (guest3) left$"
     assert.matches("ending guest3: its process did not go on", server.log())

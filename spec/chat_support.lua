@@ -1,5 +1,6 @@
 -- Chat servers and clients for the specs: the server a process of its own, ours or the
 -- textbook's; the clients sockets of cqueues.
+local assert = require "luassert"
 local cqueues = require "cqueues"
 local process = require "shm.process"
 local socket = require "cqueues.socket"
@@ -186,6 +187,20 @@ function M.together(...)
     error(message, 0)
   end
   assert(loop:empty(), "it took too long")
+end
+
+--- One says more than the memory has room for, and another hears all of it.
+function M.overfill(speaker, name, listener)
+  local text, lines = ("x"):rep(900), 500
+  M.together(function()
+    for n = 1, lines do
+      speaker:say(n .. text)
+    end
+  end, function()
+    for n = 1, lines do
+      assert.equal(n .. text, (listener:expect("^" .. name .. ": (.*)$")))
+    end
+  end)
 end
 
 return M
