@@ -48,6 +48,9 @@ struct timespec *os_clock_left(int64_t deadline, struct timespec *left)
 
 int os_clock_sleep(int64_t deadline)
 {
+    int error = os_wait_begin();
+    if (error)
+        return error;
     struct timespec until = os_clock_timespec(deadline);
     return -clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
 }

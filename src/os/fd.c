@@ -15,13 +15,14 @@ int os_fd_wait(int fd, short events, int64_t deadline)
 {
     struct pollfd poll = {.fd = fd, .events = events};
     struct timespec left;
+    int64_t until = os_wait_until(deadline);
     int ready;
     do
-        ready = ppoll(&poll, 1, os_clock_left(deadline, &left), NULL);
-    while (ready < 0 && errno == EINTR && os_clock_now() >= deadline);
+        ready = ppoll(&poll, 1, os_clock_left(until, &left), NULL);
+    while (ready < 0 && errno == EINTR && os_clock_now() >= until);
     if (ready < 0)
         return -errno;
-    return ready ? 0 : -ETIMEDOUT;
+    return ready ? 0 : os_wait_over(deadline, until);
 }
 
 /* Forgets the number first: closing twice could hit a stranger's descriptor. */

@@ -15,7 +15,8 @@ int os_lock_range(int fd, short type, off_t offset, off_t n, int64_t deadline)
 {
     struct flock range = {
         .l_type = type, .l_whence = SEEK_SET, .l_start = offset, .l_len = n};
-    int command = deadline == OS_CLOCK_FOREVER ? F_OFD_SETLKW : F_OFD_SETLK;
+    int command =
+        os_wait_until(deadline) == OS_CLOCK_FOREVER ? F_OFD_SETLKW : F_OFD_SETLK;
     int64_t nap = 0;
     while (fcntl(fd, command, &range)) {
         if (errno != EAGAIN && errno != EACCES)

@@ -198,6 +198,19 @@ static inline int os_wait_begin(void)
     return os_wait_interrupted && os_wait_interrupted() ? -EINTR : 0;
 }
 
+/* The same for one wait in the kernel: until when, which is a moment that has passed
+ * where such a signal came, so that it only looks; and what it is when that found
+ * nothing. */
+static inline int64_t os_wait_until(int64_t deadline)
+{
+    return os_wait_begin() ? 0 : deadline;
+}
+
+static inline int os_wait_over(int64_t deadline, int64_t until)
+{
+    return until == deadline || os_clock_now() >= deadline ? -ETIMEDOUT : -EINTR;
+}
+
 unsigned os_wait_cpu(void);
 bool os_wait_pays(unsigned waker);
 void os_wait_yield(void);

@@ -57,32 +57,38 @@ static struct timespec soon(int64_t deadline)
 int os_posixmq_send(mqd_t queue, const void *data, size_t size, unsigned priority,
                     int64_t deadline)
 {
-    bool bounded = deadline != OS_CLOCK_FOREVER;
     for (;;) {
-        struct timespec until = soon(deadline);
-        int result = bounded ? mq_timedsend(queue, data, size, priority, &until)
-                             : mq_send(queue, data, size, priority);
+        int64_t until = os_wait_until(deadline);
+        struct timespec slice = soon(until);
+        int result = until != OS_CLOCK_FOREVER
+                         ? mq_timedsend(queue, data, size, priority, &slice)
+                         : mq_send(queue, data, size, priority);
         if (result == 0)
             return 0;
-        if (errno != ETIMEDOUT || os_clock_now() >= deadline)
+        if (errno != ETIMEDOUT)
             return -errno;
+        if (os_clock_now() >= until)
+            return os_wait_over(deadline, until);
     }
 }
 
 int os_posixmq_receive(mqd_t queue, void *data, size_t size, unsigned *priority,
                        int64_t deadline, size_t *got)
 {
-    bool bounded = deadline != OS_CLOCK_FOREVER;
     for (;;) {
-        struct timespec until = soon(deadline);
-        ssize_t n = bounded ? mq_timedreceive(queue, data, size, priority, &until)
-                            : mq_receive(queue, data, size, priority);
+        int64_t until = os_wait_until(deadline);
+        struct timespec slice = soon(until);
+        ssize_t n = until != OS_CLOCK_FOREVER
+                        ? mq_timedreceive(queue, data, size, priority, &slice)
+                        : mq_receive(queue, data, size, priority);
         if (n >= 0) {
             *got = (size_t)n;
             return 0;
         }
-        if (errno != ETIMEDOUT || os_clock_now() >= deadline)
+        if (errno != ETIMEDOUT)
             return -errno;
+        if (os_clock_now() >= until)
+            return os_wait_over(deadline, until);
     }
 }
 

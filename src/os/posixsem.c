@@ -62,15 +62,17 @@ int os_posixsem_wait(sem_t *sem, int64_t deadline, bool (*lives)(const void *),
         return 0;
     if (errno != EAGAIN)
         return -errno;
-    if (!lives && deadline == OS_CLOCK_FOREVER)
-        return sem_wait(sem) ? -errno : 0;
     for (;;) {
-        int64_t now = os_clock_now(), slice = deadline;
-        if (lives && deadline > now + SLICE)
+        int64_t until = os_wait_until(deadline), now = os_clock_now(), slice = until;
+        if (!lives && until == OS_CLOCK_FOREVER)
+            return sem_wait(sem) ? -errno : 0;
+        if (lives && until > now + SLICE)
             slice = now + SLICE;
         int error = wait_until(sem, slice);
-        if (error != -ETIMEDOUT || slice == deadline)
+        if (error != -ETIMEDOUT)
             return error;
+        if (slice == until)
+            return os_wait_over(deadline, until);
         if (!lives(what))
             return -EFAULT;
     }

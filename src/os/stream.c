@@ -52,7 +52,7 @@ static ssize_t send_some(int fd, const char *data, size_t size, int64_t deadline
     ssize_t n = send(fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (n >= 0 || errno != ENOTSOCK)
         return n;
-    if (deadline != OS_CLOCK_FOREVER) {
+    if (os_wait_until(deadline) != OS_CLOCK_FOREVER) {
         int error = os_fd_wait(fd, POLLOUT, deadline);
         if (error) {
             errno = -error;
@@ -94,8 +94,9 @@ int os_stream_read(int fd, void *data, size_t size, int64_t deadline, size_t *go
     while (size > 0) {
         ssize_t n = recv(fd, data, size, MSG_DONTWAIT);
         if (n < 0 && errno == ENOTSOCK) {
-            int error =
-                deadline == OS_CLOCK_FOREVER ? 0 : os_fd_wait(fd, POLLIN, deadline);
+            int error = os_wait_until(deadline) == OS_CLOCK_FOREVER
+                            ? 0
+                            : os_fd_wait(fd, POLLIN, deadline);
             if (error)
                 return error;
             n = read(fd, data, size);

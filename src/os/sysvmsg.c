@@ -17,7 +17,7 @@ int os_sysvmsg_get(key_t key, size_t unused, int flags, int *id)
 
 static int patient(int flags, int64_t deadline)
 {
-    return deadline == OS_CLOCK_FOREVER ? flags : flags | IPC_NOWAIT;
+    return os_wait_until(deadline) == OS_CLOCK_FOREVER ? flags : flags | IPC_NOWAIT;
 }
 
 /* What to make of EAGAIN and ENOMSG: give up, or try again after a nap. */

@@ -34,7 +34,8 @@ int os_sysvsem_get(key_t key, size_t count, int flags, int *id)
 int os_sysvsem_op(int id, struct sembuf *ops, size_t count, int64_t deadline)
 {
     struct timespec left;
-    if (semtimedop(id, ops, count, os_clock_left(deadline, &left)) == 0)
+    int64_t until = os_wait_until(deadline);
+    if (semtimedop(id, ops, count, os_clock_left(until, &left)) == 0)
         return 0;
     int error = errno;
     if (error != EAGAIN)
@@ -43,7 +44,7 @@ int os_sysvsem_op(int id, struct sembuf *ops, size_t count, int64_t deadline)
         if (ops[i].sem_flg & IPC_NOWAIT)
             return -EAGAIN;
     }
-    return -ETIMEDOUT;
+    return os_wait_over(deadline, until);
 }
 
 /* IPC_STAT, or by index SEM_STAT and SEM_STAT_ANY, which give the id; or -errno. */
