@@ -389,6 +389,7 @@ local MODULES = {
     unlock = {{"anything_with_fd", 0, "fd"}, {"optional", 0, "offset"}, {"optional", 0, "n"}},
     locked = {{"anything_with_fd", 0, "fd"}, {"lock_kind", "read", "kind"},
               {"optional", 0, "offset"}, {"optional", 0, "n"}},
+    flock = {{"anything_with_fd", 0, "fd"}, {"lock_kind", "read", "kind"}, {"timeout", 0}},
     list = {},
     mmap = {{"address", nil}, {"at_least_one", 4096, "size"}, {"protection", 0},
             {"fd", posix.MAP_PRIVATE | posix.MAP_ANONYMOUS, "flags",

@@ -254,6 +254,34 @@ describe("the chat", function()
       assert.matches("No such file", support.shell("ls " .. path .. " 2>&1"))
     end)
 
+    -- One that another server has bound, and does not listen on yet, looks like a dead one's.
+    it("and leaves one alone while another server looks after those beside it", function()
+      local folder = os.tmpname()
+      os.remove(folder)
+      support.shell("mkdir " .. folder)
+      local path = folder .. "/chat"
+      local server = serve {path = path}
+      server.stop "KILL"
+      local function bound()
+        return support.shell("stat -c %z " .. path)
+      end
+      local before = bound()
+      local lock = assert(posix.open(folder, posix.O_RDONLY))
+      assert(posix.flock(lock, "write"))
+      local child = assert(process.fork(function()
+        require("shm.chat").serve {path = path, tcp = false}
+      end))
+      servers[#servers + 1] = {stop = function() return child:kill "KILL" and child:wait() end}
+      process.sleep(0.2)
+      assert.equal(before, bound())
+      assert(posix.flock(lock, "none"))
+      lock:close()
+      support.eventually(function() return bound() ~= before end)
+      child:kill "TERM"
+      assert.same({"exit", 0}, {child:wait(support.LONG)})
+      support.shell("rmdir " .. folder)
+    end)
+
     it("by a name as long as there can be, and no longer", function()
       local path = os.tmpname()
       os.remove(path)

@@ -3,7 +3,7 @@ local posix = require "shm.posix"
 local process = require "shm.process"
 local support = require "spec.support"
 
-local EINVAL, EBADF, EMFILE = 22, 9, 24
+local EINVAL, EBADF, EMFILE, ETIMEDOUT = 22, 9, 24, 110
 local LONG = support.LONG
 
 describe("a descriptor", function()
@@ -55,6 +55,31 @@ describe("a descriptor", function()
   it("is kept from children, and a lock goes with its process", function()
     assert.equal("write", outlives(false))
     assert.is_false(outlives(true))
+  end)
+
+  it("is locked as a whole, be it a directory's, until its process has ended", function()
+    assert.is_true(posix.lock(mine, "write")) -- of another kind
+    assert.is_true(posix.flock(mine, "read"))
+    assert.is_true(posix.flock(other, "read", 0))
+    support.refused(ETIMEDOUT, "^posix%.flock: ", posix.flock(other, "write", 0.01))
+    assert.is_true(posix.flock(mine, "none"))
+    assert.is_true(posix.flock(other, "write", 0))
+    local folder = os.tmpname()
+    os.remove(folder)
+    assert(os.execute("mkdir " .. folder))
+    local ours <close>, theirs = assert(process.socketpair())
+    local holder <close> = assert(process.fork(function()
+      assert(posix.flock(assert(posix.open(folder, posix.O_RDONLY)), "write"))
+      theirs:send "x"
+      support.forever()
+    end))
+    assert.equal("x", ours:recv(1, LONG))
+    theirs:close()
+    local directory <close> = assert(posix.open(folder, posix.O_RDONLY))
+    support.refused(ETIMEDOUT, "^posix%.flock: ", posix.flock(directory, "read", 0))
+    holder:kill "KILL"
+    assert.is_true(posix.flock(directory, "write", LONG))
+    assert(os.execute("rmdir " .. folder))
   end)
 
   it("that was closed is not taken from children by its number", function()

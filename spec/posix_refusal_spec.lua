@@ -125,6 +125,7 @@ describe("a size", function()
     refused(EBADF, "^posix%.get_seals: ", posix.get_seals(1 << 20))
     refused(EBADF, "^posix%.unlock: ", posix.unlock(1 << 20))
     refused(EBADF, "^posix%.locked: ", posix.locked(1 << 20, "read"))
+    refused(EBADF, "^posix%.flock: ", posix.flock(1 << 20, "read"))
   end)
 end)
 

@@ -3,6 +3,8 @@
  */
 #include "bind/bind.h"
 
+#include <sys/file.h>
+
 static const char *const LOCKS[] = {"read", "write", NULL};
 static const short LOCK_TYPES[] = {F_RDLCK, F_WRLCK};
 
@@ -92,11 +94,38 @@ static int file_locked(lua_State *L)
     return 3;
 }
 
+/***
+Locks what a descriptor is open on as a whole, for the open file behind it, be that a
+directory, which the descriptor need not be able to write to. Neither this kind of lock
+nor that of `lock` knows of the other.
+@function shm.posix.flock
+@tparam int|shm.posix.descriptor|file fd whatever has a descriptor
+@string kind "read" (others may read, too), "write" (nobody else) or "none" to drop it
+@number[opt] timeout in seconds, absent for ever
+@treturn boolean true
+@treturn[2] nil
+@treturn[2] string message
+@treturn[2] int ETIMEDOUT, EINTR after a signal, EBADF …
+@see flock(2)
+*/
+static int file_flock(lua_State *L)
+{
+    static const char *const kinds[] = {"read", "write", "none", NULL};
+    static const int operations[] = {LOCK_SH, LOCK_EX, LOCK_UN};
+    bind_arity(L, 3);
+    lua_settop(L, 3);
+    int operation = operations[bind_option(L, 2, "kind", false, kinds)];
+    int64_t deadline = bind_deadline(L, 3);
+    return bind_done(L, os_lock_whole(bind_fd(L, 1, "fd"), operation, deadline),
+                     "posix.flock");
+}
+
 void bind_lock_add(lua_State *L)
 {
     static const luaL_Reg functions[] = {{"lock", file_lock},
                                          {"unlock", file_unlock},
                                          {"locked", file_locked},
+                                         {"flock", file_flock},
                                          {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
 }

@@ -35,11 +35,12 @@ int os_lock_query(int fd, struct flock *range)
     return fcntl(fd, F_OFD_GETLK, range) ? -errno : 0;
 }
 
-/* The whole of what the descriptor is open on, be it no file. */
-int os_lock_whole(int fd, int64_t deadline)
+/* The whole of what the descriptor is open on, be it no file: operation is LOCK_SH,
+ * LOCK_EX or LOCK_UN. */
+int os_lock_whole(int fd, int operation, int64_t deadline)
 {
     int64_t nap = 0;
-    while (flock(fd, LOCK_EX | LOCK_NB)) {
+    while (flock(fd, operation | LOCK_NB)) {
         if (errno != EWOULDBLOCK)
             return -errno;
         int error = os_clock_nap(deadline, &nap);

@@ -239,7 +239,7 @@ int os_file_sync(int fd);
 /* lock.c: locks that belong to an open file */
 int os_lock_range(int fd, short type, off_t offset, off_t n, int64_t deadline);
 int os_lock_query(int fd, struct flock *range);
-int os_lock_whole(int fd, int64_t deadline);
+int os_lock_whole(int fd, int operation, int64_t deadline);
 
 /* posixshm.c: POSIX shared memory objects */
 #define OS_POSIXSHM_DIRECTORY "/dev/shm"

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/file.h>
 
 #define MAKERS_GRACE 1000000000LL /* nanoseconds */
 
@@ -177,7 +178,7 @@ int os_sysvsem_make(key_t key, size_t count, int flags, unsigned short *values,
     error = os_file_open("/proc/self/ns/ipc", O_RDONLY, 0, &lock);
     if (error)
         return error;
-    error = os_lock_whole(lock, deadline);
+    error = os_lock_whole(lock, LOCK_EX, deadline);
     while (!error) {
         error = make(key, count, flags, values, deadline, id, made);
         if (error != -EAGAIN)

@@ -2,6 +2,7 @@
 -- @module shm.chat.door
 local cqueues = require "cqueues"
 local errno = require "cqueues.errno"
+local posix = require "shm.posix"
 local process = require "shm.process"
 local socket = require "cqueues.socket"
 
@@ -11,6 +12,7 @@ local MOST_WAITING = 128 -- connections that wait to be admitted
 local PAUSE = 0.25       -- seconds until the next look, when one more can not be taken
 local LAST_WORD = 1      -- seconds that one who is turned away has to read why
 local LONGEST_PATH = 107 -- bytes of a Unix-domain socket's name
+local PATIENCE = 10      -- seconds for others that look after a socket in the same directory
 
 -- What the kernel holds for a client that does not read, beside its backlog. A large buffer
 -- would hide for long whether anything is read at all.
@@ -50,10 +52,27 @@ local function is_socket(path)
   return os.execute(("test -S '%s'"):format(path:gsub("'", "'\\''"))) == true
 end
 
---- Removes a Unix-domain socket at which nobody listens; one at which somebody does, and any
--- other file, is left alone.
--- @string path the socket's name
-function M.sweep(path)
+-- The directory of a path, locked until it is closed. A socket that is bound and does not listen
+-- yet looks like a dead server's; and between a look at one and its end another server may have
+-- taken its place. So who sweeps or listens has the lock.
+local function lock_directory(path)
+  local directory = path:match "^(.*/)" or "."
+  local fd, message, code = posix.open(directory, posix.O_RDONLY)
+  if not fd then
+    return nil, message, code
+  end
+  local locked
+  locked, message, code = posix.flock(fd, "write", PATIENCE)
+  if not locked then
+    fd:close()
+    return nil, ("%s (a lock on %s)"):format(message, directory), code
+  end
+  return fd
+end
+
+-- Removes a Unix-domain socket at which nobody listens; one at which somebody does, and any other
+-- file, is left alone.
+local function sweep(path)
   local other = socket.connect {path = path, type = socket.SOCK_DGRAM} -- so as not to join
   other:onerror(function(_, _, why) return why end)
   local _, why = other:connect(LAST_WORD)
@@ -63,13 +82,26 @@ function M.sweep(path)
   end
 end
 
+--- Removes a Unix-domain socket that we listened on, unless it is another server's by now.
+-- @string path the socket's name
+function M.sweep(path)
+  local lock <close> = lock_directory(path)
+  if lock then
+    sweep(path)
+  end
+end
+
 --- Listens on a Unix-domain socket. One that a dead server has left behind is removed; where
 -- somebody listens, or where there is anything else, it is EADDRINUSE.
 -- @string path the socket's name
 -- @int mode its permission bits
 -- @return a listening socket of cqueues; or nil, message, errno
 function M.unix(path, mode)
-  M.sweep(path)
+  local lock <close>, message, code = lock_directory(path)
+  if not lock then
+    return nil, ("chat.serve %s: %s"):format(path, message), code
+  end
+  sweep(path)
   return listen({path = path, mode = mode, backlog = QUEUE}, path, "path")
 end
 

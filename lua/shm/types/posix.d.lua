@@ -330,6 +330,14 @@ function posix.mq_notify(queue) end
 ---@return integer? n or the errno
 function posix.locked(fd, kind, offset, n) end
 
+---@param fd shm.posix.fd
+---@param kind "read"|"write"|"none"
+---@param timeout? number seconds
+---@return true|nil
+---@return string? message
+---@return integer? errno
+function posix.flock(fd, kind, timeout) end
+
 ---@param region shm.region
 ---@param offset integer
 ---@return shm.posix.semaphore
