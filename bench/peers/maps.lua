@@ -138,6 +138,14 @@ M.nginx = {
   all = function(word, among, n, workers) nginx.run(word, among, workers, n) end,
 }
 
+-- Redis. It is filled from inside, as a million commands of a client would take eight seconds.
+local FILL <const> = [[
+local i = 0
+for key in ARGV[1]:gmatch "[^\n]+" do
+  i = i + 1
+  redis.call("SET", key, i)
+end]]
+
 M.redis = {
   name = "Redis", kind = "peer",
   start = function(n)
@@ -145,15 +153,7 @@ M.redis = {
     if not ok then
       return nil, why
     end
-    local all, client = keys.strings(n), redis.client()
-    for first = 1, n, 1000 do
-      local list = {}
-      for i = first, math.min(n, first + 999) do
-        list[#list + 1] = all[i]
-        list[#list + 1] = i
-      end
-      client:call("MSET", table.unpack(list))
-    end
+    redis.client():call("EVAL", FILL, 0, table.concat(keys.strings(n), "\n"))
     return true
   end,
   stop = function() redis.client():call "FLUSHALL" end,
