@@ -178,3 +178,44 @@ describe("an arena", function()
     assert.same({}, a:names())
   end)
 end)
+
+describe("an arena that grows", function()
+  local name
+
+  before_each(function()
+    name = ("shm-spec-%d"):format(support.key())
+  end)
+
+  after_each(function()
+    shm.unlink(name)
+  end)
+
+  -- What a map that may evict says there, a thousand bytes at a time, with what the kernel refuses.
+  local function grown(inject)
+    local said, log = support.strace("-e trace=fallocate -e inject=fallocate:" .. inject, ([[
+      local shm = require "shm"
+      local arena = assert(shm.arena("%s", {size = 1 << 16, max = 1 << 20}))
+      local map, plain = arena:map("evicts", {evict = true}), arena:map "plain"
+      local kept = 0
+      for i = 1, 100 do
+        map:set(i, ("x"):rep(1000))
+      end
+      for i = 1, 100 do
+        kept = kept + (map:get(i) and 1 or 0)
+      end
+      print(kept, plain:set("large", ("x"):rep(400000)))
+      print(arena:bytes("bytes", 200000))]]):format(name))
+    if said then
+      assert.matches("INJECTED", log)
+    end
+    return said, log
+  end
+
+  it("does so also where signals come while its memory is reserved", function()
+    local said, why = grown "error=EINTR:when=2..7" -- the first makes the arena
+    if not said then
+      return pending(why)
+    end
+    assert.equal(("100\ttrue\nshm.region (/%s, 200000 bytes)\ttrue\n"):format(name), said)
+  end)
+end)

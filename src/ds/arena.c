@@ -29,6 +29,7 @@
 #define PAGE 4096
 #define JOURNAL_LEAST 4096
 #define JOURNAL_MOST 65536
+#define INTERRUPTIONS 100 /* after which a signal is no reason to begin again */
 #define LAYOUT (sizeof(ds_arena_memory) << 16 | sizeof(ds_entry) << 8 | DS_UNIT)
 
 static ds_arena *first;
@@ -298,6 +299,17 @@ static uint64_t next_size(const ds_arena *arena, uint64_t size, size_t bytes)
     return want;
 }
 
+/* An older kernel gives up half-way where a signal comes, or a stop. Who puts something
+ * into the arena is not to take that for a full one, and evict what others keep there. */
+static int extend(const ds_arena *arena, uint64_t size)
+{
+    off_t begin = arena->mapping->offset + ((uint8_t *)arena->at - arena->mapping->base);
+    int error = -EINTR;
+    for (int i = 0; i < INTERRUPTIONS && error == -EINTR; i++)
+        error = mem_object_extend(arena->mapping->fd, begin + (off_t)size);
+    return error;
+}
+
 /* After -ENOSPC: -ENOSPC when it can not, for that many bytes. Not inside the guard. */
 int ds_arena_grow(ds_arena *arena, size_t bytes, int64_t deadline)
 {
@@ -305,8 +317,7 @@ int ds_arena_grow(ds_arena *arena, size_t bytes, int64_t deadline)
     uint64_t want = arena->grows ? next_size(arena, size, bytes) : 0;
     if (want <= size || want - size < DS_LINE)
         return -ENOSPC;
-    off_t begin = arena->mapping->offset + ((uint8_t *)arena->at - arena->mapping->base);
-    int error = mem_object_extend(arena->mapping->fd, begin + (off_t)want);
+    int error = extend(arena, want);
     error = error ? error : ds_arena_enter(arena, deadline);
     if (error)
         return error;
