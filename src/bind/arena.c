@@ -50,7 +50,9 @@ int bind_arena_fail(lua_State *L, const ds_arena *arena, int error, const char *
                     const char *name)
 {
     bind_arena_check(L, arena);
-    const char *why = error == -ENOSPC    ? "the arena is full"
+    const char *full = arena->refused ? "the system has no more memory for the arena"
+                                      : "the arena is full";
+    const char *why = error == -ENOSPC    ? full
                       : error == -EDQUOT  ? "the map is full"
                       : error == -EBADMSG ? "what lies there makes no sense"
                       : error == -E2BIG

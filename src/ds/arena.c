@@ -315,9 +315,11 @@ int ds_arena_grow(ds_arena *arena, size_t bytes, int64_t deadline)
 {
     uint64_t size = mem_atomic_load64(&arena->at->size);
     uint64_t want = arena->grows ? next_size(arena, size, bytes) : 0;
+    arena->refused = false;
     if (want <= size || want - size < DS_LINE)
         return -ENOSPC;
     int error = extend(arena, want);
+    arena->refused = error != 0;
     error = error ? error : ds_arena_enter(arena, deadline);
     if (error)
         return error;

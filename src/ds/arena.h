@@ -63,6 +63,7 @@ typedef struct ds_arena { /* this process's; all who use it have a share */
     mem_guarded guarded;
     int error;    /* of what goes on inside the guard: it will be undone */
     pid_t holder; /* of the guard, after -EBUSY */
+    bool refused; /* after -ENOSPC: the kernel had no more memory for it to grow */
     uint32_t users;
     ds_process *process;      /* the register */
     int processes;            /* lines that it has */

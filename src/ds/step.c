@@ -68,6 +68,7 @@ static int make_room(ds_map *map, size_t bytes, bool limit, int64_t deadline)
 {
     uint64_t most = limit ? map->limit : mem_atomic_load64(&map->arena->at->max);
     int full = limit ? -EDQUOT : -ENOSPC;
+    map->arena->refused = false;
     if (bytes > most)
         return full; /* and nothing goes for it in vain */
     int error = limit ? full : ds_arena_grow(map->arena, bytes, deadline);
