@@ -72,22 +72,30 @@ local function close(listeners)
 end
 
 local function run(memory, listeners, signals, opts)
-  opts.log(("listening on %s, %d bytes shared%s"):format(
-    listeners.words, memory.arena:stat().size, opts.keep and " as " .. opts.keep or ""))
-  opts.ready(listeners.host, listeners.port)
-  local port, arrivals = listeners.port or 0, {}
+  local port, arrivals, again = listeners.port or 0, {}, false
   while true do
-    local one = hub.new(memory, listeners, signals, opts, port, arrivals)
+    local one, message, code = hub.new(memory, listeners, signals, opts, port, arrivals)
+    if not one then
+      return nil, "chat.serve: " .. message, code
+    elseif again then
+      opts.log("listening again on " .. listeners.words)
+    else
+      opts.log(("listening on %s, %d bytes shared%s"):format(
+        listeners.words, memory.arena:stat().size, opts.keep and " as " .. opts.keep or ""))
+      opts.ready(listeners.host, listeners.port)
+    end
     local ok, result = pcall(one.run, one)
     if not ok then
       one:abandon()
       error(result, 0)
     elseif not result then
-      return
+      return true
     end
-    arrivals = result
-    assert(memory:renew())
-    opts.log("listening again on " .. listeners.words)
+    arrivals, again = result, true
+    ok, message, code = memory:renew()
+    if not ok then
+      return nil, "chat.serve: " .. message, code
+    end
   end
 end
 
@@ -109,7 +117,8 @@ end
 -- @treturn[2] string message
 -- @treturn[2] int EADDRINUSE, EADDRNOTAVAIL, EACCES, ENOSPC, EBUSY (another server has the
 -- arena), EINVAL (the arena was made for fewer clients), ENOTEMPTY (what is in it is not
--- a chat's) … or, negative, an error of the resolver
+-- a chat's), EMFILE … or, negative, an error of the resolver
+-- @raise what cqueues does where it has no descriptor, or no memory, for its loop
 -- @see fork(2), unix(7)
 function M.serve(opts)
   opts = options.read(opts, OPTIONS, "chat.serve")
@@ -119,8 +128,12 @@ function M.serve(opts)
     error("chat.serve: path: " .. door.A_PATH, 2)
   end
   process.signal("CHLD", "default") -- ignored, it would have the kernel reap our children
-  local signals <close> = assert(process.signals("TERM", "INT", "HUP", "CHLD"))
-  local listeners, message, code = listen(opts)
+  local signals <close>, message, code = process.signals("TERM", "INT", "HUP", "CHLD")
+  if not signals then
+    return nil, "chat.serve: " .. message, code
+  end
+  local listeners
+  listeners, message, code = listen(opts)
   local opened, memory = true, nil
   if not message then
     opened, memory, message, code = pcall(board.open, opts)
@@ -133,11 +146,14 @@ function M.serve(opts)
     end
     return nil, message, code
   end
-  local ok, why = pcall(run, memory, listeners, signals, opts)
+  local ok, done
+  ok, done, message, code = pcall(run, memory, listeners, signals, opts)
   close(listeners)
   memory:close()
   if not ok then
-    error(why, 0)
+    error(done, 0)
+  elseif not done then
+    return nil, message, code
   end
   return true
 end

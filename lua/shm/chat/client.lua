@@ -320,8 +320,11 @@ local function run(client, loop, opts)
   if not connection then
     return nil, message, errno
   end
-  client.server = assert(process.channel(connection:pollfd()))
+  client.server, message, errno = process.channel(connection:pollfd())
   connection:close()
+  if not client.server then
+    return nil, ("chat.client %s: %s"):format(where, message), errno
+  end
   talk(client, opts)
   if client.unread then
     return nil, "chat.client: standard output: " .. errors.strerror(client.unread), client.unread
@@ -340,8 +343,9 @@ end
 -- @treturn boolean true
 -- @treturn[2] nil
 -- @treturn[2] string message
--- @treturn[2] int EPIPE (the server is gone, or who read what was printed), ECONNREFUSED … or,
--- negative, an error of the resolver
+-- @treturn[2] int EPIPE (the server is gone, or who read what was printed), ECONNREFUSED, EMFILE …
+-- or, negative, an error of the resolver
+-- @raise what cqueues does where it has no descriptor, or no memory, for its loop
 function M.run(opts)
   opts = options.read(opts, OPTIONS, "chat.client")
   if opts.nick and not commands.is_name(opts.nick) then
@@ -351,8 +355,15 @@ function M.run(opts)
   end
   process.signal("PIPE", "ignore")
   process.signal("CHLD", "default") -- ignored, it would take the ends of stty from us
-  local signals <close> = assert(process.signals("INT", "TERM", "HUP", "QUIT", "WINCH", "CONT"))
-  local buffer <close> = assert(shm.anonymous(CHUNK))
+  local signals <close>, message, errno =
+    process.signals("INT", "TERM", "HUP", "QUIT", "WINCH", "CONT")
+  if not signals then
+    return nil, "chat.client: " .. message, errno
+  end
+  local buffer <close>, why, code = shm.anonymous(CHUNK)
+  if not buffer then
+    return nil, "chat.client: " .. why, code
+  end
   local client = setmetatable({
     signals = signals, buffer = buffer, printer = printer(buffer),
     out = outbox.new(), screen = outbox.new(), rest = "", drew = 0,

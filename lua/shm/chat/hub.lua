@@ -31,12 +31,16 @@ Hub.__index = Hub
 -- @tparam table opts `limit`, `backlog`, `history`, `grace`, `log`
 -- @int port the TCP port that is listened on, or 0
 -- @tparam table arrivals connections that the server before this one has accepted
+-- @return the hub; or nil, message, errno
 function M.new(board, listeners, signals, opts, port, arrivals)
   local free = {}
   for number = opts.limit, 1, -1 do
     free[#free + 1] = number
   end
-  local poked, poke = assert(process.socketpair())
+  local poked, poke, errno = process.socketpair()
+  if not poked then
+    return nil, poke, errno
+  end
   return setmetatable({
     board = board, listeners = listeners, signals = signals, opts = opts, log = opts.log,
     port = port,
@@ -200,15 +204,10 @@ function Hub:admit(connection)
       self:become_child(client, theirs, member)
     end))
   end)
-  for _, it in ipairs {client or false, theirs or false} do
-    if it then
-      it:close()
-    end
+  for _, it in pairs {client = client, theirs = theirs, ours = not ok and ours or nil} do
+    it:close()
   end
   if not ok then
-    if ours then
-      ours:close()
-    end
     self.board:forget(member.name, member.number, member.slot.number)
     self.free[#self.free + 1] = member.slot.number
     self.log("could not serve a client: " .. message)

@@ -1,0 +1,73 @@
+-- What the kernel refuses the chat, on either side: an error that says so, and nothing left behind.
+local chat_support = require "spec.chat_support"
+local support = require "spec.support"
+
+-- What a program says whose nth call of a system call fails with an error.
+local function with(call, errno, n, code)
+  local flags = "-e trace=%s -e inject=%s:error=%s:when=%d"
+  return support.strace(flags:format(call, call, errno, n), code)
+end
+
+describe("a chat's server that the kernel refuses", function()
+  local path
+
+  before_each(function()
+    path = os.tmpname()
+    os.remove(path)
+  end)
+
+  -- It is to refuse before it says that it is ready, and to leave no socket.
+  local function refuses(call, errno, n, words)
+    local said, log = with(call, errno, n, ([[
+      local chat = require "shm.chat"
+      print(chat.serve {tcp = false, path = "%s", ready = print})]]):format(path))
+    if not said then
+      return pending(log)
+    end
+    assert.matches("INJECTED", log)
+    assert.equal(words, said)
+    assert.is_nil(io.open(path))
+    assert.equal("", support.shell("ls -d " .. path .. " 2>/dev/null"))
+  end
+
+  it("a descriptor for its signals says so", function()
+    refuses("signalfd4", "EMFILE", 1, "nil\tchat.serve: process.signals: Too many open files\t24\n")
+  end)
+
+  it("a socket for its children to wake it says so", function()
+    refuses("socketpair", "ENFILE", 1,
+            "nil\tchat.serve: process.socketpair: Too many open files in system\t23\n")
+  end)
+end)
+
+describe("a chat's client that the kernel refuses", function()
+  local server
+
+  setup(function()
+    server = chat_support.serve {}
+  end)
+
+  teardown(function()
+    server.finish()
+  end)
+
+  local function refuses(call, errno, words)
+    local said, log = with(call, errno, 1, ([[
+      local client = require "shm.chat.client"
+      print(client.run {port = %d})]]):format(server.port))
+    if not said then
+      return pending(log)
+    end
+    assert.matches("INJECTED", log)
+    assert.equal(words:format(server.port), said)
+  end
+
+  it("a descriptor for its signals says so", function()
+    refuses("signalfd4", "EMFILE", "nil\tchat.client: process.signals: Too many open files\t24\n")
+  end)
+
+  it("memory for what it prints says so", function()
+    refuses("memfd_create", "ENOMEM",
+            "nil\tchat.client: shm.anonymous: Cannot allocate memory\t12\n")
+  end)
+end)
