@@ -2,10 +2,10 @@
 local chat_support = require "spec.chat_support"
 local support = require "spec.support"
 
--- What a program says whose nth call of a system call fails with an error.
-local function with(call, errno, n, code)
-  local flags = "-e trace=%s -e inject=%s:error=%s:when=%d"
-  return support.strace(flags:format(call, call, errno, n), code)
+-- What a program says whose nth call of a system call fails with an error; more for its command.
+local function with(call, errno, n, code, more)
+  local flags = ("-e trace=%s -e inject=%s:error=%s:when=%d "):format(call, call, errno, n)
+  return support.strace(flags .. (more or ""), code)
 end
 
 describe("a chat's server that the kernel refuses", function()
@@ -69,5 +69,17 @@ describe("a chat's client that the kernel refuses", function()
   it("memory for what it prints says so", function()
     refuses("memfd_create", "ENOMEM",
             "nil\tchat.client: shm.anonymous: Cannot allocate memory\t12\n")
+  end)
+
+  -- Standard input is empty: it gets its name, and leaves.
+  it("memory for what it sends, once, has it sent after that", function()
+    local said, log = with("sendto", "ENOBUFS", 1, ([[
+      local client = require "shm.chat.client"
+      print(client.run {port = %d, nick = "ann"})]]):format(server.port), "</dev/null")
+    if not said then
+      return pending(log)
+    end
+    assert.matches("INJECTED", log)
+    assert.matches("guest%d+ is now ann\n%* bye\ntrue\n$", said)
   end)
 end)
