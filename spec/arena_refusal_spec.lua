@@ -179,7 +179,7 @@ describe("an arena", function()
   end)
 end)
 
-describe("an arena that grows", function()
+describe("an arena by name", function()
   local name
 
   before_each(function()
@@ -211,7 +211,7 @@ describe("an arena that grows", function()
     return said, log
   end
 
-  it("does so also where signals come while its memory is reserved", function()
+  it("grows also where signals come while memory for that is reserved", function()
     local said, why = grown "error=EINTR:when=2..7" -- the first makes the arena
     if not said then
       return pending(why)
@@ -229,5 +229,15 @@ describe("an arena that grows", function()
     local arena <close> = assert(shm.arena(name))
     refused(ENOSPC, "^arena%.bytes 'more': the arena is full$", arena:bytes("more", 1 << 20))
     local _ <close> = assert(arena:bytes("bytes", 200000)) -- once it has, that is well
+  end)
+
+  it("says what is missing where it can not be made", function()
+    local said, log = support.strace("-e trace=linkat -e inject=linkat:error=ENOENT",
+      ([[print(require "shm".arena "%s")]]):format(name))
+    if not said then
+      return pending(log)
+    end
+    assert.equal(("nil\tshm.create '/%s': No such file or directory\t2\n"):format(name), said)
+    assert.equal(2, select(2, log:gsub("INJECTED", ""))) -- with /proc and without, and not again
   end)
 end)

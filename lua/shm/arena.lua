@@ -60,6 +60,9 @@ local function open(name, given, wanted)
     local region, message, errno = attach(name, given)
     if errno == ENOENT then
       region, message, errno = create(name, given)
+      if errno == ENOENT then -- not the name: there is no /dev/shm, or no /proc to give one by
+        return nil, message, errno
+      end
     end
     if region then
       local arena, made, code = core.arena.open(region, wanted)
