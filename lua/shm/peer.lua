@@ -103,7 +103,7 @@ function M.serve(where, opts)
   local guard, message
   guard, message, errno = waiting.guard()
   if not guard then
-    return nil, message, errno
+    return nil, ("peer.serve %s: %s"):format(place, message), errno
   end
   local id, region, server
   id, message, errno = segment.create(key, opts.mode)
@@ -139,7 +139,10 @@ local function join(key)
   end
   local region
   region, message, errno = sysv.shmat(id)
-  local stat = region and id:stat()
+  local stat
+  if region then
+    stat, message, errno = id:stat()
+  end
   if not stat then
     local gone = errno == EINVAL or errno == EIDRM -- since shmget
     return nil, gone and "nobody serves there" or message, gone and ENOENT or errno, region

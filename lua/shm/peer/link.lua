@@ -107,23 +107,24 @@ function M.client(id, region, server, textbook)
   return link
 end
 
--- Takes the client that has left its pid, once it may be taken for one. If it died on the way
--- the link is opened up again.
+-- Takes the client that has left its pid, once it may be taken for one: true; or nil, message,
+-- errno when there is no descriptor for it. If it died on the way the link is opened up again.
 local function admit(link)
   local region = link.region
   local pid = region:load32(PID)
   if pid == link.owner then
     return false
   end
-  local handle, _, errno = segment.holder(pid, link.id)
+  local handle, message, errno = segment.holder(pid, link.id)
   if not handle then
     if errno == ESRCH then
       link.signalled = nil
       region:store32(CLOSED.client, 0)
       region:store32(CLIENT, 0)
       region:cas32(PID, pid, link.owner)
+      return false
     end
-    return false
+    return nil, message, errno
   end
   local textbook = region:load32(CLIENT) ~= pid
   if textbook and link.signalled ~= pid then -- half way, or still to be told from ours
@@ -140,8 +141,8 @@ end
 -- @treturn int the other side's pid
 -- @treturn[2] nil
 -- @treturn[2] string message
--- @treturn[2] int ETIMEDOUT, EINTR after a signal: after SIGTERM, SIGINT or SIGHUP, where that has
--- not ended the process, with the link closed
+-- @treturn[2] int ETIMEDOUT, EMFILE, ENOMEM (and it still waits), EINTR after a signal: after
+-- SIGTERM, SIGINT or SIGHUP, where that has not ended the process, with the link closed
 function Link:accept(timeout)
   check(self, "accept")
   local deadline = options.deadline(timeout, "peer.accept")

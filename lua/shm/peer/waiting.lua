@@ -95,16 +95,18 @@ end
 -- @tparam shm.process.signals handle
 -- @string action for the error
 -- @number deadline
--- @tparam function ready
+-- @tparam function ready gives what is waited for, or nothing yet; or nil, message, errno
 -- @return what ready answered
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] int errno
 function M.await(link, handle, action, deadline, ready)
   while true do
-    local result = ready()
+    local result, why, code = ready()
     if result then
       return result
+    elseif code then
+      return M.fail(action, code, why)
     end
     if link.peer then
       local closed = not link.textbook and link.region:load32(segment.CLOSED[link.other]) == 1
