@@ -38,6 +38,27 @@ describe("a chat's server that the kernel refuses", function()
     refuses("socketpair", "ENFILE", 1,
             "nil\tchat.serve: process.socketpair: Too many open files in system\t23\n")
   end)
+
+  it("a client's address serves that client all the same", function()
+    local said, log = with("getpeername", "EACCES", 1, ([[
+      local chat, process = require "shm.chat", require "shm.process"
+      local socket = require "cqueues.socket"
+      local server, path, child = process.pid(), "%s", nil
+      print(chat.serve {tcp = false, path = path, log = print, ready = function()
+        child = process.fork(function()
+          local connection = assert(socket.connect {path = path})
+          local welcome = connection:read "*l"
+          process.kill(server, welcome and "TERM" or "KILL")
+        end)
+      end})
+      child:wait()]]):format(path))
+    if not said then
+      return pending(log)
+    end
+    assert.matches("INJECTED", log)
+    assert.matches("\nguest1 joined from this machine, ", said)
+    assert.matches("\ntrue\n$", said)
+  end)
 end)
 
 describe("a chat's client that the kernel refuses", function()

@@ -193,7 +193,10 @@ local function grow_old()
 end
 
 function Hub:admit(connection)
-  local _, host, port = connection:peername()
+  local family, host, port = connection:peername()
+  if not family then -- an error, behind which stands its number
+    host, port = nil, nil
+  end
   local member = self:receive(unread.name(host or "", port or 0))
   local client, ours, theirs
   local ok, message = pcall(function()
