@@ -221,8 +221,10 @@ describe("an arena", function()
       assert.error_matches(function() shm.arena(part) end, "multiple of 64")
       part:close()
       assert.error_matches(function() shm.arena(part) end, "closed")
-      for _, wrong in ipairs {1, {}, print, a} do
-        assert.error_matches(function() shm.arena(wrong) end, "region")
+      for _, wrong in ipairs {1, {}, print, a, "a/b", ""} do -- which is told where it was given
+        local what = type(wrong) == "string" and "name" or "region"
+        local _, told = pcall(function() shm.arena(wrong) end)
+        assert.matches("^spec/arena_spec%.lua:%d+: shm%.arena: .*" .. what, told)
       end
       assert.error_matches(function() shm.arena(r, {colour = 1}) end, "colour")
     end)
@@ -243,7 +245,8 @@ describe("an arena", function()
       for i = 1, 127 do
         more[i] = assert(shm.arena(r))
       end
-      refused(87, shm.arena, r)
+      assert.matches("all places are taken that its maker gave it %(see processes%): Too many",
+                     refused(87, shm.arena, r))
       assert.equal(1, #a:attached()) -- each process once
       more[1]:close()
       more[1] = assert(shm.arena(r))

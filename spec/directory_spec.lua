@@ -88,7 +88,7 @@ describe("an arena has objects", function()
       assert.same({n = 3, nil, what .. ": Connection timed out", 110}, table.pack(of()))
     end
     q:shutdown()
-    assert.equal("queue.push 'jobs': Broken pipe", select(2, q:push(1)))
+    assert.equal("queue.push 'jobs': it was shut down: Broken pipe", select(2, q:push(1)))
     a:drop "jobs"
     assert.equal("shm.queue (jobs)", tostring(q))
     local long = ("n"):rep(255)

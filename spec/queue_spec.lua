@@ -91,12 +91,14 @@ for _, mode in ipairs {"mpmc", "spsc"} do
       q:close()
       assert.error_matches(function() push(1) end, "closed")
       assert.error_matches(function() pop() end, "closed")
+      assert.error_matches(function() q.pop(1) end, "%(shm%.queue expected, got number%)")
     end)
 
     it("takes what fits, refuses what never does, and waits for room", function()
       local q = create {capacity = 100, mode = mode}
       assert.is_true(q:push(("x"):rep(98)))
-      refused(EMSGSIZE, "^queue%.push at 0: Message too long$", q:push(("x"):rep(99)))
+      refused(EMSGSIZE, "^queue%.push at 0: longer than its capacity, 100 bytes: Message too long$",
+              q:push(("x"):rep(99)))
       refused(EMSGSIZE, "queue%.push_many", q:push_many {1, ("x"):rep(99)})
       refused(EMSGSIZE, "queue%.loan", q:loan(101))
       refused(lock.ETIMEDOUT, "^queue%.push at 0: Connection timed out$", q:push("yyyyyyyy", 0))
@@ -201,7 +203,7 @@ for _, mode in ipairs {"mpmc", "spsc"} do
     it("ends for all, once it is empty", function()
       local q = create {capacity = 100, mode = mode}
       local child <close> = lock.child(function()
-        refused(EPIPE, "^queue%.pop at 0: Broken pipe$", q:pop(LONG))
+        refused(EPIPE, "^queue%.pop at 0: it was shut down: Broken pipe$", q:pop(LONG))
       end)
       asleep(ITEMS_SLEEPING)
       assert.is_true(q:shutdown())
@@ -236,7 +238,8 @@ for _, mode in ipairs {"mpmc", "spsc"} do
         for _ = 1, 2 do
           assert(q:push(("x"):rep(50)))
         end
-        refused(EPIPE, "^queue%.push at 0: Broken pipe$", q:push(("x"):rep(50), LONG))
+        refused(EPIPE, "^queue%.push at 0: it was shut down: Broken pipe$",
+                q:push(("x"):rep(50), LONG))
       end)
       asleep(ROOM_SLEEPING)
       local other <close> = assert(shm.queue.attach(region, 0))
@@ -260,7 +263,7 @@ for _, mode in ipairs {"mpmc", "spsc"} do
       for i = 1, 16 do
         open[i] = assert(q:loan(1, LONG))
       end
-      refused(lock.EUSERS, "^queue%.loan at 0: ", q:loan(1, LONG))
+      refused(lock.EUSERS, "^queue%.loan at 0: 16 loans and views are open: ", q:loan(1, LONG))
       assert.equal(0, #q)
       for i, loan in ipairs(open) do
         loan:region():set_u8(0, 64 + i)

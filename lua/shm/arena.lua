@@ -79,6 +79,15 @@ local function open(name, given, wanted)
   return nil, ("shm.arena '%s': others create and unlink it all the time"):format(name), EEXIST
 end
 
+-- What is wrong with an argument is told where it was given.
+local function told(ok, arena, ...)
+  if ok then
+    return arena, ...
+  end
+  local problem = tostring(arena):match "bad argument #%d+ to '[^']*' %((.*)%)$"
+  error(problem and "shm.arena: " .. problem or arena, problem and 2 or 0)
+end
+
 --- Opens an arena, or makes it: of several processes that open the same, one makes it.
 --
 -- Options: `size`, bytes of a new one (1 MiB); `max`, bytes that it may grow to, while all
@@ -114,13 +123,16 @@ function M.open(where, given)
         error(("shm.arena: %s: a region has its own"):format(option), 2)
       end
     end
-    return core.arena.open(where, wanted)
+    if type(where) ~= "userdata" then
+      error(("shm.arena: where: name or shm.region expected, got %s"):format(type(where)), 2)
+    end
+    return told(pcall(core.arena.open, where, wanted))
   end
   local size = given.size or DEFAULT_SIZE
   if given.max and given.max < size then
     error(("shm.arena: max: %d is less than the size, %d"):format(given.max, size), 2)
   end
-  return open(where, given, wanted)
+  return told(pcall(open, where, given, wanted))
 end
 
 local methods = core.arena.methods

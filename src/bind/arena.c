@@ -45,6 +45,21 @@ void bind_arena_check(lua_State *L, const ds_arena *arena)
         luaL_error(L, "memory behind this arena is gone, or could not be had");
 }
 
+/* The same for what can not be opened. */
+static int not_opened(lua_State *L, const char *label, size_t size, int error)
+{
+    const char *why = error == -ENOTEMPTY ? ": something else lies there"
+                      : error == -EPROTO  ? ": it is another version's"
+                      : error == -EXDEV   ? ": it is another pid namespace's"
+                      : error == -EUSERS
+                          ? ": all places are taken that its maker gave it "
+                            "(see processes)"
+                          : "";
+    if (error == -ENOSPC)
+        why = lua_pushfstring(L, ": %I bytes are too few", (lua_Integer)size);
+    return bind_fail(L, error, "shm.arena '%s'%s", label, why);
+}
+
 /* nil, message, errno: for the errors that an arena has words of its own for. */
 int bind_arena_fail(lua_State *L, const ds_arena *arena, int error, const char *what,
                     const char *name)
@@ -133,7 +148,7 @@ static int arena_open(lua_State *L)
                       os_clock_deadline(BIND_PLACE_PATIENCE), &self->arena, &made);
     bind_region_check(L, region);
     if (error)
-        return bind_fail(L, error, "shm.arena '%s'", mapping->label);
+        return not_opened(L, mapping->label, region->size, error);
     lua_pushboolean(L, made);
     return 2;
 }

@@ -73,6 +73,15 @@ void bind_handle_bad(lua_State *L, int arg, const char *why)
     luaL_argerror(L, arg, why);
 }
 
+/* The first argument is no handle of the kind that the method is for. */
+void bind_handle_stranger(lua_State *L)
+{
+    lua_getfield(L, lua_upvalueindex(1), "__name");
+    bind_handle_bad(L, 1,
+                    lua_pushfstring(L, "%s expected, got %s", lua_tostring(L, -1),
+                                    luaL_typename(L, 1)));
+}
+
 void bind_constants(lua_State *L, const bind_constant *constants)
 {
     for (; constants->name; constants++) {

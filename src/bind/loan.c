@@ -57,7 +57,7 @@ static bind_loan *self_of(lua_State *L)
 {
     bind_loan *self = bind_handle_self(L);
     if (!self)
-        bind_handle_bad(L, 1, "handle of this kind expected");
+        bind_handle_stranger(L);
     else if (!self->mapping)
         bind_handle_bad(L, 1, "it is closed");
     return self;
@@ -224,7 +224,7 @@ static int loan_tostring(lua_State *L)
 {
     const bind_loan *self = bind_handle_self(L);
     if (!self)
-        bind_handle_bad(L, 1, "handle of this kind expected");
+        bind_handle_stranger(L);
     luaL_getmetafield(L, 1, "__name");
     if (self && self->mapping)
         lua_pushfstring(L, "%s (%d bytes)", lua_tostring(L, -1), (int)self->loan.size);

@@ -20,13 +20,26 @@ bind_queue *bind_queue_self(lua_State *L)
     return self;
 }
 
+/* What the kernel's words for an error leave out. */
+static const char *more_of(lua_State *L, const bind_queue *self, int error)
+{
+    if (error == -EPIPE)
+        return ": it was shut down";
+    if (error == -EMSGSIZE)
+        return lua_pushfstring(L, ": longer than its capacity, %d bytes",
+                               (int)self->queue.capacity);
+    if (error == -EUSERS)
+        return lua_pushfstring(L, ": %d loans and views are open", DS_QUEUE_SLOTS);
+    return "";
+}
+
 /* What the world said no to: nil, message, errno. The side is of who is in the way. */
 int bind_queue_refused(lua_State *L, const bind_queue *self, int error, const char *what,
                        const char *side, pid_t holder)
 {
     const char *known = bind_sync_known(L, &self->sync, self->queue.at);
     if (error != -EBUSY)
-        return bind_fail(L, error, "%s %s", what, known);
+        return bind_fail(L, error, "%s %s%s", what, known, more_of(L, self, error));
     return self->queue.spsc ? bind_fail(L, error, "%s %s: %d is its %s", what, known,
                                         (int)holder, side)
                             : bind_fail(L, error, "%s %s: its guard is held by %d", what,

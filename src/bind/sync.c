@@ -37,7 +37,9 @@ bind_sync *bind_sync_push(lua_State *L, const bind_sync_kind *kind)
 
 void bind_sync_bad(lua_State *L, const bind_sync *self)
 {
-    bind_handle_bad(L, 1, self ? "it is closed" : "handle of this kind expected");
+    if (self)
+        bind_handle_bad(L, 1, "it is closed");
+    bind_handle_stranger(L);
 }
 
 void bind_sync_faulted(lua_State *L, const bind_sync *self)

@@ -77,6 +77,12 @@ int bind_topic_fail(lua_State *L, const bind_sync *self, const ds_topic *topic, 
     if (error == -EBUSY)
         return bind_fail(L, error, "%s %s: its guard is held by %d", what, known,
                          (int)holder);
+    if (error == -EMSGSIZE)
+        return bind_fail(L, error, "%s %s: longer than its capacity, %d bytes", what,
+                         known, (int)topic->most);
+    if (error == -EUSERS)
+        return bind_fail(L, error, "%s %s: %d subscribe, as many as can", what, known,
+                         (int)topic->slots);
     return bind_fail(L, error, "%s %s", what, known);
 }
 

@@ -17,7 +17,7 @@ local M = {name = "queue", field = "queues"}
 local EAGAIN <const>, ENOSPC <const>, EPIPE <const>, ETIMEDOUT <const> = 11, 28, 32, 110
 local MESSAGES <const> = {
   [EAGAIN] = "Resource temporarily unavailable",
-  [ENOSPC] = "No space left on device", [EPIPE] = "Broken pipe",
+  [ENOSPC] = "No space left on device", [EPIPE] = "it was shut down: Broken pipe",
   [ETIMEDOUT] = "Connection timed out",
 }
 local OPTIONS <const> = {
