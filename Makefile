@@ -133,6 +133,7 @@ $(TREE)/built: $(SOURCES)
 
 .PHONY: env
 env:
+	@[ -e $(TREE)/lib/lua/5.4/shm/core.so ] || echo 'not built yet: make build' >&2
 	@printf 'export %s="%s"\n' LUA_PATH "$(lua_path)" LUA_PATH_5_4 "$(lua_path)" \
 	    LUA_CPATH "$(call lua_cpath,$(TREE))" LUA_CPATH_5_4 "$(call lua_cpath,$(TREE))"
 
