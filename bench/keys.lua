@@ -3,7 +3,7 @@ local place = require "bench.place"
 
 local M = {}
 
-local lists = {}
+local lists, files = {}, {}
 
 -- n keys, and the same ones shuffled. The generator's seed is the same each time.
 function M.strings(n)
@@ -38,13 +38,12 @@ end
 
 -- The path of a file with n keys, a line each.
 function M.file(n)
-  local path = ("%s/keys-%d"):format(place.folder, n)
-  local file = assert(io.open(path, "w"))
-  for _, key in ipairs(M.strings(n)) do
-    file:write(key, "\n")
+  if not files[n] then
+    files[n] = ("%s/keys-%d"):format(place.folder, n)
+    local file <close> = assert(io.open(files[n], "w"))
+    assert(file:write(table.concat(M.strings(n), "\n"), "\n"))
   end
-  assert(file:close())
-  return path
+  return files[n]
 end
 
 -- They are many: who does not need them any more says so.

@@ -10,7 +10,6 @@ local report = require "bench.report"
 local M = {}
 
 local EVERY <const> = 20 -- seconds, to say how far it is
-local FEWER <const> = {map = 3, changing = 3} -- turns, where it takes seconds to begin
 local WORKS <const> = {"region", "bytes", "locks", "handover", "queue", "oneway", "trip", "topic",
                        "map", "changing", "survival", "attach", "rpc", "chat"}
 
@@ -67,7 +66,7 @@ local function next_of(groups, left)
   for _, group in ipairs(groups) do
     local open = group.passes == 0 and 1 or group.seconds < left and group:open() or 0
     local worth = open / group.seconds / group.passes
-    if open > 0 and group.passes < group.least then
+    if open > 0 and group.passes < group.options.least then
       if group.passes < fewest then
         best, fewest = group, group.passes
       end
@@ -87,7 +86,7 @@ function M.run(options)
     return process.monotonic() - began
   end
   for i, name in ipairs(WORKS) do
-    groups[i] = passes.group(name, options, FEWER[name])
+    groups[i] = passes.group(name, options)
   end
   cpus.keep_awake()
   local group = groups[1]

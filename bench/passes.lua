@@ -34,13 +34,12 @@ function M.read(line)
   return load("return " .. line, "=pass", "t", {})()
 end
 
---- A group by its name, of which nothing is measured yet; fewer processes than the options say
--- may be enough for it. Has seconds, what the last one took, and works, by their place in the
--- group, of {work, told, results}: what it is called by, what each process told of it, and what
--- summary.sum_up makes of that.
-function M.group(name, options, fewer)
-  return setmetatable({name = name, options = options, passes = 0, seconds = 0, works = {},
-                       least = math.min(fewer or math.huge, options.least)}, M)
+--- A group by its name, of which nothing is measured yet. Has passes, how many processes have
+-- measured; seconds, what the last one took; and works, by their place in the group, of {work,
+-- told, results}: what it is called by, what each process told of it, and what summary.sum_up
+-- makes of that.
+function M.group(name, options)
+  return setmetatable({name = name, options = options, passes = 0, seconds = 0, works = {}}, M)
 end
 
 -- Whether one more process could make a work's ratios better known. Of one that has measured,
@@ -48,7 +47,7 @@ end
 local function open(self, work)
   local settled = true
   for _, one in ipairs(work.results) do
-    settled = settled and (one.why or one.passes >= self.least and summary.settled(one))
+    settled = settled and (one.why or one.passes >= self.options.least and summary.settled(one))
   end
   return not settled and #work.told < (work.work.passes or self.options.most)
 end

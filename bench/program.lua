@@ -31,15 +31,25 @@ function M.start(command)
   return self
 end
 
---- Nanoseconds; a program that can not do this work says why instead.
-function M:ask(...)
+--- Begins a work; its answer has to be read before the next.
+function M:tell(...)
   self.input:write(table.concat({...}, " "), "\n")
+end
+
+--- Nanoseconds; a program that can not do this work says why instead.
+function M:answer()
   local line = self.output:read "l"
   local ns = line and tonumber(line)
   if not ns then
     return nil, line or "it has ended"
   end
   return ns
+end
+
+--- Both.
+function M:ask(...)
+  self:tell(...)
+  return self:answer()
 end
 
 function M:stop()
@@ -68,13 +78,26 @@ function M.peer(owner, begin)
     }
   end
 
-  --- Tells it something that is not measured; nil and why where it is not there.
+  --- Tells it something, and reads its answer; nil and why where it is not there.
   function peer.tell(...)
     local there, message = start()
-    if not there then
-      return nil, message
+    if there then
+      there:tell(...)
     end
-    return there:ask(...)
+    return there, message
+  end
+
+  function peer.answer()
+    local there, message = start()
+    if there then
+      return there:answer()
+    end
+    return nil, message
+  end
+
+  function peer.ask(...)
+    peer.tell(...)
+    return peer.answer()
   end
 
   return peer

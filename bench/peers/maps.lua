@@ -1,5 +1,6 @@
 -- Keys and values that processes share: ours, and what there is else. Each is
 --   name, kind
+--   prepare(n)              if it has one: what goes on elsewhere while others start
 --   start(n)                begins with n keys; nil and why where it can not be had
 --   stop()
 --   some(word, order)       what a process of the team does: a function of (from, to), which are
@@ -117,7 +118,7 @@ do
       taken = nil
       os.execute("rm -rf " .. folder)
     end,
-    prepare = function(order)
+    take = function(order)
       if taken ~= order then
         taken = order
         lmdb.keys(order)
@@ -133,7 +134,8 @@ end
 
 M.nginx = {
   name = "ngx.shared.DICT", kind = "peer",
-  start = function(n) return nginx.start(keys.file(n)) end,
+  prepare = function(n) nginx.prepare(keys.file(n)) end,
+  start = nginx.start,
   stop = nginx.stop,
   all = function(word, among, n, workers) nginx.run(word, among, workers, n) end,
 }
@@ -180,14 +182,15 @@ M.redis = {
 local function told(name, peer)
   return {
     name = name, kind = "peer",
-    start = function(n) return peer.tell("fill", keys.file(n)) end,
-    stop = function() peer.tell "empty" end,
+    prepare = function(n) peer.tell("fill", keys.file(n)) end,
+    start = peer.answer,
+    stop = function() peer.ask "empty" end,
     all = function(word, among, n, workers)
       local where = {}
       for i = 1, workers do
         where[i] = cpus.of(i, "equals")
       end
-      return peer.tell("table", word, among, table.concat(where, ","), n)
+      return peer.ask("table", word, among, table.concat(where, ","), n)
     end,
   }
 end

@@ -117,12 +117,12 @@ local function masks()
   return table.concat(list, " ")
 end
 
--- Returns true once it knows the keys of a file, or nil and why it can not be had.
-function M.start(keys)
+-- Begins to read the keys of a file, if it can be had.
+function M.prepare(keys)
   local pipe <close> = io.popen "command -v nginx || command -v /usr/sbin/nginx"
   local path = pipe:read "l"
   if not path then
-    return nil, "nginx is not there"
+    return
   end
   folder, todo = place.folder .. "/nginx", {}
   local words = {FOLDER = folder, MODULES = MODULES, WORKERS = WORKERS, CPUS = masks(), KEYS = keys}
@@ -136,6 +136,13 @@ function M.start(keys)
   input = io.popen(("exec %s -p %s -c %s/config >%s/answers 2>%s/errors")
                    :format(path, folder, folder, folder, folder), "w")
   output = assert(io.open(folder .. "/answers"))
+end
+
+-- Returns true once it knows them, or nil and why it can not be had.
+function M.start()
+  if not input then
+    return nil, "nginx is not there"
+  end
   for _ = 1, WORKERS do
     if output:read "l" ~= "ready" then
       M.stop()

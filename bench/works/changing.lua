@@ -25,9 +25,24 @@ end
 local list = {}
 
 -- The hot keys.
-for _, word in ipairs {"get", "set"} do
+do
   local maps, arenas, order
-  local function on(which)
+
+  local function begin()
+    if maps then
+      return
+    end
+    maps, arenas = {}, {}
+    maps.large, arenas.large = open(MANY)
+    order = keys.hot(MANY, HOT)
+    maps.small, arenas.small = open(HOT)
+    for _, key in ipairs(order) do
+      maps.small:set(key, 0)
+    end
+    keys.forget() -- there are enough of them to be slow to collect
+  end
+
+  local function on(which, word)
     return function(n)
       local m = maps[which]
       for first = 1, n, #order do
@@ -37,30 +52,21 @@ for _, word in ipairs {"get", "set"} do
       end
     end
   end
-  list[#list + 1] = {
-    name = ("map:%s, 10 of them"):format(word), keys = MANY, clock = os.clock, large = true,
-    before = function()
-      maps, arenas = {}, {}
-      maps.large, arenas.large = open(MANY)
-      order = keys.hot(MANY, HOT)
-      maps.small, arenas.small = open(HOT)
-      for _, key in ipairs(order) do
-        maps.small:set(key, 0)
-      end
-      collectgarbage()
-      collectgarbage "stop"
-    end,
-    after = function()
-      for which, map in pairs(maps) do
-        map:close()
-        arenas[which]:close()
-      end
-      keys.forget()
-      collectgarbage "restart"
-    end,
-    {name = "map", kind = "ours", run = on "large"},
-    {name = "the same of 20 keys", kind = "ours", goal = 1.5, run = on "small"},
-  }
+
+  for _, word in ipairs {"get", "set"} do
+    list[#list + 1] = {
+      name = ("map:%s, 10 of them"):format(word), keys = MANY, clock = os.clock, before = begin,
+      {name = "map", kind = "ours", run = on("large", word)},
+      {name = "the same of 20 keys", kind = "ours", goal = 1.5, run = on("small", word)},
+    }
+  end
+
+  function list.finish()
+    for which, map in pairs(maps or {}) do
+      map:close()
+      arenas[which]:close()
+    end
+  end
 end
 
 -- Read while another process rewrites what is read, and while it rests.

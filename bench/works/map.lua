@@ -29,6 +29,11 @@ local function open(n)
     end
     known, why_not = n, {}
     for _, name in ipairs(SIDES) do
+      if maps[name].prepare then
+        maps[name].prepare(n)
+      end
+    end
+    for _, name in ipairs(SIDES) do
       local done, why = maps[name].start(n)
       there[name] = done and true or nil
       why_not[name] = why
@@ -79,7 +84,7 @@ local function row(n, word, team, hot)
     open(n)
     work.order = hot and keys.hot(n, HOT) or keys.strings(n)
     if there.lmdb then
-      maps.lmdb.prepare(work.order)
+      maps.lmdb.take(work.order)
     end
   end
   function work.after()
