@@ -159,6 +159,39 @@ describe("memory that another process takes away", function()
     two:close()
   end)
 
+  it("is an error of a queue and a topic that lie in it, also while one waits", function()
+    local size <const>, me <const> = 1 << 18, process.pid()
+    for name, prepare in pairs {
+      pop = function(region) return assert(shm.queue.create(region, 0)) end,
+      next = function(region) return assert(shm.topic.create(region, 0):subscribe()) end,
+      push = function(region)
+        local queue = assert(shm.queue.create(region, 0, {capacity = 64}))
+        while queue:push("x", 0) do
+          queue:used()
+        end
+        return queue
+      end,
+    } do
+      local fd <close> = assert(posix.memfd_create "fault")
+      assert(posix.ftruncate(fd, size))
+      local region = assert(posix.mmap(nil, size, RW, posix.MAP_SHARED, fd))
+      local waits = prepare(region)
+      local child <close> = assert(process.fork(function()
+        support.asleep(me)
+        posix.ftruncate(fd, 0)
+      end))
+      local ok, message = pcall(function()
+        if name == "push" then
+          return waits:push("x", LONG)
+        end
+        return waits[name](waits, LONG)
+      end)
+      assert.same({"exit", 0}, {child:wait(LONG)})
+      assert.is_false(ok, name)
+      assert.matches("gone", message)
+    end
+  end)
+
   it("is an error of a semaphore that lies in it, also while one waits", function()
     local sem = posix.sem_init(r, 0)
     local child = process.fork(function()

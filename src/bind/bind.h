@@ -313,6 +313,7 @@ void bind_sync_print(lua_State *L, const bind_sync *self, const char *type,
                      const void *at);
 void bind_sync_let_go(bind_sync *self);
 LSHM_RARE void bind_sync_bad(lua_State *L, const bind_sync *self);
+LSHM_RARE int bind_sync_gone(lua_State *L);
 LSHM_RARE void bind_sync_faulted(lua_State *L, const bind_sync *self);
 int bind_sync_answer(lua_State *L, const bind_sync *self, int result, const char *what,
                      const sync_outcome *outcome);

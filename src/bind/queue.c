@@ -38,6 +38,8 @@ int bind_queue_refused(lua_State *L, const bind_queue *self, int error, const ch
                        const char *side, pid_t holder)
 {
     const char *known = bind_sync_known(L, &self->sync, self->queue.at);
+    if (error == -EFAULT)
+        return bind_sync_gone(L);
     if (error != -EBUSY)
         return bind_fail(L, error, "%s %s%s", what, known, more_of(L, self, error));
     return self->queue.spsc ? bind_fail(L, error, "%s %s: %d is its %s", what, known,

@@ -11,8 +11,6 @@
 
 #include <errno.h>
 
-#define GONE "memory behind this object is gone, or protected"
-
 static const bind_sync_kind *kind_of(lua_State *L)
 {
     return lua_touserdata(L, lua_upvalueindex(1));
@@ -42,10 +40,16 @@ void bind_sync_bad(lua_State *L, const bind_sync *self)
     bind_handle_stranger(L);
 }
 
+/* Also for -EFAULT: the kernel has seen it then, and we have not. */
+int bind_sync_gone(lua_State *L)
+{
+    return luaL_error(L, "memory behind this object is gone, or protected");
+}
+
 void bind_sync_faulted(lua_State *L, const bind_sync *self)
 {
     if (mem_fault_end(self->handle.mapping))
-        luaL_error(L, GONE);
+        bind_sync_gone(L);
 }
 
 /* In the region; or 0, if a finalizer closed the handle. */
@@ -99,8 +103,8 @@ int bind_sync_answer(lua_State *L, const bind_sync *self, int result, const char
     bind_sync_check(L, self);
     if (result == 0)
         return bind_done(L, 0, "");
-    if (result == -EFAULT) /* which the kernel has seen, and we have not */
-        return luaL_error(L, GONE);
+    if (result == -EFAULT)
+        return bind_sync_gone(L);
     if (result == 1) {
         lua_pushboolean(L, 1);
         lua_pushliteral(L, "recovered");

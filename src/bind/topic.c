@@ -74,6 +74,8 @@ int bind_topic_fail(lua_State *L, const bind_sync *self, const ds_topic *topic, 
                     const char *what, pid_t holder)
 {
     const char *known = bind_sync_known(L, self, topic->head);
+    if (error == -EFAULT)
+        return bind_sync_gone(L);
     if (error == -EBUSY)
         return bind_fail(L, error, "%s %s: its guard is held by %d", what, known,
                          (int)holder);
