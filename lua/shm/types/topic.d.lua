@@ -57,7 +57,7 @@ function subscriber:events() end
 function subscriber:timeout() end
 
 ---@class shm.topic.options
----@field capacity? integer bytes of messages, 64 to 1073741824, absent for 65536
+---@field capacity? integer bytes of the longest message, 64 to 1 GiB; absent for 65536
 ---@field overflow? "block"|"drop" absent for block
 ---@field subscribers? integer at once, 1 to 4096, absent for 64
 
