@@ -93,8 +93,9 @@ end
 -- Options: `size`, bytes of a new one (1 MiB); `max`, bytes that it may grow to, while all
 -- stay attached (its size); `mode`, permission bits of a new one (0600); `owner`, as for
 -- `shm.attach`; `prefault`; `journal`, bytes that bound how much one step can change (a
--- sixteenth of the size, from 4 KiB to 64 KiB); `processes`, how many can be attached at once
--- (128; rounded up to a multiple of 64, which each costs 16 bytes, and each name a bit of it).
+-- sixteenth of the size, from 4 KiB to 64 KiB); `processes`, how many places there are (128;
+-- rounded up to a multiple of 64; each costs 16 bytes, and a bit of each name): a handle takes
+-- one until it is closed, and so does each that a child inherits.
 -- A child that is forked when all places are taken is not attached: what it has from its
 -- parent stays for as long as that is, and what it opens itself may go when that is dropped.
 -- A region takes only `max`, `journal` and `processes`, and the arena grows no further than
