@@ -27,7 +27,7 @@ local function bank(transfers, last)
   local channel, theirs = assert(process.socketpair "seqpacket")
   local server = assert(process.fork(function()
     assert(durable.serve(NAME, {init = init}, function(state, signals)
-      print(state.began, state.map:get "ann" .. " " .. state.map:get "bob")
+      print("a bank:", state.began, state.map:get "ann" .. " " .. state.map:get "bob")
       io.stdout:flush()
       for _ = 1, transfers do
         transfer(state, 10)
@@ -36,20 +36,21 @@ local function bank(transfers, last)
       if last then
         transfer(state, 10, function() process.kill(process.pid(), "KILL") end)
       end
-      print("told to end by", (signals:wait(10)))
+      print("it was told to end by", (signals:wait(10)))
     end))
   end))
   assert(channel:recv(10, 10) == "ready")
   return server
 end
 
-local first = bank(3, true)                         --> new	50 50
-print(first:wait(10))                               --> signal	KILL
+local first = bank(3, true)                         --> a bank:	new	50 50
+print("it ended by", first:wait(10))                --> it ended by	signal	KILL
 
-local second = bank(1)                              --> recovered	20 80
+local second = bank(1)                              --> a bank:	recovered	20 80
 local other, message = durable.open(NAME)
-print(other, (message:gsub("'.-'", "'bank'")))      --> nil	durable.open 'bank': pid 4711 serves it
+print("another:", other, (message:gsub("'.-'", "'bank'")))
+--> another:	nil	durable.open 'bank': pid 4711 serves it
 second:kill "TERM"
-print(second:wait(10))                              --> told to end by	TERM
---> exit	0
-print(shm.attach(NAME) == nil)                      --> true
+print("it ended by", second:wait(10))               --> it was told to end by	TERM
+--> it ended by	exit	0
+print("no memory is left:", shm.attach(NAME) == nil)  --> no memory is left:	true

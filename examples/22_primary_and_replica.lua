@@ -17,13 +17,13 @@ local function count(id)
   while true do
     local n, message, errno = node:incr("count", 1, 0)
     if not n then
-      print(errno == 116, message:match "b is .*")
+      print("b is refused:", errno == 116, message:match "b is .*")
       break
     end
     acked:store(0, n)
   end
   node:step(20)                          -- a replica again, from here on it follows
-  print(node:role(), node:read("by", 0, 20))
+  print("b:", node:role(), "sees what was written by", node:read("by", 0, 20))
 end
 
 local function until_it_counts(id)
@@ -50,10 +50,10 @@ print("a:", a:wait(20))                  --> a:	signal	KILL
 until_it_counts "b"                      --> b counts, in term 2
 
 b:kill "STOP"
-print(c:takeover(20), c:role())          --> true	primary
-print(c:get "count" >= acked:load(0))    --> true
+print("c took over:", c:takeover(20), c:role())          --> c took over:	true	primary
+print("nothing is lost:", c:get "count" >= acked:load(0))  --> nothing is lost:	true
 c:set("by", "c")
-b:kill "CONT"                            --> true	b is fenced, c is the primary in term 3
-print("b:", b:wait(20))                  --> replica	c
+b:kill "CONT"           --> b is refused:	true	b is fenced, c is the primary in term 3
+print("b:", b:wait(20))                  --> b:	replica	sees what was written by	c
 c:close()                                --> b:	exit	0
 assert(replica.unlink(NAME))
