@@ -34,6 +34,17 @@ describe("the command shm", function()
                  "chat --host h --port 5 --unix /x --nick ann --no-color"))
   end)
 
+  it("says its version, and helps also where that is asked for by a word", function()
+    local function said(arguments)
+      return support.shell("lua5.4 lua/shm/command.lua " .. arguments .. " 2>&1")
+    end
+    assert.equal(require("shm")._VERSION .. "\n", said "--version")
+    assert.matches("^Usage: ", said "--help")
+    assert.equal(said "--help", said "help")
+    assert.equal(said "serve --help", said "help serve")
+    assert.equal("shm: unknown command 'x' (see shm help --help)\n", said "help x")
+  end)
+
   it("tells the limits that there are", function()
     local help = support.shell "lua5.4 lua/shm/command.lua serve --help":gsub("%s+", " ")
     local n = 0

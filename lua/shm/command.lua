@@ -13,6 +13,13 @@ function parser.error(where, message)
   os.exit(1)
 end
 
+parser:add_help_command()
+parser._commands[1].error = parser.error
+parser:flag("--version", "Print the version, and exit."):action(function()
+  print(require("shm")._VERSION)
+  os.exit(0)
+end)
+
 local function whole(name)
   return function(word)
     return math.tointeger(word), ("%s: '%s' is not a whole number"):format(name, word)
