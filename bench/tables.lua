@@ -110,6 +110,20 @@ local function basics(run)
   return table.concat(lines)
 end
 
+-- Which rows take more than they should.
+local function missed(run)
+  local names = {}
+  for _, it in ipairs(BASICS) do
+    local where = where_of(it)
+    local other = it[4] and run:ours(where) and run:find(it[4], where)
+    if other and other.goal and other.ratio > other.goal then
+      names[#names + 1] = it[2]
+    end
+  end
+  return names[1] and "Over their goal: " .. table.concat(names, "; ") .. "."
+    or "None is over its goal."
+end
+
 local function beside(run, what, rows, peers)
   local head = {what, "shm"}
   for i, peer in ipairs(peers) do
@@ -133,8 +147,8 @@ end
 
 --- All that stands between the comments.
 function M.text(run)
-  return ("\nMeasured on %s, on %s; %s, medians.\n\n%s\n%s\n%s\n"):format(
-    run.facts.machine, run.facts.date, run.facts.rounds, basics(run),
+  return ("\nMeasured on %s, on %s; %s, medians.\n\n%s\n%s\n\n%s\n%s\n"):format(
+    run.facts.machine, run.facts.date, run.facts.rounds, basics(run), missed(run),
     beside(run, "a message", MESSAGES, PEERS), beside(run, "a map's", MAPS, STORES))
 end
 
