@@ -38,7 +38,13 @@ local function normal(path)
   return path
 end
 
+local titles = {}
 for path, text in pairs(html) do
+  local title = text:match "<title>(.-)</title>"
+  if title then
+    check(not titles[title], "%s: %s is called %s, too", path, titles[title], title)
+    titles[title] = path
+  end
   for link in text:gmatch 'href="([^"]*)"' do
     if not link:find "^%a+:" then
       local file, place = link:match "^([^#]*)#?(.*)$"

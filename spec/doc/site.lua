@@ -210,9 +210,26 @@ local function write_topics(list)
     local name = path:match "[^/]+$"
     text = text:gsub(">" .. name:gsub("%p", "%%%0") .. "</a>", ">" .. title_of(path) .. "</a>")
   end
+  -- The guides are listed above it, with what each is about.
+  text = text:gsub('<h2>Topics</h2>%s*<table class="module_list">.-</table>%s*', "", 1)
   files.write(index, text)
   for path in pairs(copied) do
     files.write(FOLDER .. "/files/" .. path, files.read(path))
+  end
+end
+
+-- LDoc calls all pages the same.
+local function write_titles(list)
+  local titles = {["index.html"] = "shm: shared memory for Lua"}
+  for _, path in ipairs(list) do
+    titles["topics/" .. path:match "[^/]+$" .. ".html"] = title_of(path) .. " (shm)"
+  end
+  for path in files.shell("find " .. FOLDER .. " -name '*.html'"):gmatch "[^\n]+" do
+    local page = path:sub(#FOLDER + 2)
+    local title = titles[page] or page:match "([^/]+)%.html$"
+    files.write(path, (files.read(path):gsub("<title>.-</title>", function()
+      return "<title>" .. markdown.escape(title) .. "</title>"
+    end, 1)))
   end
 end
 
@@ -228,10 +245,17 @@ pre.text { line-height: 1; }
 -- A guide's line of the index: its title, and what the guides' own index says of it.
 local function line_of(path)
   local name = path:match "[^/]+$"
-  local words = files.read(INDEX):match("%]%(" .. name:gsub("%p", "%%%0") .. "%)(: [^\n]*)") or ""
+  local item = "%]%(" .. name:gsub("%p", "%%%0") .. "%)(: .-)\n[-\n]"
+  local words = files.read(INDEX):match(item) or ""
   return ('<li><a href="topics/%s.html">%s</a>%s</li>'):format(
-    name, markdown.escape(title_of(path)), markdown.inline(words, {}))
+    name, markdown.escape(title_of(path)), markdown.inline((words:gsub("\n%s*", " ")), {}))
 end
+
+local BEGIN <const> = '<p>Begin with <a href="topics/README.md.html">README</a>, which has a '
+  .. 'queue between two terminals; then take the guide for your task. The modules have each '
+  .. 'function.</p>'
+local ALSO <const> = '<p>And for who changes something: <a href="topics/CONTRIBUTING.md.html">'
+  .. 'Contributing</a>, <a href="topics/CHANGELOG.md.html">Changelog</a>.</p>'
 
 local function config(list)
   local lines = {}
@@ -257,8 +281,8 @@ file, topics, examples = {%s}, {%s}, {%s}
 use_markdown_titles, no_lua_ref, no_args_infer, wrap, sort_modules = true, true, true, true, true
 custom_css = "site.css"
 ]]):format(
-    "Shared memory for Lua", "<p>" .. markdown.inline(readme:gsub("\n", " "), {})
-      .. "</p><h2>Guides</h2><ul>" .. table.concat(lines) .. "</ul>",
+    "Shared memory for Lua", BEGIN .. "<p>" .. markdown.inline(readme:gsub("\n", " "), {})
+      .. "</p><h2>Guides</h2><ul>" .. table.concat(lines) .. "</ul>" .. ALSO,
     '"' .. table.concat(modules, '", "') .. '"', '"' .. table.concat(places_of, '", "') .. '"',
     '"' .. table.concat(files.list(HERE .. "examples/[0-9]*.lua"), '", "') .. '"'))
 end
@@ -281,4 +305,5 @@ if warnings ~= "status 0\n" then
 end
 files.write(FOLDER .. "/site.css", CSS)
 write_topics(list)
+write_titles(list)
 os.execute("rm -rf " .. SOURCE)
