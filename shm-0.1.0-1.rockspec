@@ -146,6 +146,7 @@ build = {
             "src/bind/posixsem.c",
             "src/bind/process.c",
             "src/bind/queue.c",
+            "src/bind/refused.c",
             "src/bind/region.c",
             "src/bind/result.c",
             "src/bind/rwlock.c",

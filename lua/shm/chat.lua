@@ -141,7 +141,7 @@ function M.serve(opts)
   if not (opened and memory) then
     close(listeners)
     if not opened then
-      local misnamed = tostring(memory):match "%((name: .*)%)$" -- no arena can be called so
+      local misnamed = tostring(memory):match "shm%.arena: (name: .*)$" -- none can be called so
       error(misnamed and "chat.serve: keep: " .. misnamed or memory, misnamed and 2 or 0)
     end
     return nil, message, code

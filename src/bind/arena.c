@@ -45,49 +45,6 @@ void bind_arena_check(lua_State *L, const ds_arena *arena)
         luaL_error(L, "memory behind this arena is gone, or could not be had");
 }
 
-/* The same for what can not be opened. */
-static int not_opened(lua_State *L, const char *label, size_t size, int error)
-{
-    const char *why = error == -ENOTEMPTY ? ": something else lies there"
-                      : error == -EPROTO  ? ": it is another version's"
-                      : error == -EXDEV   ? ": it is another pid namespace's"
-                      : error == -EUSERS
-                          ? ": all places are taken that its maker gave it "
-                            "(see processes)"
-                          : "";
-    if (error == -ENOSPC)
-        why = lua_pushfstring(L, ": %I bytes are too few", (lua_Integer)size);
-    return bind_fail(L, error, "shm.arena '%s'%s", label, why);
-}
-
-/* nil, message, errno: for the errors that an arena has words of its own for. */
-int bind_arena_fail(lua_State *L, const ds_arena *arena, int error, const char *what,
-                    const char *name)
-{
-    bind_arena_check(L, arena);
-    const char *full = arena->refused ? "the system has no more memory for the arena"
-                                      : "the arena is full";
-    const char *why = error == -ENOSPC    ? full
-                      : error == -EDQUOT  ? "the map is full"
-                      : error == -EBADMSG ? "what lies there makes no sense"
-                      : error == -E2BIG
-                          ? "it is more than the arena's journal has room for"
-                      : error == -EPROTO    ? "its layout is another"
-                      : error == -ENOTEMPTY ? "it is of another kind"
-                                            : NULL;
-    if (error == -EBUSY)
-        return bind_fail(L, error, "%s '%s': the arena's guard is held by %d", what, name,
-                         (int)arena->holder);
-    error = error == -EDQUOT ? -ENOSPC : error;
-    bind_fail(L, error, "%s '%s'", what, name);
-    if (why) {
-        lua_pop(L, 2);
-        lua_pushfstring(L, "%s '%s': %s", what, name, why);
-        lua_pushinteger(L, -error);
-    }
-    return 3;
-}
-
 /* An object's name, which is an argument. */
 void bind_arena_name(lua_State *L, int arg, ds_wanted *wanted)
 {
@@ -148,7 +105,7 @@ static int arena_open(lua_State *L)
                       os_clock_deadline(BIND_PLACE_PATIENCE), &self->arena, &made);
     bind_region_check(L, region);
     if (error)
-        return not_opened(L, mapping->label, region->size, error);
+        return bind_arena_not_opened(L, mapping->label, region->size, error);
     lua_pushboolean(L, made);
     return 2;
 }

@@ -12,6 +12,7 @@ typedef struct bind_arena {
 } bind_arena;
 
 ds_arena *bind_arena_self(lua_State *L);
+int bind_arena_not_opened(lua_State *L, const char *label, size_t size, int error);
 int bind_arena_fail(lua_State *L, const ds_arena *arena, int error, const char *what,
                     const char *name);
 void bind_arena_check(lua_State *L, const ds_arena *arena);
