@@ -304,7 +304,7 @@ describe("an operation that is killed before each of its stores", function()
 
   -- Functions in C, by name: what is behind luaopen_.
   local function compiled(code, ...)
-    local library, source = os.tmpname() .. ".so", os.tmpname() .. ".c"
+    local library, source = support.tmpname ".so", support.tmpname ".c"
     finally(function() os.remove(library) os.remove(source) end)
     local file <close> = assert(io.open(source, "w"))
     file:write(code)

@@ -113,7 +113,7 @@ describe("the group chat", function()
   it("chats with nc", function()
     local server = serve()
     local ann = connect(server)
-    local fifo = os.tmpname() .. ".fifo"
+    local fifo = support.tmpname ".fifo"
     local nc = "mkfifo %s; (echo hello from nc; cat %s) | nc -N 127.0.0.1 %d; rm %s"
     local pipe <close> = assert(io.popen(nc:format(fifo, fifo, server.port, fifo)))
     assert.equal("hello from nc", ann:expect "^guest2: (.*)$")

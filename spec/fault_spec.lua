@@ -418,7 +418,7 @@ describe("other faults and signals", function()
   end)
 
   it("find a handler when the Lua state is closed, and its module with it", function()
-    local source, program = os.tmpname() .. ".c", os.tmpname()
+    local source, program = support.tmpname ".c", os.tmpname()
     local file <close> = assert(io.open(source, "w"))
     file:write [[
 #include <lauxlib.h>
@@ -452,8 +452,8 @@ int main(void)
   end)
 
   it("go to whoever handled them before", function()
-    local library = os.tmpname() .. ".so"
-    local source = os.tmpname() .. ".c"
+    local library = support.tmpname ".so"
+    local source = support.tmpname ".c"
     local file <close> = assert(io.open(source, "w"))
     file:write [[
 #include <signal.h>

@@ -109,7 +109,7 @@ describe("how it works", function()
       lines[#lines + 1] = ('if ((uint64_t)(%s) != 0x%x) printf("%s\\n");'):format(
         MASKS[one.name] or one.name, mask, one.name)
     end
-    local source = os.tmpname() .. ".c"
+    local source = support.tmpname ".c"
     local file <close> = assert(io.open(source, "w"))
     file:write('#include "ds/ring.h"\n#include <stdio.h>\nint main(void)\n{\n',
                table.concat(lines, "\n"), "\nreturn 0;\n}\n")

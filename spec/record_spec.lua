@@ -4,7 +4,7 @@ local support = require "spec.support"
 
 -- A child's spec of the same: what C says of a header's structs.
 local function in_c(header, struct, fields)
-  local path = os.tmpname() .. ".c"
+  local path = support.tmpname ".c"
   local file <close> = assert(io.open(path, "w"))
   file:write(header, "\n#include <stdio.h>\nint main(void)\n{\n",
              ('    printf("%%zu %%zu", sizeof(struct %s), _Alignof(struct %s));\n')

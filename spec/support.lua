@@ -220,6 +220,13 @@ function M.children()
   return count(M.read_file(path):gmatch "%d+")
 end
 
+--- A path in /tmp that ends so, of a file that is not there yet; the caller removes it.
+function M.tmpname(ending)
+  local path = os.tmpname()
+  os.remove(path)
+  return path .. ending
+end
+
 --- Compiles C source and returns the program's path; the caller removes it.
 function M.compile(path, flags)
   local program = os.tmpname()
