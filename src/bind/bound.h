@@ -14,6 +14,13 @@ static inline const bind_bound *bind_bound_self(lua_State *L)
     return lua_touserdata(L, lua_upvalueindex(1));
 }
 
+/* Whether it may be read and changed as it is, which nearly always is so. */
+static inline bool bind_bound_plain(const bind_bound *bound)
+{
+    const bind_region *region = bound->region;
+    return __builtin_expect(bound->end <= region->size && !region->look, 1);
+}
+
 static inline uint8_t *bind_bound_at(lua_State *L, const bind_bound *bound, size_t size)
 {
     const bind_region *region = bound->region;

@@ -1,5 +1,8 @@
 /*
  * Atomic words that are bound to one place of a region.
+ *
+ * What is seldom has functions of its own that are called last, so that the others keep
+ * nothing for them: a locked add waits until what was kept is written.
  */
 #include "bind/bound.h"
 #include "mem/atomic.h"
@@ -20,11 +23,25 @@ static int64_t value32(lua_State *L, int arg)
     return bind_range(L, arg, "value", INT32_MIN, UINT32_MAX);
 }
 
+LSHM_RARE static __attribute__((noinline)) int answer_faulted(lua_State *L,
+                                                              lua_Integer held)
+{
+    bind_bound_faulted(L);
+    lua_pushinteger(L, held);
+    return 1;
+}
+
+static inline int answer(lua_State *L, lua_Integer held)
+{
+    if (mem_fault_seen())
+        return answer_faulted(L, held);
+    lua_pushinteger(L, held);
+    return 1;
+}
+
 static inline int answer64(lua_State *L, uint64_t held)
 {
-    bind_bound_check(L);
-    lua_pushinteger(L, (lua_Integer)held);
-    return 1;
+    return answer(L, (lua_Integer)held);
 }
 
 static int bound_load(lua_State *L)
@@ -44,20 +61,31 @@ static int bound_store(lua_State *L)
     return 0;
 }
 
+LSHM_RARE static int add_slowly(lua_State *L, const bind_bound *bound, uint64_t value)
+{
+    void *word = bind_bound_change(L, bound, sizeof value);
+    return answer64(L, mem_atomic_add64(word, value));
+}
+
+static inline int add(lua_State *L, const bind_bound *bound, uint64_t value)
+{
+    if (!bind_bound_plain(bound))
+        return add_slowly(L, bound, value);
+    void *word = bound->region->base + bound->offset;
+    return answer64(L, mem_atomic_add64(word, value));
+}
+
 static int bound_add(lua_State *L)
 {
     const bind_bound *bound = bind_bound_self(L);
     bind_arity(L, 1);
-    uint64_t value = (uint64_t)bind_integer(L, 1, "value");
-    void *word = bind_bound_change(L, bound, sizeof value);
-    return answer64(L, mem_atomic_add64(word, value));
+    return add(L, bound, (uint64_t)bind_integer(L, 1, "value"));
 }
 
 static int bound_add_amount(lua_State *L)
 {
     const bind_bound *bound = bind_bound_self(L);
-    void *word = bind_bound_change(L, bound, sizeof(uint64_t));
-    return answer64(L, mem_atomic_add64(word, (uint64_t)bound->amount));
+    return add(L, bound, (uint64_t)bound->amount);
 }
 
 /***
@@ -103,9 +131,7 @@ static int word_adder(lua_State *L)
 
 static inline int answer32(lua_State *L, uint32_t held)
 {
-    bind_bound_check(L);
-    lua_pushinteger(L, (int32_t)held);
-    return 1;
+    return answer(L, (int32_t)held);
 }
 
 static int bound_load32(lua_State *L)
@@ -125,20 +151,31 @@ static int bound_store32(lua_State *L)
     return 0;
 }
 
+LSHM_RARE static int add32_slowly(lua_State *L, const bind_bound *bound, uint32_t value)
+{
+    void *word = bind_bound_change(L, bound, sizeof value);
+    return answer32(L, mem_atomic_add32(word, value));
+}
+
+static inline int add32(lua_State *L, const bind_bound *bound, uint32_t value)
+{
+    if (!bind_bound_plain(bound))
+        return add32_slowly(L, bound, value);
+    void *word = bound->region->base + bound->offset;
+    return answer32(L, mem_atomic_add32(word, value));
+}
+
 static int bound_add32(lua_State *L)
 {
     const bind_bound *bound = bind_bound_self(L);
     bind_arity(L, 1);
-    uint32_t value = (uint32_t)value32(L, 1);
-    void *word = bind_bound_change(L, bound, sizeof value);
-    return answer32(L, mem_atomic_add32(word, value));
+    return add32(L, bound, (uint32_t)value32(L, 1));
 }
 
 static int bound_add_amount32(lua_State *L)
 {
     const bind_bound *bound = bind_bound_self(L);
-    void *word = bind_bound_change(L, bound, sizeof(uint32_t));
-    return answer32(L, mem_atomic_add32(word, (uint32_t)bound->amount));
+    return add32(L, bound, (uint32_t)bound->amount);
 }
 
 /***
