@@ -2,6 +2,7 @@
 local map = require "spec.map_support"
 local process = require "shm.process"
 local shm = require "shm"
+local support = require "spec.support"
 
 local E2BIG <const>, EAGAIN <const>, EBUSY <const>, ENOSPC <const>, EBADMSG <const> =
   7, 11, 16, 28, 74
@@ -121,14 +122,18 @@ describe("a map refuses", function()
     end
     local desk <close> = assert(shm.anonymous(64))
     local holder <close> = map.parked(function() end)
-    local pattern, children = "held by " .. holder.pid .. ": ", {}
+    local pattern, children, begun = "held by " .. holder.pid .. ": ", {}, 0
     for name, f in pairs(calls) do
+      begun = begun + 1
       children[name] = assert(process.fork(function()
+        desk:add32(8, 1)
         desk:wait(0, 0, map.LONG)
         local value, message, errno = f(m)
         assert(value == nil and errno == EBUSY and message:find(pattern, 1, true), message)
       end))
     end
+    -- A child takes its place in the arena inside the guard, and would open it when it has.
+    support.eventually(function() return desk:load32(8) == begun end)
     local was = state()
     region:store32(GUARD, holder.pid)
     desk:store32(0, 1)
