@@ -9,7 +9,7 @@
  * goes round for ever. A guard that scribble gave to a stranger is freed, as waiting for
  * it takes a second by design, and is another spec's.
  */
-#include "ds/ds.h"
+#include "ds/first.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -8,7 +8,7 @@
  * Nobody dies here, and that is all that slices are for.
  */
 #include "check.h"
-#include "ds/ds.h"
+#include "ds/first.h"
 
 #include <limits.h>
 #include <signal.h>

@@ -68,7 +68,7 @@ static int encode_all(lua_State *L, bind_map *self, lua_Integer n, step *steps,
         int error = bind_map_encode(L, self, lua_gettop(L), &bytes, &changes[i]);
         if (error)
             return error;
-        size_t size = bytes.head_size + bytes.body_size;
+        size_t size = ds_bytes_size(&bytes.value);
         if (used + size > room) {
             room = (used + size) * 2;
             uint8_t *more = lua_newuserdatauv(L, room, 0);
@@ -76,11 +76,10 @@ static int encode_all(lua_State *L, bind_map *self, lua_Integer n, step *steps,
             all = more;
             lua_replace(L, keep);
             error = bind_map_encode(L, self, lua_gettop(L), &bytes, &changes[i]);
-            if (error || bytes.head_size + bytes.body_size != size)
+            if (error || ds_bytes_size(&bytes.value) != size)
                 return -EAGAIN; /* a finalizer changed the table */
         }
-        memcpy(all + used, bytes.head, bytes.head_size);
-        memcpy(all + used + bytes.head_size, bytes.body, bytes.body_size);
+        ds_bytes_put(all + used, &bytes.value);
         steps[i].begin = used;
         changes[i].value = (ds_bytes){.head_size = size};
         used += size;

@@ -59,10 +59,7 @@ int bind_map_encode(lua_State *L, bind_map *self, int arg, bind_bytes *bytes,
         bind_misuse(L, arg, "value", "nil is an absent key: see delete");
     int error = bind_value_encode(L, arg, "value", most, bytes);
     if (!error)
-        change->value = (ds_bytes){.head = bytes->head,
-                                   .head_size = bytes->head_size,
-                                   .body = bytes->body,
-                                   .body_size = bytes->body_size};
+        change->value = bytes->value;
     if (error == -EMSGSIZE)
         return self->map.limit ? -EDQUOT : -ENOSPC;
     return error;
@@ -248,15 +245,13 @@ static int map_cas(lua_State *L)
     int error = 0;
     if (!wanted.absent) { /* a copy: there is one scratch for two values */
         error = bind_value_encode(L, 3, "value", UINT32_MAX / 2, &bytes);
-        wanted.size = error ? 0 : bytes.head_size + bytes.body_size;
+        wanted.size = error ? 0 : ds_bytes_size(&bytes.value);
         uint8_t *copy = lua_newuserdatauv(L, wanted.size, 0);
         error = error ? error : bind_value_encode(L, 3, "old", SIZE_MAX, &bytes);
-        if (error == -EMSGSIZE || bytes.head_size + bytes.body_size != wanted.size)
+        if (error == -EMSGSIZE || ds_bytes_size(&bytes.value) != wanted.size)
             error = -EAGAIN; /* no value is so long; or a finalizer changed the table */
-        if (!error) {
-            memcpy(copy, bytes.head, bytes.head_size);
-            memcpy(copy + bytes.head_size, bytes.body, bytes.body_size);
-        }
+        if (!error)
+            ds_bytes_put(copy, &bytes.value);
         wanted.bytes = copy;
         self = bind_map_self(L);
     }

@@ -37,7 +37,7 @@ typedef struct place { /* a table that is being written */
 } place;
 
 /* What comes before a string's bytes. */
-static uint8_t *put_string(uint8_t *at, const char *bytes, size_t size)
+static inline uint8_t *put_string(uint8_t *at, const char *bytes, size_t size)
 {
     bool text = bind_utf8(bytes, size);
     if (text && size < 32) {
@@ -260,7 +260,7 @@ static int write_table(writer *w, const place *outer)
                                               : write_map(w, &here);
 }
 
-static int encode_table(writer *w, bind_bytes *bytes)
+static int encode_table(writer *w, ds_bytes *value)
 {
     lua_State *L = w->L;
     int top = lua_gettop(L);
@@ -269,38 +269,38 @@ static int encode_table(writer *w, bind_bytes *bytes)
     lua_pushvalue(L, w->arg);
     int error = write_table(w, NULL);
     lua_settop(L, top);
-    bytes->head = w->scratch->bytes;
-    bytes->head_size = w->scratch->used = w->size;
+    value->head = w->scratch->bytes;
+    value->head_size = w->scratch->used = w->size;
     return error;
 }
 
-/* -EMSGSIZE if it takes more than `most` bytes. What bytes->head points to may lie in
- * *bytes itself, which is not to be copied therefore. */
-int bind_value_encode(lua_State *L, int arg, const char *name, size_t most,
-                      bind_bytes *bytes)
+/* A string: of most messages, and so what costs the least. */
+int bind_value_string(lua_State *L, int arg, size_t most, bind_bytes *bytes)
 {
-    int type = lua_type(L, arg);
-    uint8_t *end;
-    bytes->head = bytes->small;
-    bytes->body_size = 0;
-    if (type == LUA_TSTRING) {
-        const char *body = lua_tolstring(L, arg, &bytes->body_size);
-        if (bytes->body_size > most || bytes->body_size > UINT32_MAX)
-            return -EMSGSIZE;
-        bytes->body = body;
-        end = put_string(bytes->small, body, bytes->body_size);
-    } else {
-        bytes->body = bytes->small; /* memcpy is given no NULL */
-        end = put_scalar(bytes->small, L, arg, type);
-    }
+    ds_bytes *value = &bytes->value;
+    value->body = lua_tolstring(L, arg, &value->body_size);
+    if (value->body_size > most || value->body_size > UINT32_MAX)
+        return -EMSGSIZE;
+    value->head = bytes->small;
+    value->head_size =
+        (size_t)(put_string(bytes->small, value->body, value->body_size) - bytes->small);
+    return value->head_size > most - value->body_size ? -EMSGSIZE : 0;
+}
+
+/* What is of another type. */
+int bind_value_other(lua_State *L, int arg, int type, const char *name, size_t most,
+                     bind_bytes *bytes)
+{
+    uint8_t *small = bytes->small, *end = put_scalar(small, L, arg, type);
+    bytes->value = (ds_bytes){small, small, 0, 0}; /* memcpy is given no NULL */
     if (!end) {
         writer w = {L, NULL, 0, most, arg, name};
         if (type == LUA_TTABLE)
-            return encode_table(&w, bytes);
+            return encode_table(&w, &bytes->value);
         if (type == LUA_TNONE)
             return bind_misuse(L, arg, name, "value expected, got none");
         return refuse(&w, NULL, "a %s can not be shared", lua_typename(L, type));
     }
-    bytes->head_size = (size_t)(end - bytes->small);
-    return bytes->head_size > most - bytes->body_size ? -EMSGSIZE : 0;
+    bytes->value.head_size = (size_t)(end - small);
+    return bytes->value.head_size > most ? -EMSGSIZE : 0;
 }

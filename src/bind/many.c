@@ -24,10 +24,9 @@ static int encode_list(lua_State *L, const bind_queue *self, int list, lua_Integ
         int error = bind_value_encode(L, 2, "list item", self->queue.capacity, &bytes);
         if (error)
             return error;
-        size_t more = ds_queue_record_size(bytes.head_size + bytes.body_size);
+        size_t more = ds_queue_record_size(ds_bytes_size(&bytes.value));
         if (more <= room - size) {
-            ds_bytes given = {bytes.head, bytes.body, bytes.head_size, bytes.body_size};
-            size += ds_queue_record(records + size, &given);
+            size += ds_queue_record(records + size, &bytes.value);
             i++;
             continue;
         }

@@ -14,21 +14,31 @@
 #define MANY 65536     /* of those that are popped together */
 #define KEPT (1 << 20) /* more is given back after use */
 
+/* After the first attempt, which came to this error. */
+static __attribute__((noinline)) int push_again(lua_State *L, bind_queue *self,
+                                                const ds_bytes *value, lua_Number seconds,
+                                                int error, pid_t holder)
+{
+    int64_t deadline = bind_queue_try(seconds);
+    while (bind_queue_may_wait(error, seconds, &deadline))
+        error = ds_queue_push(&self->queue, value, deadline, &holder);
+    bind_sync_check(L, &self->sync);
+    if (error)
+        return bind_queue_refused(L, self, error, "queue.push", "producer", holder);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
 static int push_value(lua_State *L, bind_queue *self, int arg, lua_Number seconds)
 {
     bind_bytes bytes;
-    int64_t deadline = bind_queue_try(seconds);
     pid_t holder = 0;
     int error = bind_value_encode(L, arg, "value", self->queue.capacity, &bytes);
-    if (!error) {
-        ds_bytes given = {bytes.head, bytes.body, bytes.head_size, bytes.body_size};
-        do
-            error = ds_queue_push(&self->queue, &given, deadline, &holder);
-        while (bind_queue_may_wait(error, seconds, &deadline));
-        bind_sync_check(L, &self->sync);
-    }
-    if (error)
-        return bind_queue_refused(L, self, error, "queue.push", "producer", holder);
+    if (!error)
+        error =
+            ds_queue_push(&self->queue, &bytes.value, bind_queue_try(seconds), &holder);
+    if (__builtin_expect(error != 0 || mem_fault_seen(), 0))
+        return push_again(L, self, &bytes.value, seconds, error, holder);
     lua_pushboolean(L, 1);
     return 1;
 }

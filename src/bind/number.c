@@ -6,16 +6,6 @@
 #include <endian.h>
 #include <string.h>
 
-/* A form's first byte, and an integer so many bytes wide. Eight are written, whatever the
- * width: there is room for them. */
-uint8_t *bind_number_put(uint8_t *at, uint8_t first, uint64_t value, size_t width)
-{
-    *at++ = first;
-    value = htobe64(value << (64 - 8 * width));
-    memcpy(at, &value, sizeof value);
-    return at + width;
-}
-
 uint8_t *bind_number_put_integer(uint8_t *at, lua_Integer value)
 {
     uint64_t bits = (uint64_t)value;

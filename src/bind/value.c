@@ -4,8 +4,6 @@
  */
 #include "bind/bind.h"
 
-#include <string.h>
-
 /***
 What a value is in shared memory: MessagePack, which other languages read. A string is
 `str` if it is UTF-8, else `bin`; a table whose keys are 1 to n is an array, any other a
@@ -26,15 +24,13 @@ static int value_encode(lua_State *L)
     int error = bind_value_encode(L, 1, "value", SIZE_MAX, &bytes);
     if (error)
         return bind_fail(L, error, "value.encode");
-    if (bytes.body_size == 0) { /* copied before a finalizer can run */
-        lua_pushlstring(L, bytes.head, bytes.head_size);
+    if (bytes.value.body_size == 0) { /* copied before a finalizer can run */
+        lua_pushlstring(L, bytes.value.head, bytes.value.head_size);
         return 1;
     }
     luaL_Buffer all;
-    size_t size = bytes.head_size + bytes.body_size;
-    uint8_t *at = (uint8_t *)luaL_buffinitsize(L, &all, size);
-    memcpy(at, bytes.head, bytes.head_size);
-    memcpy(at + bytes.head_size, bytes.body, bytes.body_size);
+    size_t size = ds_bytes_size(&bytes.value);
+    ds_bytes_put((uint8_t *)luaL_buffinitsize(L, &all, size), &bytes.value);
     luaL_pushresultsize(&all, size);
     return 1;
 }

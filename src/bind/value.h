@@ -5,19 +5,32 @@
 #ifndef LSHM_BIND_VALUE_H
 #define LSHM_BIND_VALUE_H
 
+#include <endian.h>
+#include <string.h>
+
 /* encode.c, decode.c: Lua values as MessagePack */
-typedef struct bind_bytes { /* a value, encoded: the head and then the body */
-    const void *head;       /* in `small`, or in a scratch until code can run again */
-    size_t head_size;
-    const void *body; /* the bytes of the Lua string, if it is one */
-    size_t body_size;
+typedef struct bind_bytes { /* a value, encoded */
+    ds_bytes value; /* its body is the Lua string's, if it is one; its head lies in
+                       `small`, or in a scratch until code can run again */
     uint8_t small[16];
 } bind_bytes;
 
 #define BIND_VALUE_DEPTH 100 /* of tables in tables */
 
-int bind_value_encode(lua_State *L, int arg, const char *name, size_t most,
-                      bind_bytes *bytes);
+int bind_value_string(lua_State *L, int arg, size_t most, bind_bytes *bytes);
+int bind_value_other(lua_State *L, int arg, int type, const char *name, size_t most,
+                     bind_bytes *bytes);
+
+/* -EMSGSIZE if it takes more than `most` bytes. What the head points to may lie in *bytes
+ * itself, which is not to be copied therefore. */
+static inline int bind_value_encode(lua_State *L, int arg, const char *name, size_t most,
+                                    bind_bytes *bytes)
+{
+    int type = lua_type(L, arg);
+    return type == LUA_TSTRING ? bind_value_string(L, arg, most, bytes)
+                               : bind_value_other(L, arg, type, name, most, bytes);
+}
+
 int bind_value_decode(lua_State *L, const uint8_t *bytes, size_t size);
 
 /* number.c: numbers, by themselves */
@@ -27,7 +40,19 @@ typedef struct bind_number {
     lua_Number f;
 } bind_number;
 
-uint8_t *bind_number_put(uint8_t *at, uint8_t first, uint64_t value, size_t width);
+/* A form's first byte, and an integer so many bytes wide. Eight are written, whatever the
+ * width: there is room for them; and by one store, as who reads two that two stores wrote
+ * waits until they are in the cache. */
+static inline uint8_t *bind_number_put(uint8_t *at, uint8_t first, uint64_t value,
+                                       size_t width)
+{
+    uint64_t word = htobe64((uint64_t)first << 56 | value << (64 - 8 * width) >> 8);
+    memcpy(at, &word, sizeof word);
+    if (width == 8)
+        at[8] = (uint8_t)value;
+    return at + 1 + width;
+}
+
 uint8_t *bind_number_put_integer(uint8_t *at, lua_Integer value);
 uint8_t *bind_number_put_float(uint8_t *at, double value);
 bool bind_number_get(const uint8_t *bytes, size_t size, bind_number *number);

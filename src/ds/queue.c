@@ -161,6 +161,13 @@ void ds_queue_close(ds_queue *queue)
     queue->at = NULL;
 }
 
+void ds_queue_tell_cpu(sync_eventcount *eventcount)
+{
+    uint32_t cpu = os_wait_cpu();
+    if (mem_atomic_load32(&eventcount->cpu) != cpu)
+        mem_atomic_note32(&eventcount->cpu, cpu);
+}
+
 /*
  * The way of most messages where there are no guards: the role is this thread's, and
  * there is room by what was last seen. False, and nothing done, where that is not so.
@@ -174,8 +181,10 @@ static inline bool push_at_once(ds_queue *queue, const ds_bytes *bytes, uint32_t
     if (!queue->spsc || !ring_has(&at->producer) || mem_atomic_load32(&at->shut) != 0 ||
         used > queue->units || queue->units - used < extent)
         return false;
+    uint64_t beyond = ring_beyond(tail, extent, 1);
     ring_write(ring_at(queue, tail), ring_header(size, extent, RING_VALUE), bytes);
-    ring_publish(queue, &at->push.end, ring_beyond(tail, extent, 1));
+    at = queue->at; /* rather than keeping it while bytes are copied */
+    ring_publish(queue, &at->push.end, beyond);
     ring_tell(queue, &at->items, 1);
     return true;
 }
@@ -215,8 +224,8 @@ static __attribute__((noinline)) int push_when_possible(ds_queue *queue,
  */
 int ds_queue_push(ds_queue *queue, const ds_bytes *bytes, int64_t deadline, pid_t *holder)
 {
-    size_t size = bytes->head_size + bytes->body_size;
-    if (bytes->body_size > queue->capacity || size > queue->capacity)
+    size_t size = ds_bytes_size(bytes);
+    if (size > queue->capacity)
         return -EMSGSIZE;
     if (__builtin_expect(push_at_once(queue, bytes, (uint32_t)size), 1))
         return 0;

@@ -99,7 +99,6 @@ int ds_queue_push_many(ds_queue *queue, const uint8_t *records, size_t n,
 int ds_queue_pop(ds_queue *queue, ds_buffer *out, int64_t deadline, ds_message *message,
                  pid_t *holder);
 int ds_queue_first(ds_queue *queue, int64_t deadline, ds_first *first, pid_t *holder);
-bool ds_queue_pass(ds_queue *queue, const ds_first *first);
 int ds_queue_pop_many(ds_queue *queue, ds_buffer *out, size_t most, int64_t deadline,
                       size_t *popped, pid_t *holder);
 int ds_queue_peek(ds_queue *queue, ds_buffer *out, ds_message *message, pid_t *holder);
@@ -129,6 +128,7 @@ void ds_view_release(const ds_loan *view);
 LSHM_RARE uint64_t ds_queue_limit(const ds_queue *queue, uint64_t tail);
 LSHM_RARE int ds_queue_await_room(ds_queue *queue, uint32_t extent, int64_t deadline);
 LSHM_RARE bool ds_queue_lost(const ds_queue *queue, uint64_t head);
+LSHM_RARE void ds_queue_tell_cpu(sync_eventcount *eventcount);
 int ds_queue_front(ds_queue *queue, uint64_t *head, const uint64_t *lost,
                    uint64_t *header);
 LSHM_RARE uint32_t ds_queue_unwritten(const ds_queue *queue, uint64_t head,

@@ -1,5 +1,6 @@
 /*
- * The ring of a queue, and its two ends: what queue.c and loan.c share.
+ * The ring of a queue, and its two ends: what queue.c, many.c, loan.c and
+ * first.h share.
  *
  * An end is one word: where it stands, in units of eight bytes and modulo 2^32, and above
  * that how many messages passed it, modulo 2^32, too. So a message and the count of it
@@ -164,11 +165,8 @@ static inline int ring_enter_pop(ds_queue *queue, int64_t deadline, pid_t *holde
  * takes longer to find out than to tell. */
 static inline void ring_tell(ds_queue *queue, sync_eventcount *eventcount, int n)
 {
-    if (__builtin_expect(queue->told++ % RING_SELDOM == 0, 0)) {
-        uint32_t cpu = os_wait_cpu();
-        if (mem_atomic_load32(&eventcount->cpu) != cpu)
-            mem_atomic_note32(&eventcount->cpu, cpu);
-    }
+    if (__builtin_expect(queue->told++ % RING_SELDOM == 0, 0))
+        ds_queue_tell_cpu(eventcount);
     sync_eventcount_tell(eventcount, n);
 }
 
