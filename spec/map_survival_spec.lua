@@ -40,6 +40,23 @@ local function state(without_memory)
   return table.concat(lines, "\n")
 end
 
+-- What each key has, and the version of that.
+local function versions()
+  local list = {}
+  for key, value in m:pairs() do
+    list[key] = {type(value) == "table" and value[1] or value, (m:version(key))}
+  end
+  return list
+end
+
+-- Who goes by versions must not take a new value for the old one.
+local function new_have_new_versions(old)
+  for key, now in pairs(versions()) do
+    local was = old[key]
+    assert(not was or was[1] == now[1] or now[2] > was[2], key)
+  end
+end
+
 -- Memory that is lost stays in use when the map is gone.
 local function nothing_is_lost()
   a:attached()
@@ -64,11 +81,15 @@ end
 local function everywhere(given)
   given.prepare()
   local old = state(given.steps)
+  local were = given.versions and versions()
   given.operation()
   local new = state(given.steps)
   local count, how = chaos.kill_everywhere(given.operation, function(_, survived)
     assert.is_true(a:check())
     local now = state(given.steps)
+    if were then
+      new_have_new_versions(were)
+    end
     if survived then
       assert.equal(new, now)
     elseif not given.steps then -- in one step
@@ -106,12 +127,14 @@ describe("who is killed before any of its stores to a map", function()
     m:set("old", "value")
     m:set("n", 1)
     m:set("wide", ("w"):rep(1000))
+    m:set("long", ("l"):rep(30))
     m:delete(7)
   end
 
   local OPERATIONS = {
     ["set a new key"] = function() m:set("new", "value") end,
     ["set in place"] = function() m:set("old", "other") end,
+    ["set in place, more than a word"] = function() m:set("long", ("m"):rep(30)) end,
     ["set something larger"] = function() m:set("old", ("x"):rep(1000)) end,
     ["set something much larger"] = function() m:set("old", ("x"):rep(4200)) end,
     ["set something smaller"] = function() m:set("wide", 1) end,
@@ -147,7 +170,11 @@ describe("who is killed before any of its stores to a map", function()
   for _, options in ipairs {{}, {evict = true}} do
     for name, operation in pairs(OPERATIONS) do
       it("did it or did not: " .. name .. (options.evict and ", where keys go" or ""), function()
-        everywhere {prepare = function() some(options) end, operation = operation}
+        everywhere {
+          prepare = function() some(options) end,
+          operation = operation,
+          versions = true, -- and asking for them is a use, which nothing goes by here
+        }
       end)
     end
   end

@@ -63,25 +63,25 @@ static int encode_all(lua_State *L, bind_map *self, lua_Integer n, step *steps,
     for (lua_Integer i = 0; i < n; i++) {
         if (!steps[i].puts)
             continue;
-        bind_bytes bytes;
+        ds_bytes *value = &changes[i].value;
         lua_rawgeti(L, 4, i + 1);
-        int error = bind_map_encode(L, self, lua_gettop(L), &bytes, &changes[i]);
+        int error = bind_map_encode(L, self, lua_gettop(L), &changes[i]);
         if (error)
             return error;
-        size_t size = ds_bytes_size(&bytes.value);
+        size_t size = ds_bytes_size(value);
         if (used + size > room) {
             room = (used + size) * 2;
             uint8_t *more = lua_newuserdatauv(L, room, 0);
             memcpy(more, all ? all : more, used);
             all = more;
             lua_replace(L, keep);
-            error = bind_map_encode(L, self, lua_gettop(L), &bytes, &changes[i]);
-            if (error || ds_bytes_size(&bytes.value) != size)
+            error = bind_map_encode(L, self, lua_gettop(L), &changes[i]);
+            if (error || ds_bytes_size(value) != size)
                 return -EAGAIN; /* a finalizer changed the table */
         }
-        ds_bytes_put(all + used, &bytes.value);
+        ds_bytes_put(all + used, value);
         steps[i].begin = used;
-        changes[i].value = (ds_bytes){.head_size = size};
+        *value = (ds_bytes){.head_size = size};
         used += size;
         lua_pop(L, 1);
     }

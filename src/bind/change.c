@@ -47,19 +47,11 @@ uint64_t bind_map_expiry(lua_State *L, int arg)
     return (uint64_t)os_clock_now() + (uint64_t)(seconds * 1e9) + 1;
 }
 
-/* The value at an argument, encoded; -EDQUOT where the map has no room for it. */
-int bind_map_encode(lua_State *L, bind_map *self, int arg, bind_bytes *bytes,
-                    ds_map_change *change)
+/* A value that is none, or is too long. */
+int bind_map_no_value(lua_State *L, const bind_map *self, int arg, int error)
 {
-    uint64_t most = self->map.limit; /* private, as a finalizer may have closed the map */
-    if (most == 0 || most > UINT32_MAX / 2)
-        most = UINT32_MAX / 2;
-    int type = lua_type(L, arg);
-    if (type <= LUA_TNIL)
-        bind_misuse(L, arg, "value", "nil is an absent key: see delete");
-    int error = bind_value_encode(L, arg, "value", most, bytes);
     if (!error)
-        change->value = bytes->value;
+        return bind_misuse(L, arg, "value", "nil is an absent key: see delete");
     if (error == -EMSGSIZE)
         return self->map.limit ? -EDQUOT : -ENOSPC;
     return error;
@@ -68,14 +60,16 @@ int bind_map_encode(lua_State *L, bind_map *self, int arg, bind_bytes *bytes,
 static int put(lua_State *L, const char *what,
                int (*decide)(ds_map_change *, const ds_map_old *))
 {
-    bool timed = lua_gettop(L) > 3;
+    int n = lua_gettop(L);
+    bool timed = n > 3;
+    if (n < 3)
+        lua_settop(L, 3); /* no value is nil */
     bind_map *self = bind_map_exactly(L, timed ? 4 : 3);
     int64_t number;
-    bind_bytes bytes;
-    ds_map_change change = {.decide = decide};
+    ds_map_change change;
     change.key = bind_map_key(L, 2, &self->map, &number);
-    change.expires = timed ? bind_map_expiry(L, 4) : 0;
-    int error = bind_map_encode(L, self, 3, &bytes, &change);
+    ds_map_change_begin(&change, decide, NULL, timed ? bind_map_expiry(L, 4) : 0);
+    int error = bind_map_encode(L, self, 3, &change);
     error = error ? error : ds_map_apply(&self->map, &change, 1, OS_CLOCK_FOREVER);
     if (error)
         return bind_map_fail(L, self, error, what);
@@ -180,7 +174,6 @@ static int map_set_if(lua_State *L)
     bind_map *self = bind_map_self(L);
     bind_arity(L, 5);
     int64_t number;
-    bind_bytes bytes;
     uint64_t version = (uint64_t)bind_range(L, 3, "version", 0, LUA_MAXINTEGER);
     bool deletes = lua_isnoneornil(L, 4);
     ds_map_change change = {.decide = deletes ? delete_if : if_version,
@@ -189,7 +182,7 @@ static int map_set_if(lua_State *L)
     change.key = bind_map_key(L, 2, &self->map, &number);
     if (!lua_isnoneornil(L, 5))
         change.expires = bind_map_expiry(L, 5);
-    int error = deletes ? 0 : bind_map_encode(L, self, 4, &bytes, &change);
+    int error = deletes ? 0 : bind_map_encode(L, self, 4, &change);
     error = error ? error : ds_map_apply(&self->map, &change, 1, OS_CLOCK_FOREVER);
     if (error == -ENOENT)
         error = 0; /* absent it was to be, and is */
@@ -236,7 +229,7 @@ static int map_cas(lua_State *L)
     bind_map *self = bind_map_self(L);
     bind_arity(L, 5);
     int64_t number;
-    bind_bytes bytes;
+    ds_bytes old;
     expected wanted = {.absent = lua_isnil(L, 3), .deletes = lua_isnoneornil(L, 4)};
     ds_map_change change = {
         .decide = if_same, .context = &wanted, .expires = DS_MAP_KEEP};
@@ -244,19 +237,19 @@ static int map_cas(lua_State *L)
         change.expires = bind_map_expiry(L, 5);
     int error = 0;
     if (!wanted.absent) { /* a copy: there is one scratch for two values */
-        error = bind_value_encode(L, 3, "value", UINT32_MAX / 2, &bytes);
-        wanted.size = error ? 0 : ds_bytes_size(&bytes.value);
+        error = bind_value_encode(L, 3, "value", UINT32_MAX / 2, &old);
+        wanted.size = error ? 0 : ds_bytes_size(&old);
         uint8_t *copy = lua_newuserdatauv(L, wanted.size, 0);
-        error = error ? error : bind_value_encode(L, 3, "old", SIZE_MAX, &bytes);
-        if (error == -EMSGSIZE || ds_bytes_size(&bytes.value) != wanted.size)
+        error = error ? error : bind_value_encode(L, 3, "old", SIZE_MAX, &old);
+        if (error == -EMSGSIZE || ds_bytes_size(&old) != wanted.size)
             error = -EAGAIN; /* no value is so long; or a finalizer changed the table */
         if (!error)
-            ds_bytes_put(copy, &bytes.value);
+            ds_bytes_put(copy, &old);
         wanted.bytes = copy;
         self = bind_map_self(L);
     }
     if (!error && !wanted.deletes)
-        error = bind_map_encode(L, self, 4, &bytes, &change);
+        error = bind_map_encode(L, self, 4, &change);
     change.key = bind_map_key(L, 2, &self->map, &number);
     error = error ? error : ds_map_apply(&self->map, &change, 1, OS_CLOCK_FOREVER);
     if (error == -ENOENT)

@@ -117,11 +117,10 @@ static int map_fulfil(lua_State *L)
     bind_map *self = bind_map_self(L);
     bind_arity(L, 4);
     int64_t number;
-    bind_bytes bytes;
     ds_map_change change = {.decide = if_mine};
     change.key = bind_map_key(L, 2, &self->map, &number);
     change.expires = bind_map_expiry(L, 4);
-    int error = bind_map_encode(L, self, 3, &bytes, &change);
+    int error = bind_map_encode(L, self, 3, &change);
     error = error ? error : ds_map_apply(&self->map, &change, 1, OS_CLOCK_FOREVER);
     if (error && error != -EAGAIN)
         return bind_map_fail(L, self, error, "map.fulfil");

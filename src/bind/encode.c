@@ -52,11 +52,11 @@ static inline uint8_t *put_string(uint8_t *at, const char *bytes, size_t size)
 }
 
 /* What is neither string nor table; NULL for what can not be encoded. */
-static uint8_t *put_scalar(uint8_t *at, lua_State *L, int index, int type)
+static inline uint8_t *put_scalar(uint8_t *at, lua_State *L, int index, int type)
 {
     switch (type) {
     case LUA_TNIL:
-        *at = 0xc0;
+        *at = BIND_VALUE_NIL;
         return at + 1;
     case LUA_TBOOLEAN:
         *at = lua_toboolean(L, index) ? 0xc3 : 0xc2;
@@ -275,32 +275,31 @@ static int encode_table(writer *w, ds_bytes *value)
 }
 
 /* A string: of most messages, and so what costs the least. */
-int bind_value_string(lua_State *L, int arg, size_t most, bind_bytes *bytes)
+int bind_value_string(lua_State *L, int arg, size_t most, ds_bytes *value)
 {
-    ds_bytes *value = &bytes->value;
     value->body = lua_tolstring(L, arg, &value->body_size);
     if (value->body_size > most || value->body_size > UINT32_MAX)
         return -EMSGSIZE;
-    value->head = bytes->small;
+    value->head = value->small;
     value->head_size =
-        (size_t)(put_string(bytes->small, value->body, value->body_size) - bytes->small);
+        (size_t)(put_string(value->small, value->body, value->body_size) - value->small);
     return value->head_size > most - value->body_size ? -EMSGSIZE : 0;
 }
 
 /* What is of another type. */
 int bind_value_other(lua_State *L, int arg, int type, const char *name, size_t most,
-                     bind_bytes *bytes)
+                     ds_bytes *value)
 {
-    uint8_t *small = bytes->small, *end = put_scalar(small, L, arg, type);
-    bytes->value = (ds_bytes){small, small, 0, 0}; /* memcpy is given no NULL */
-    if (!end) {
-        writer w = {L, NULL, 0, most, arg, name};
-        if (type == LUA_TTABLE)
-            return encode_table(&w, &bytes->value);
-        if (type == LUA_TNONE)
-            return bind_misuse(L, arg, name, "value expected, got none");
-        return refuse(&w, NULL, "a %s can not be shared", lua_typename(L, type));
-    }
-    bytes->value.head_size = (size_t)(end - small);
-    return bytes->value.head_size > most ? -EMSGSIZE : 0;
+    uint8_t *small = value->small, *end = put_scalar(small, L, arg, type);
+    value->head = value->body = small; /* memcpy is given no NULL */
+    value->head_size = end ? (size_t)(end - small) : 0;
+    value->body_size = 0;
+    if (end)
+        return value->head_size > most ? -EMSGSIZE : 0;
+    writer w = {L, NULL, 0, most, arg, name};
+    if (type == LUA_TTABLE)
+        return encode_table(&w, value);
+    if (type == LUA_TNONE)
+        return bind_misuse(L, arg, name, "value expected, got none");
+    return refuse(&w, NULL, "a %s can not be shared", lua_typename(L, type));
 }

@@ -7,21 +7,20 @@
 #include <math.h>
 #include <string.h>
 
-#define NUMBER_SIZE 16 /* bytes that writing a number may touch */
-
 typedef struct sum { /* integers while both are, as in Lua */
     bool adds_float, begins, floats;
     lua_Integer n, result;
     lua_Number f, fresult;
     lua_Integer begin_n;
-    uint8_t bytes[NUMBER_SIZE];
 } sum;
 
 static void encode_sum(sum *of, ds_map_change *change)
 {
-    const uint8_t *end = of->floats ? bind_number_put_float(of->bytes, of->fresult)
-                                    : bind_number_put_integer(of->bytes, of->result);
-    change->value = (ds_bytes){.head = of->bytes, .head_size = (size_t)(end - of->bytes)};
+    ds_bytes *value = &change->value;
+    const uint8_t *end = of->floats ? bind_number_put_float(value->small, of->fresult)
+                                    : bind_number_put_integer(value->small, of->result);
+    value->head = value->body = value->small;
+    value->head_size = (size_t)(end - value->small);
 }
 
 static int add_to(ds_map_change *change, const ds_map_old *old)
@@ -69,7 +68,8 @@ static int map_incr(lua_State *L)
     of.begins = !lua_isnoneornil(L, 4);
     if (of.begins)
         of.begin_n = bind_integer(L, 4, "init");
-    ds_map_change change = {.decide = add_to, .context = &of, .expires = DS_MAP_KEEP};
+    ds_map_change change;
+    ds_map_change_begin(&change, add_to, &of, DS_MAP_KEEP);
     change.key = bind_map_key(L, 2, &self->map, &number);
     change.fresh = bind_map_expiry(L, 5);
     int error = ds_map_apply(&self->map, &change, 1, OS_CLOCK_FOREVER);

@@ -18,15 +18,15 @@ static int encode_list(lua_State *L, const bind_queue *self, int list, lua_Integ
     uint8_t *records = lua_newuserdatauv(L, room, 0);
     int at = lua_gettop(L);
     for (lua_Integer i = 1; i <= n;) {
-        bind_bytes bytes;
+        ds_bytes bytes;
         lua_rawgeti(L, list, i);
         lua_replace(L, 2);
         int error = bind_value_encode(L, 2, "list item", self->queue.capacity, &bytes);
         if (error)
             return error;
-        size_t more = ds_queue_record_size(ds_bytes_size(&bytes.value));
+        size_t more = ds_queue_record_size(ds_bytes_size(&bytes));
         if (more <= room - size) {
-            size += ds_queue_record(records + size, &bytes.value);
+            size += ds_queue_record(records + size, &bytes);
             i++;
             continue;
         }

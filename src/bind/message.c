@@ -16,12 +16,12 @@
 
 /* After the first attempt, which came to this error. */
 static __attribute__((noinline)) int push_again(lua_State *L, bind_queue *self,
-                                                const ds_bytes *value, lua_Number seconds,
+                                                const ds_bytes *bytes, lua_Number seconds,
                                                 int error, pid_t holder)
 {
     int64_t deadline = bind_queue_try(seconds);
     while (bind_queue_may_wait(error, seconds, &deadline))
-        error = ds_queue_push(&self->queue, value, deadline, &holder);
+        error = ds_queue_push(&self->queue, bytes, deadline, &holder);
     bind_sync_check(L, &self->sync);
     if (error)
         return bind_queue_refused(L, self, error, "queue.push", "producer", holder);
@@ -31,14 +31,13 @@ static __attribute__((noinline)) int push_again(lua_State *L, bind_queue *self,
 
 static int push_value(lua_State *L, bind_queue *self, int arg, lua_Number seconds)
 {
-    bind_bytes bytes;
+    ds_bytes bytes;
     pid_t holder = 0;
     int error = bind_value_encode(L, arg, "value", self->queue.capacity, &bytes);
     if (!error)
-        error =
-            ds_queue_push(&self->queue, &bytes.value, bind_queue_try(seconds), &holder);
+        error = ds_queue_push(&self->queue, &bytes, bind_queue_try(seconds), &holder);
     if (__builtin_expect(error != 0 || mem_fault_seen(), 0))
-        return push_again(L, self, &bytes.value, seconds, error, holder);
+        return push_again(L, self, &bytes, seconds, error, holder);
     lua_pushboolean(L, 1);
     return 1;
 }

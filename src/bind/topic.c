@@ -207,17 +207,17 @@ static int topic_publish(lua_State *L)
     bind_topic *self = self_of(L, 3);
     lua_Number seconds =
         lua_isnoneornil(L, 3) ? -1 : bind_seconds(L, 3, "timeout"); /* before it works */
-    bind_bytes bytes;
+    ds_bytes bytes;
     pid_t holder = 0;
     int error = bind_value_encode(L, 2, "value", self->topic.most, &bytes);
     if (!self->sync.handle.mapping) /* a finalizer has closed it */
         bind_sync_bad(L, &self->sync);
     if (!error)
-        error = ds_topic_try(&self->topic, &bytes.value, seconds == 0 ? DS_NOW : DS_FIRST,
-                             &holder);
+        error =
+            ds_topic_try(&self->topic, &bytes, seconds == 0 ? DS_NOW : DS_FIRST, &holder);
     if (error == -EAGAIN || (error == -EBUSY && seconds != 0))
         error = ds_topic_publish(
-            &self->topic, &bytes.value,
+            &self->topic, &bytes,
             seconds < 0 ? OS_CLOCK_FOREVER : os_clock_deadline(seconds), &holder);
     bind_sync_check(L, &self->sync);
     if (error)

@@ -20,17 +20,17 @@ itself, or nested deeper than 100
 static int value_encode(lua_State *L)
 {
     bind_arity(L, 1);
-    bind_bytes bytes;
+    ds_bytes bytes;
     int error = bind_value_encode(L, 1, "value", SIZE_MAX, &bytes);
     if (error)
         return bind_fail(L, error, "value.encode");
-    if (bytes.value.body_size == 0) { /* copied before a finalizer can run */
-        lua_pushlstring(L, bytes.value.head, bytes.value.head_size);
+    if (bytes.body_size == 0) { /* copied before a finalizer can run */
+        lua_pushlstring(L, bytes.head, bytes.head_size);
         return 1;
     }
     luaL_Buffer all;
-    size_t size = ds_bytes_size(&bytes.value);
-    ds_bytes_put((uint8_t *)luaL_buffinitsize(L, &all, size), &bytes.value);
+    size_t size = ds_bytes_size(&bytes);
+    ds_bytes_put((uint8_t *)luaL_buffinitsize(L, &all, size), &bytes);
     luaL_pushresultsize(&all, size);
     return 1;
 }

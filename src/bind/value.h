@@ -9,26 +9,21 @@
 #include <string.h>
 
 /* encode.c, decode.c: Lua values as MessagePack */
-typedef struct bind_bytes { /* a value, encoded */
-    ds_bytes value; /* its body is the Lua string's, if it is one; its head lies in
-                       `small`, or in a scratch until code can run again */
-    uint8_t small[16];
-} bind_bytes;
-
+#define BIND_VALUE_NIL 0xc0  /* which nothing else begins with */
 #define BIND_VALUE_DEPTH 100 /* of tables in tables */
 
-int bind_value_string(lua_State *L, int arg, size_t most, bind_bytes *bytes);
+int bind_value_string(lua_State *L, int arg, size_t most, ds_bytes *value);
 int bind_value_other(lua_State *L, int arg, int type, const char *name, size_t most,
-                     bind_bytes *bytes);
+                     ds_bytes *value);
 
-/* -EMSGSIZE if it takes more than `most` bytes. What the head points to may lie in *bytes
- * itself, which is not to be copied therefore. */
+/* The body is the Lua string's, if it is one; a table's head lies in the scratch, until
+ * code can run again. -EMSGSIZE if it takes more than `most` bytes. */
 static inline int bind_value_encode(lua_State *L, int arg, const char *name, size_t most,
-                                    bind_bytes *bytes)
+                                    ds_bytes *value)
 {
     int type = lua_type(L, arg);
-    return type == LUA_TSTRING ? bind_value_string(L, arg, most, bytes)
-                               : bind_value_other(L, arg, type, name, most, bytes);
+    return type == LUA_TSTRING ? bind_value_string(L, arg, most, value)
+                               : bind_value_other(L, arg, type, name, most, value);
 }
 
 int bind_value_decode(lua_State *L, const uint8_t *bytes, size_t size);

@@ -10,7 +10,6 @@
 
 #include <string.h>
 
-#define COUNT (UINT64_C(1) << 32)
 #define AT_ONCE 2   /* buckets that one new key adds, where they are too few */
 #define WIDENS 1024 /* bytes of the journal that one more bucket takes at most */
 #define WIDE 32 /* buckets changed in one step, after which the rest is for its keys */
@@ -27,14 +26,12 @@ bool ds_map_touch(ds_map *map, uint64_t *word)
         arena->error = arena->error ? arena->error : -E2BIG;
     if (arena->error)
         return false;
-    uint64_t now = mem_atomic_see64(word);
-    if (now & COUNT)
-        now += COUNT; /* a dead one's, whose step was done */
-    if (mem_guard_save_as(&arena->guarded, word, now + 4 * COUNT)) {
+    uint64_t now = ds_map_rest(word);
+    if (mem_guard_save_as(&arena->guarded, word, now + 4 * DS_MAP_COUNT)) {
         arena->error = -E2BIG;
         return false;
     }
-    mem_atomic_note64(word, now + COUNT);
+    mem_atomic_note64(word, now + DS_MAP_COUNT);
     mem_atomic_order_stores();
     map->word[map->touched++] = word;
     return true;
@@ -47,7 +44,8 @@ int ds_map_finish(ds_map *map)
     if (!arena->error && map->touched) {
         mem_guard_commit(&arena->guarded);
         for (uint32_t i = 0; i < map->touched; i++)
-            mem_atomic_publish64(map->word[i], mem_atomic_see64(map->word[i]) + COUNT);
+            mem_atomic_publish64(map->word[i],
+                                 mem_atomic_see64(map->word[i]) + DS_MAP_COUNT);
     }
     map->touched = 0;
     return ds_arena_leave(arena);
@@ -64,14 +62,14 @@ int ds_map_mend(ds_map *map, uint32_t hash, int64_t deadline)
     uint32_t buckets = ds_map_buckets(map);
     uint64_t *word = buckets ? ds_map_bucket(map, ds_map_index(hash, buckets)) : NULL;
     uint64_t now = word ? mem_atomic_see64(word) : 0;
-    if (now & COUNT)
-        mem_atomic_publish64(word, now + COUNT);
+    if (now & DS_MAP_COUNT)
+        mem_atomic_publish64(word, now + DS_MAP_COUNT);
     return ds_arena_leave(map->arena);
 }
 
 static void set_head(uint64_t *word, uint32_t ref)
 {
-    mem_atomic_note64(word, (mem_atomic_see64(word) & ~(COUNT - 1)) | ref);
+    mem_atomic_note64(word, (mem_atomic_see64(word) & ~(DS_MAP_COUNT - 1)) | ref);
 }
 
 /* What leads to an entry leads elsewhere: the one in front, or the bucket. */

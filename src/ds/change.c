@@ -2,9 +2,11 @@
  * A change of one of a map's keys, inside the arena's guard: steps are made of them, by
  * step.c.
  *
- * A small value that fits is written where the old one was; else the entry is a new
- * block, whose bytes need not be saved, and the old one is given back by who makes the
- * step. Large values were written to a private block outside of the guard.
+ * A value of up to a word that replaces one of as many bytes is one store, and nothing is
+ * saved for it where it is all of a step. Another small value that fits is written where
+ * the old one was; else the entry is a new block, whose bytes need not be saved, and the
+ * old one is given back by who makes the step. Large values were written to a private
+ * block outside of the guard.
  */
 #include "ds/ds.h"
 
@@ -136,6 +138,36 @@ static bool save_value(ds_arena *arena, const uint8_t *value, size_t size)
                         : ds_save(arena, value, size);
 }
 
+/*
+ * Writes a value of up to a word over one of as many bytes, where that is all that is to
+ * be done. It is there or is not, whoever dies, so that nothing is saved. Who dies before
+ * it leaves the count odd, which is made even, and what was there with a version that is
+ * a new one, at most: who goes by versions reads it again.
+ */
+static bool rewrite(ds_map *map, ds_map_change *change, const place *at)
+{
+    ds_map_entry *entry = at->entry;
+    size_t size = ds_bytes_size(&change->value);
+    bool stays = change->expires == 0 || change->expires == DS_MAP_KEEP;
+    if (size > sizeof(uint64_t) || mem_atomic_see32(&entry->size) != size || !stays ||
+        mem_atomic_see64(&entry->expires) != 0 || change->pending || map->evicts)
+        return false;
+    uint8_t *key = ds_map_key_at(map, entry, change->key.word, sizeof(uint64_t));
+    if (!key)
+        return false;
+    struct ds_map_totals *totals = &map->at->totals;
+    uint64_t *value = (uint64_t *)(void *)(key + ds_key_room(change->key.word));
+    uint64_t count = ds_map_rest(at->word), bytes = ds_bytes_word(&change->value);
+    change->version = mem_atomic_see64(&totals->version) + 1;
+    mem_atomic_note64(at->word, count + DS_MAP_COUNT);
+    mem_atomic_order_stores();
+    mem_atomic_publish64(&totals->version, change->version);
+    mem_atomic_publish64(&entry->version, change->version);
+    mem_atomic_publish64(value, bytes);
+    mem_atomic_publish64(at->word, count + 2 * DS_MAP_COUNT);
+    return true;
+}
+
 /* Writes over the value that there is, if that is small enough and there is room: the
  * block has at least the units that what is there takes. */
 static bool overwrite(ds_map *map, ds_map_change *change, const place *at)
@@ -249,8 +281,9 @@ static bool is_allowed(const ds_map *map, const ds_map_change *change, const pla
     return whole <= old || used + whole - old <= map->limit;
 }
 
-/* Inside the guard: 0 when it was made or left, -errno when it was decided against. */
-int ds_map_change_one(ds_map *map, ds_map_change *change)
+/* Inside the guard: 0 when it was made or left, -errno when it was decided against. Alone
+ * it is all of its step. */
+int ds_map_change_one(ds_map *map, ds_map_change *change, bool alone)
 {
     place at;
     if (!find(map, &change->key, &at))
@@ -265,6 +298,8 @@ int ds_map_change_one(ds_map *map, ds_map_change *change)
         change->version = 0;
         return 0;
     }
+    if (at.entry && alone && rewrite(map, change, &at))
+        return 0;
     if (!is_allowed(map, change, &at))
         return -EDQUOT;
     if (!at.entry || !overwrite(map, change, &at)) {

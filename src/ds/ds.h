@@ -38,10 +38,12 @@ typedef enum ds_kind {
 } ds_kind;
 
 /* Bytes that go in: those of the head, and behind them those of the body; neither is
- * NULL, however few. */
+ * NULL, however few. The head may lie in the room that is here for it, and then this is
+ * not to be copied. */
 typedef struct ds_bytes {
     const void *head, *body;
     size_t head_size, body_size;
+    uint8_t small[16];
 } ds_bytes;
 
 static inline size_t ds_bytes_size(const ds_bytes *bytes)
@@ -54,6 +56,15 @@ static inline void ds_bytes_put(uint8_t *to, const ds_bytes *bytes)
     if (to != bytes->head) /* else it is what stays where it is */
         ds_few_copy(to, bytes->head, bytes->head_size);
     ds_few_copy(to + bytes->head_size, bytes->body, bytes->body_size);
+}
+
+/* Up to eight of them as a word. */
+static inline uint64_t ds_bytes_word(const ds_bytes *bytes)
+{
+    uint64_t head = ds_few_pack(bytes->head, bytes->head_size);
+    uint64_t body = ds_few_pack(bytes->body, bytes->body_size);
+    return bytes->body_size ? head | htole64(le64toh(body) << 8 * bytes->head_size)
+                            : head;
 }
 
 /*

@@ -4,6 +4,7 @@
 #ifndef LSHM_DS_FEW_H
 #define LSHM_DS_FEW_H
 
+#include <endian.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -26,6 +27,21 @@ static inline uint64_t ds_few_load(const uint8_t *bytes, size_t n)
     memcpy(&low, bytes, sizeof low);
     memcpy(&high, bytes + n - sizeof high, sizeof high);
     return (uint64_t)high << 32 | low;
+}
+
+/* Up to eight bytes as they lie in a word, with zeros behind them. */
+static inline uint64_t ds_few_pack(const uint8_t *bytes, size_t n)
+{
+    uint32_t low, high;
+    if (n >= 8)
+        return ds_few_word(bytes);
+    if (n < 4)
+        return n ? htole64(bytes[0] | (uint64_t)bytes[n / 2] << 8 * (n / 2) |
+                           (uint64_t)bytes[n - 1] << 8 * (n - 1))
+                 : 0;
+    memcpy(&low, bytes, sizeof low);
+    memcpy(&high, bytes + n - sizeof high, sizeof high);
+    return htole64(le32toh(low) | (uint64_t)le32toh(high) << 8 * (n - 4));
 }
 
 /* Whether n bytes are the same. Keys are short mostly, and calling takes longer then. */

@@ -21,6 +21,7 @@
 #define DS_MAP_PENDING 0x80000000u /* in an entry's size: the value is being computed */
 #define DS_MAP_TOUCHED 256         /* buckets that one step can change */
 #define DS_MAP_KEEP UINT64_MAX     /* as an expiry: the one that there is */
+#define DS_MAP_COUNT (UINT64_C(1) << 32) /* one more in a bucket's word */
 
 typedef struct ds_map_memory {
     mem_stamp stamp;
@@ -215,6 +216,15 @@ static inline bool ds_map_is(const ds_map *map, uint64_t end, const ds_map_entry
 }
 
 /* bucket.c: chains that change under the eyes of readers */
+
+/* What a bucket's count is before it changes: a dead writer's, whose step was done, is
+ * odd still. */
+static inline uint64_t ds_map_rest(const uint64_t *word)
+{
+    uint64_t now = mem_atomic_see64(word);
+    return now & DS_MAP_COUNT ? now + DS_MAP_COUNT : now;
+}
+
 bool ds_map_touch(ds_map *map, uint64_t *word);
 int ds_map_finish(ds_map *map);
 int ds_map_mend(ds_map *map, uint32_t hash, int64_t deadline);
@@ -248,13 +258,28 @@ typedef struct ds_map_change {
     uint32_t gone;    /* the block of what was there, given back once all is done */
 } ds_map_change;
 
+/* Begins one that has no value yet: part by part, where an initialiser would write the
+ * room that is for a value's head, too, and take as long as to look up the key. */
+static inline void ds_map_change_begin(ds_map_change *change,
+                                       int (*decide)(ds_map_change *, const ds_map_old *),
+                                       void *context, uint64_t expires)
+{
+    change->value.head_size = change->value.body_size = 0;
+    change->expires = expires;
+    change->pending = false;
+    change->decide = decide;
+    change->context = context;
+    change->fresh = change->version = 0;
+    change->block = change->gone = 0;
+}
+
 /* A word elsewhere, not of the map, which decides whether a step is made: if it holds
  * what is expected it gets the value, once all is changed and before any of it stays. */
 typedef struct ds_map_commit {
     uint64_t *word, expected, value;
 } ds_map_commit;
 
-int ds_map_change_one(ds_map *map, ds_map_change *change);
+int ds_map_change_one(ds_map *map, ds_map_change *change, bool alone);
 void ds_map_remove(ds_map *map, uint64_t *word, ds_map_entry *before,
                    ds_map_entry *entry);
 

@@ -24,7 +24,7 @@ static int try_one(ds_map *map, ds_map_change *change, int64_t deadline)
         return error;
     map->touched = 0;
     change->gone = 0;
-    int refused = ds_map_change_one(map, change);
+    int refused = ds_map_change_one(map, change, true);
     if (change->gone)
         ds_heap_give(map->arena, change->gone);
     error = ds_map_finish(map);
@@ -41,7 +41,7 @@ static int try_several(ds_map *map, ds_map_change *changes, size_t n,
     for (size_t i = 0; i < n; i++)
         changes[i].gone = 0;
     for (size_t i = 0; i < n && !refused && !map->arena->error; i++)
-        refused = ds_map_change_one(map, &changes[i]);
+        refused = ds_map_change_one(map, &changes[i], false);
     for (size_t i = 0; i < n; i++) {
         if (changes[i].gone)
             ds_heap_give(map->arena, changes[i].gone);
