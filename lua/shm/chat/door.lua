@@ -47,9 +47,11 @@ end
 --- What such a path is, in words.
 M.A_PATH = ("1 to %d bytes, and no NUL, expected"):format(LONGEST_PATH)
 
--- Whether there is a socket: connecting to any other file is refused as by a dead server's.
+-- Whether there is a socket: connecting to any other file is refused as by a dead server's. A
+-- socket is what open(2) refuses so.
 local function is_socket(path)
-  return os.execute(("test -S '%s'"):format(path:gsub("'", "'\\''"))) == true
+  local fd <close>, _, code = posix.open(path, posix.O_RDONLY | posix.O_NONBLOCK)
+  return not fd and code == errno.ENXIO
 end
 
 -- The directory of a path, locked until it is closed. A socket that is bound and does not listen
