@@ -81,7 +81,8 @@ static int region_unpack(lua_State *L)
     if (region->mapping) /* first: it may be shorter by now */
         bind_region_follow(region);
     push_reach(L, region, format);
-    lua_call(L, 2, LUA_MULTRET);
+    if (lua_pcall(L, 2, LUA_MULTRET, 0)) /* as above */
+        return luaL_error(L, "region.unpack: %s", lua_tostring(L, -1));
     lua_pushinteger(L, lua_tointeger(L, 2) + lua_tointeger(L, -1) - 1);
     lua_replace(L, -2);
     return lua_gettop(L) - 3;
