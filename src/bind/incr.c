@@ -54,24 +54,24 @@ Adds to a key's number, in one step. Integers wrap around; with a float it becom
 */
 static int map_incr(lua_State *L)
 {
-    bind_map *self = bind_map_self(L);
-    bind_arity(L, 5);
+    int n = lua_gettop(L);
+    bind_map *self = bind_map_exactly(L, n < 2 ? 2 : n > 5 ? 5 : n);
     int64_t number;
     sum of = {.n = 1, .f = 1};
-    if (!lua_isnoneornil(L, 3)) {
+    if (n > 2 && !lua_isnil(L, 3)) {
         if (lua_type(L, 3) != LUA_TNUMBER)
             bind_misuse(L, 3, "n", "number expected, got %s", luaL_typename(L, 3));
         of.adds_float = !lua_isinteger(L, 3);
         of.n = of.adds_float ? 0 : lua_tointeger(L, 3);
-        of.f = lua_tonumber(L, 3);
+        of.f = of.adds_float ? lua_tonumber(L, 3) : (lua_Number)of.n;
     }
-    of.begins = !lua_isnoneornil(L, 4);
+    of.begins = n > 3 && !lua_isnil(L, 4);
     if (of.begins)
         of.begin_n = bind_integer(L, 4, "init");
     ds_map_change change;
     ds_map_change_begin(&change, add_to, &of, DS_MAP_KEEP);
     change.key = bind_map_key(L, 2, &self->map, &number);
-    change.fresh = bind_map_expiry(L, 5);
+    change.fresh = n > 4 ? bind_map_expiry(L, 5) : 0;
     int error = ds_map_apply(&self->map, &change, 1, OS_CLOCK_FOREVER);
     if (error == -EINVAL) {
         lua_pushnil(L);
