@@ -29,14 +29,14 @@ static bool find(ds_map *map, const ds_key *key, place *found)
         buckets ? ds_map_bucket(map, ds_map_index(key->hash, buckets)) : NULL;
     *found = (place){.word = word};
     found->next = word ? (uint32_t)mem_atomic_see64(word) : 0;
-    uint64_t end = ds_map_end(map);
+    ds_map_room room = ds_map_room_of(map);
     for (int i = 0; word && found->next; i++) {
-        ds_map_entry *entry = ds_map_entry_in(map, end, found->next);
+        ds_map_entry *entry = ds_map_entry_in(&room, found->next);
         if (!entry || i == DS_MAP_CHAIN) {
             word = NULL;
             break;
         }
-        if (ds_map_is(map, end, entry, key)) {
+        if (ds_map_is(&room, entry, key)) {
             found->entry = entry;
             found->ref = found->next;
             found->next = mem_atomic_see32(&entry->next);
@@ -144,28 +144,45 @@ static bool save_value(ds_arena *arena, const uint8_t *value, size_t size)
  * it leaves the count odd, which is made even, and what was there with a version that is
  * a new one, at most: who goes by versions reads it again.
  */
-static bool rewrite(ds_map *map, ds_map_change *change, const place *at)
+static inline __attribute__((always_inline)) bool
+rewrite(ds_map *map, ds_map_change *change, uint64_t *word, const ds_map_room *room,
+        ds_map_entry *entry)
 {
-    ds_map_entry *entry = at->entry;
     size_t size = ds_bytes_size(&change->value);
     bool stays = change->expires == 0 || change->expires == DS_MAP_KEEP;
     if (size > sizeof(uint64_t) || mem_atomic_see32(&entry->size) != size || !stays ||
         mem_atomic_see64(&entry->expires) != 0 || change->pending || map->evicts)
         return false;
-    uint8_t *key = ds_map_key_at(map, entry, change->key.word, sizeof(uint64_t));
+    size_t skipped = ds_key_room(change->key.word);
+    uint8_t *key = ds_map_bytes(room, entry, skipped + sizeof(uint64_t));
     if (!key)
         return false;
     struct ds_map_totals *totals = &map->at->totals;
-    uint64_t *value = (uint64_t *)(void *)(key + ds_key_room(change->key.word));
-    uint64_t count = ds_map_rest(at->word), bytes = ds_bytes_word(&change->value);
-    change->version = mem_atomic_see64(&totals->version) + 1;
-    mem_atomic_note64(at->word, count + DS_MAP_COUNT);
+    uint64_t *value = (uint64_t *)(void *)(key + skipped);
+    uint64_t count = ds_map_rest(word), bytes = ds_bytes_word(&change->value);
+    uint64_t version = mem_atomic_see64(&totals->version) + 1;
+    change->version = version;
+    mem_atomic_note64(word, count + DS_MAP_COUNT);
     mem_atomic_order_stores();
-    mem_atomic_publish64(&totals->version, change->version);
-    mem_atomic_publish64(&entry->version, change->version);
+    mem_atomic_publish64(&totals->version, version);
+    mem_atomic_publish64(&entry->version, version);
     mem_atomic_publish64(value, bytes);
-    mem_atomic_publish64(at->word, count + 2 * DS_MAP_COUNT);
+    mem_atomic_publish64(word, count + 2 * DS_MAP_COUNT);
     return true;
+}
+
+/* Inside the guard: makes a change that is all of its step, and that nothing decides, if
+ * that is one store. This is the way of most numbers. */
+bool ds_map_put_word(ds_map *map, ds_map_change *change)
+{
+    uint32_t buckets = ds_map_buckets(map), hash = change->key.hash;
+    uint64_t *word = buckets ? ds_map_bucket(map, ds_map_index(hash, buckets)) : NULL;
+    if (!word)
+        return false;
+    ds_map_room room = ds_map_room_of(map);
+    ds_map_entry *entry =
+        ds_map_look_up(&room, (uint32_t)mem_atomic_see64(word), &change->key);
+    return entry && rewrite(map, change, word, &room, entry);
 }
 
 /* Writes over the value that there is, if that is small enough and there is room: the
@@ -298,7 +315,8 @@ int ds_map_change_one(ds_map *map, ds_map_change *change, bool alone)
         change->version = 0;
         return 0;
     }
-    if (at.entry && alone && rewrite(map, change, &at))
+    ds_map_room room = ds_map_room_of(map);
+    if (at.entry && alone && rewrite(map, change, at.word, &room, at.entry))
         return 0;
     if (!is_allowed(map, change, &at))
         return -EDQUOT;

@@ -53,10 +53,10 @@ bool ds_map_expired(uint64_t expires)
     return expires && (uint64_t)os_clock_now() >= expires;
 }
 
-/* A bucket that is read: its word, as it was before, and how far its entries may lie. */
+/* A bucket that is read: its word, as it was before, and where its entries may lie. */
 typedef struct reading {
     uint64_t *word, before;
-    uint64_t end; /* of the arena, in bytes from its begin */
+    ds_map_room room;
     uint32_t buckets;
 } reading;
 
@@ -68,7 +68,7 @@ static inline bool look(const ds_map *map, uint32_t hash, reading *r)
     if (!r->word)
         return false;
     r->before = mem_atomic_load64(r->word);
-    r->end = ds_map_end(map);
+    r->room = ds_map_room_of(map);
     return !(r->before >> 32 & 1);
 }
 
@@ -117,11 +117,10 @@ static inline void describe(const ds_map_entry *entry, ds_map_found *found)
 }
 
 /* Where the entry's key lies, if that and its value are within the arena. */
-static inline const uint8_t *bytes_of(const ds_map *map, const reading *r,
-                                      const ds_map_entry *entry,
+static inline const uint8_t *bytes_of(const reading *r, const ds_map_entry *entry,
                                       const ds_map_found *found)
 {
-    return ds_map_bytes(map, r->end, entry, ds_key_room(found->key) + found->size);
+    return ds_map_bytes(&r->room, entry, ds_key_room(found->key) + found->size);
 }
 
 /*
@@ -141,20 +140,6 @@ static inline bool copy(const uint8_t *bytes, const ds_map_found *found, bool wi
     return true;
 }
 
-/* The entry of a key, or NULL. */
-static inline const ds_map_entry *look_up(const ds_map *map, const reading *r,
-                                          const ds_key *key)
-{
-    uint32_t ref = (uint32_t)r->before;
-    for (int i = 0; ref && i < DS_MAP_CHAIN; i++) {
-        const ds_map_entry *entry = ds_map_entry_in(map, r->end, ref);
-        if (!entry || ds_map_is(map, r->end, entry, key))
-            return entry;
-        ref = mem_atomic_see32(&entry->next);
-    }
-    return NULL;
-}
-
 /*
  * Copies a key's value: -ENOENT when it is absent, expired, or being computed, which
  * found->pending tells; -ENOBUFS when the buffer has too little room. Without a buffer
@@ -169,13 +154,13 @@ int ds_map_get(ds_map *map, const ds_key *key, int64_t deadline, ds_buffer *buff
         int error = begin(map, key->hash, deadline, &r);
         if (error)
             return error;
-        const ds_map_entry *entry = look_up(map, &r, key);
+        const ds_map_entry *entry = ds_map_look_up(&r.room, (uint32_t)r.before, key);
         const uint8_t *bytes = NULL;
         bool fits = true;
         uint32_t tick = 0;
         if (entry) {
             describe(entry, found);
-            bytes = bytes_of(map, &r, entry, found);
+            bytes = bytes_of(&r, entry, found);
             fits = !buffer || !bytes || copy(bytes, found, false, buffer);
             if (map->evicts)
                 tick = mem_atomic_see32(&((const ds_map_use *)(entry + 1))->tick);
@@ -203,7 +188,7 @@ static const ds_map_entry *next_in(const ds_map *map, const reading *r, uint32_t
 {
     uint32_t ref = (uint32_t)r->before;
     for (int i = 0; ref && i < DS_MAP_CHAIN; i++) {
-        const ds_map_entry *entry = ds_map_entry_in(map, r->end, ref);
+        const ds_map_entry *entry = ds_map_entry_in(&r->room, ref);
         if (!entry)
             return NULL;
         describe(entry, found);
@@ -249,7 +234,7 @@ int ds_map_next(ds_map *map, const ds_key *after, ds_buffer *buffer, ds_map_foun
         if (error)
             return error;
         const ds_map_entry *entry = next_in(map, &r, least, after, found);
-        const uint8_t *bytes = entry ? bytes_of(map, &r, entry, found) : NULL;
+        const uint8_t *bytes = entry ? bytes_of(&r, entry, found) : NULL;
         bool fits = !bytes || copy(bytes, found, true, buffer);
         uint32_t hash = entry ? mem_atomic_see32(&entry->hash) : 0;
         if (!holds(map, &r, entry)) {

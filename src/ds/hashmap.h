@@ -160,59 +160,82 @@ static inline uint64_t *ds_map_bucket(const ds_map *map, uint32_t index)
     return segment ? &segment[index % DS_MAP_SEGMENT] : NULL;
 }
 
-/*
- * Readers come to places where an entry was before: a number that they find there leads
- * anywhere, but must not lead behind what is there, though that is mapped. So much is
- * there, in bytes from the arena's begin. What is added up below is less than 2^38.
- */
-static inline uint64_t ds_map_end(const ds_map *map)
-{
-    uint64_t size = mem_atomic_see64(&map->arena->at->size), reach = map->arena->reach;
-    return size < reach ? size : reach;
-}
-
+/* What comes in an entry in front of the key. */
 static inline size_t ds_map_header(const ds_map *map)
 {
     return sizeof(ds_map_entry) + (map->evicts ? sizeof(ds_map_use) : 0);
 }
 
-static inline ds_map_entry *ds_map_entry_in(const ds_map *map, uint64_t end, uint32_t ref)
+/*
+ * Readers come to places where an entry was before: a number that they find there leads
+ * anywhere, but must not lead behind what is there, though that is mapped. So much is
+ * there, in bytes from the arena's begin. What is added up below is less than 2^38. It is
+ * asked for once by who looks at more than one entry: nothing is kept over an atomic.
+ */
+typedef struct ds_map_room {
+    uint8_t *base;
+    uint64_t end;
+    size_t header;
+} ds_map_room;
+
+static inline ds_map_room ds_map_room_of(const ds_map *map)
+{
+    uint64_t size = mem_atomic_see64(&map->arena->at->size), reach = map->arena->reach;
+    return (ds_map_room){(uint8_t *)map->arena->at, size < reach ? size : reach,
+                         ds_map_header(map)};
+}
+
+static inline ds_map_entry *ds_map_entry_in(const ds_map_room *room, uint32_t ref)
 {
     uint64_t offset = (uint64_t)ref * DS_UNIT + DS_HEAP_HEADER;
-    return offset + ds_map_header(map) <= end
-               ? (ds_map_entry *)((uint8_t *)map->arena->at + offset)
-               : NULL;
+    return offset + room->header <= room->end ? (ds_map_entry *)(room->base + offset)
+                                              : NULL;
 }
 
 /* An entry's key, and behind it its value: NULL if not so many bytes are there. */
-static inline uint8_t *ds_map_bytes(const ds_map *map, uint64_t end,
-                                    const ds_map_entry *entry, size_t n)
+static inline uint8_t *ds_map_bytes(const ds_map_room *room, const ds_map_entry *entry,
+                                    size_t n)
 {
-    uint8_t *bytes = (uint8_t *)entry + ds_map_header(map);
-    return (uint64_t)(bytes - (uint8_t *)map->arena->at) + n <= end ? bytes : NULL;
+    uint8_t *bytes = (uint8_t *)entry + room->header;
+    return (uint64_t)(bytes - room->base) + n <= room->end ? bytes : NULL;
 }
 
 static inline ds_map_entry *ds_map_entry_at(const ds_map *map, uint32_t ref)
 {
-    return ds_map_entry_in(map, ds_map_end(map), ref);
+    ds_map_room room = ds_map_room_of(map);
+    return ds_map_entry_in(&room, ref);
 }
 
 /* Where an entry's key lies, if that and more bytes behind it are within the arena. */
 static inline uint8_t *ds_map_key_at(const ds_map *map, const ds_map_entry *entry,
                                      uint32_t key, size_t more)
 {
-    return ds_map_bytes(map, ds_map_end(map), entry, ds_key_room(key) + more);
+    ds_map_room room = ds_map_room_of(map);
+    return ds_map_bytes(&room, entry, ds_key_room(key) + more);
 }
 
 /* Whether an entry is that of a key. */
-static inline bool ds_map_is(const ds_map *map, uint64_t end, const ds_map_entry *entry,
-                             const ds_key *key)
+static inline __attribute__((always_inline)) bool
+ds_map_is(const ds_map_room *room, const ds_map_entry *entry, const ds_key *key)
 {
     if (mem_atomic_see32(&entry->hash) != key->hash ||
         mem_atomic_see32(&entry->key) != key->word)
         return false;
-    const uint8_t *bytes = ds_map_bytes(map, end, entry, ds_key_room(key->word));
+    const uint8_t *bytes = ds_map_bytes(room, entry, ds_key_room(key->word));
     return bytes && ds_few_same(bytes, key->bytes, ds_key_size(key->word));
+}
+
+/* The entry of a key in the chain that begins there, or NULL. */
+static inline __attribute__((always_inline)) ds_map_entry *
+ds_map_look_up(const ds_map_room *room, uint32_t ref, const ds_key *key)
+{
+    for (int i = 0; ref && i < DS_MAP_CHAIN; i++) {
+        ds_map_entry *entry = ds_map_entry_in(room, ref);
+        if (!entry || ds_map_is(room, entry, key))
+            return entry;
+        ref = mem_atomic_see32(&entry->next);
+    }
+    return NULL;
 }
 
 /* bucket.c: chains that change under the eyes of readers */
@@ -280,6 +303,7 @@ typedef struct ds_map_commit {
 } ds_map_commit;
 
 int ds_map_change_one(ds_map *map, ds_map_change *change, bool alone);
+bool ds_map_put_word(ds_map *map, ds_map_change *change);
 void ds_map_remove(ds_map *map, uint64_t *word, ds_map_entry *before,
                    ds_map_entry *entry);
 
