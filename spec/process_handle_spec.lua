@@ -5,19 +5,12 @@ local support = require "spec.support"
 
 local EPERM, ESRCH, ECHILD, EAGAIN, ETIMEDOUT = 1, 3, 10, 11, 110
 local LONG = support.LONG
-local AS_NOBODY <const> = "setpriv --reuid=65534 --regid=65534 --clear-groups "
 local refused = support.refused
 
 -- How a child ends that runs f.
 local function outcome(f, ...)
   local child <close> = assert(process.fork(f, ...))
   return table.concat({child:wait(LONG)}, " ")
-end
-
--- What nobody's interpreter prints, or nil where only root could tell.
-local function as_nobody(code)
-  local said = support.shell(AS_NOBODY .. "lua5.4 -e 'print \"here\" " .. code .. "' 2>&1")
-  return said:match "^here\n(.*)$"
 end
 
 describe("the handle of a process", function()
@@ -148,14 +141,14 @@ end)
 
 describe("a process that is somebody else's", function()
   it("is signalled by nobody but him, and lives", function()
-    local said = as_nobody [[
+    local said = support.as_nobody [[
       local process = require "shm.process"
       local init = assert(process.open(1))
       print(init:alive(), process.alive(1))
       print(select(3, process.kill(1, 0)), select(3, process.kill(1, "TERM")))
       print(select(3, init:kill "TERM"))]]
     if not said then
-      return pending "only root can become somebody else"
+      return pending(support.NOT_NOBODY)
     end
     assert.equal(("true\ttrue\n%d\t%d\n%d\n"):format(EPERM, EPERM, EPERM), said)
   end)

@@ -15,7 +15,7 @@ local function run(command, script)
   return said
 end
 
-local as_nobody = "setpriv --reuid=65534 --regid=65534 --clear-groups"
+local as_nobody = support.AS_NOBODY
 
 -- Whether the command can be had at all.
 local function works(command)

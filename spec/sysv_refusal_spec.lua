@@ -6,13 +6,10 @@ local sysv = require "shm.sysv"
 local EPERM, E2BIG, ENOMEM, EACCES, EINVAL, ERANGE, ENOMSG, EIDRM = 1, 7, 12, 13, 22, 34, 42, 43
 local LONG = support.LONG
 local PRIVATE <const>, CREATE <const> = sysv.IPC_PRIVATE, sysv.IPC_CREAT | sysv.IPC_EXCL
-local AS_NOBODY <const> = "setpriv --reuid=65534 --regid=65534 --clear-groups "
 local refused = support.refused
 
--- What nobody's interpreter prints, or nil where only root could tell.
 local function as_nobody(code, ...)
-  code = "print 'here' local sysv = require 'shm.sysv' " .. code:format(...)
-  return support.shell(AS_NOBODY .. "lua5.4 -e \"" .. code .. "\" 2>&1"):match "^here\n(.*)$"
+  return support.as_nobody("local sysv = require 'shm.sysv' " .. code:format(...))
 end
 
 describe("ftok", function()
@@ -126,7 +123,7 @@ describe("a System V object", function()
       segment:stat().key, segment:stat().key, segment.id, segment.id, segment.id, segment.id,
       set.id, set.id, set.id, queue.id, queue.id, segment:stat().key, segment:stat().key)
     if not said then
-      return pending "only root can become somebody else"
+      return pending(support.NOT_NOBODY)
     end
     assert.equal(("3\n13\t13\n13\t1\t1\n13\t1\t13\n13\t1\ntrue\ttrue\n"), said)
     assert.same({EPERM, EACCES}, {1, 13})
@@ -141,10 +138,10 @@ describe("a System V object", function()
             queue:stat().qbytes == most)
       queue:remove()]]
     if not said then
-      return pending "only root can become somebody else"
+      return pending(support.NOT_NOBODY)
     end
     assert.equal(EPERM .. "\ttrue\n", said)
-    said = support.shell(AS_NOBODY .. [[sh -c 'ulimit -l 4; exec lua5.4 -e "
+    said = support.shell(support.AS_NOBODY .. [[sh -c 'ulimit -l 4; exec lua5.4 -e "
       local sysv = require [=[shm.sysv]=]
       local large = assert(sysv.shmget(0, 1 << 20, 512))
       print(select(3, sysv.shmctl(large, sysv.SHM_LOCK)))
@@ -162,7 +159,7 @@ describe("a System V object", function()
       print(one:stat().mode)
       one:remove()]]
     if not said then
-      return pending "only root can become somebody else"
+      return pending(support.NOT_NOBODY)
     end
     assert.equal("true\n" .. EACCES .. "\ntrue\n384\n", said)
   end)
