@@ -6,6 +6,36 @@
 
 #include <string.h>
 
+/*
+ * Tables have room for a few times as many keys as come into them, so that hardly any
+ * two want the same place: which do is another in each process, and each that is in front
+ * of a method makes every call of it slower.
+ */
+#define METAMETHODS 32
+#define METHODS 64
+#define SPARSE 4 /* for each method of those that have many */
+
+/* As luaL_newmetatable; or the one there is, if the module is opened again. */
+static void push_metatable(lua_State *L, const char *type)
+{
+    if (luaL_getmetatable(L, type) == LUA_TTABLE)
+        return;
+    lua_pop(L, 1);
+    lua_createtable(L, 0, METAMETHODS);
+    lua_pushstring(L, type);
+    lua_setfield(L, -2, "__name");
+    lua_pushvalue(L, -1);
+    lua_setfield(L, LUA_REGISTRYINDEX, type);
+}
+
+static void push_methods(lua_State *L, const luaL_Reg *methods)
+{
+    int n = 0;
+    while (methods[n].name)
+        n++;
+    lua_createtable(L, 0, SPARSE * n < METHODS ? METHODS : SPARSE * n);
+}
+
 /* Sets functions, whose first upvalue is the metatable at mt, in the table on top. */
 static void set_functions(lua_State *L, int mt, const luaL_Reg *functions)
 {
@@ -16,14 +46,14 @@ static void set_functions(lua_State *L, int mt, const luaL_Reg *functions)
 void bind_handle_type(lua_State *L, const char *type, const luaL_Reg *metamethods,
                       const luaL_Reg *methods)
 {
-    luaL_newmetatable(L, type); /* or the one there is, if the module is opened again */
+    push_metatable(L, type);
     int mt = lua_gettop(L);
     set_functions(L, mt, metamethods);
     lua_pushstring(L, type); /* what getmetatable gives: see bind_handle_exactly */
     lua_setfield(L, mt, "__metatable");
     if (lua_getfield(L, mt, "__index") != LUA_TTABLE) { /* Lua may have added to it */
         lua_pop(L, 1);
-        lua_newtable(L);
+        push_methods(L, methods);
     }
     set_functions(L, mt, methods);
     lua_setfield(L, mt, "__index");
