@@ -3,14 +3,13 @@ local guide = require "spec.guide_support"
 local support = require "spec.support"
 
 local PATH <const> = "examples/guides/how_it_works.md"
-local ONE_MORE = support.read_file "src/ds/bucket.c":match "#define COUNT (%b())"
 
 -- What a name in a drawing of bits stands for in C.
 local MASKS <const> = {
   STARTED = "~(uint64_t)UINT32_MAX", NUMBER = "ring_beyond(0, 0, UINT32_MAX)",
   PLACE = "ring_beyond(0, UINT32_MAX, 0)", KIND = "ring_header(0, 0, 7)",
   EXTENT = "ring_header(0, RING_EXTENT, 0)", LENGTH = "ring_header(UINT32_MAX, 0, 0)",
-  COUNT = "~(" .. ONE_MORE .. " - 1)", FIRST = ONE_MORE .. " - 1",
+  COUNT = "~(DS_MAP_COUNT - 1)", FIRST = "DS_MAP_COUNT - 1",
 }
 
 -- {name, file, rows = {{offset, field}, …}, size} for each drawing of a struct.
