@@ -35,9 +35,9 @@ typedef struct bind_number {
     lua_Number f;
 } bind_number;
 
-/* A form's first byte, and an integer so many bytes wide. Eight are written, whatever the
- * width: there is room for them; and by one store, as who reads two that two stores wrote
- * waits until they are in the cache. */
+/* A form's first byte, and an integer so many bytes wide. Eight bytes are written at
+ * least: there is room for them; and these by one store, as who reads two bytes that two
+ * stores wrote waits until both are in the cache. */
 static inline uint8_t *bind_number_put(uint8_t *at, uint8_t first, uint64_t value,
                                        size_t width)
 {

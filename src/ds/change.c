@@ -138,20 +138,27 @@ static bool save_value(ds_arena *arena, const uint8_t *value, size_t size)
                         : ds_save(arena, value, size);
 }
 
+/* Whether a change comes to one store, where the key has a value of as many bytes. */
+static inline bool is_word(const ds_map *map, const ds_map_change *change)
+{
+    size_t size = ds_bytes_size(&change->value);
+    bool stays = change->expires == 0 || change->expires == DS_MAP_KEEP;
+    return size > 0 && size <= sizeof(uint64_t) && stays && !change->pending &&
+           !map->evicts;
+}
+
 /*
- * Writes a value of up to a word over one of as many bytes, where that is all that is to
- * be done. It is there or is not, whoever dies, so that nothing is saved. Who dies before
- * it leaves the count odd, which is made even, and what was there with a version that is
- * a new one, at most: who goes by versions reads it again.
+ * Writes a word's value over one of as many bytes, where that is all that is to be done.
+ * It is there or is not, whoever dies, so that nothing is saved. Who dies before it
+ * leaves the count odd, which is made even, and what was there with a version that is a
+ * new one, at most: who goes by versions reads it again.
  */
 static inline __attribute__((always_inline)) bool
 rewrite(ds_map *map, ds_map_change *change, uint64_t *word, const ds_map_room *room,
         ds_map_entry *entry)
 {
-    size_t size = ds_bytes_size(&change->value);
-    bool stays = change->expires == 0 || change->expires == DS_MAP_KEEP;
-    if (size > sizeof(uint64_t) || mem_atomic_see32(&entry->size) != size || !stays ||
-        mem_atomic_see64(&entry->expires) != 0 || change->pending || map->evicts)
+    if (mem_atomic_see32(&entry->size) != ds_bytes_size(&change->value) ||
+        mem_atomic_see64(&entry->expires) != 0)
         return false;
     size_t skipped = ds_key_room(change->key.word);
     uint8_t *key = ds_map_bytes(room, entry, skipped + sizeof(uint64_t));
@@ -175,6 +182,8 @@ rewrite(ds_map *map, ds_map_change *change, uint64_t *word, const ds_map_room *r
  * that is one store. This is the way of most numbers. */
 bool ds_map_put_word(ds_map *map, ds_map_change *change)
 {
+    if (change->decide || !is_word(map, change))
+        return false;
     uint32_t buckets = ds_map_buckets(map), hash = change->key.hash;
     uint64_t *word = buckets ? ds_map_bucket(map, ds_map_index(hash, buckets)) : NULL;
     if (!word)
@@ -316,7 +325,8 @@ int ds_map_change_one(ds_map *map, ds_map_change *change, bool alone)
         return 0;
     }
     ds_map_room room = ds_map_room_of(map);
-    if (at.entry && alone && rewrite(map, change, at.word, &room, at.entry))
+    if (alone && at.entry && is_word(map, change) &&
+        rewrite(map, change, at.word, &room, at.entry))
         return 0;
     if (!is_allowed(map, change, &at))
         return -EDQUOT;

@@ -24,8 +24,7 @@ static int try_one(ds_map *map, ds_map_change *change, int64_t deadline)
         return error;
     map->touched = 0;
     change->gone = 0;
-    bool word = ds_bytes_size(&change->value) <= sizeof(uint64_t) && !map->evicts;
-    if (word && !change->decide && ds_map_put_word(map, change))
+    if (ds_map_put_word(map, change))
         return ds_arena_leave(map->arena);
     int refused = ds_map_change_one(map, change, true);
     if (change->gone)
