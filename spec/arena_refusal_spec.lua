@@ -115,13 +115,18 @@ describe("an arena", function()
     local desk <close> = assert(shm.anonymous(64))
     local holder <close> = lock.parked(function() end)
     local pattern, children, ends = "is held by " .. holder.pid .. ": ", {}, {}
+    local begun = 0
     for name, f in pairs(calls) do
+      begun = begun + 1
       children[name] = assert(process.fork(function()
+        desk:add32(8, 1)
         desk:wait(0, 0, LONG)
         local value, message, errno = f()
         assert(value == nil and errno == EBUSY and message:find(pattern, 1, true), message)
       end))
     end
+    -- A child takes its place in the arena inside the guard, and would open it when it has.
+    support.eventually(function() return desk:load32(8) == begun end)
     local stat = a:stat()
     region:store32(GUARD, holder.pid)
     desk:store32(0, 1)
