@@ -64,17 +64,22 @@ function M.asleep(pid)
   end)
 end
 
---- A child that runs f where SIGUSR1 has a handler that counts, which is in place by now.
-function M.counting(f)
+-- A child that runs f, and is through with begin by now.
+local function child_of(f, begin)
   local ours <close>, other = assert(process.socketpair())
   local theirs <close> = other
   local child = assert(process.fork(function()
-    process.signal("USR1", "count")
+    begin()
     theirs:send "x"
     f()
   end))
   assert.equal("x", ours:recv(1, M.LONG))
   return child
+end
+
+--- A child that runs f where SIGUSR1 has a handler that counts, which is in place by now.
+function M.counting(f)
+  return child_of(f, function() process.signal("USR1", "count") end)
 end
 
 --- How such a child ends, while the handler runs again and again until f is over.
@@ -89,10 +94,10 @@ end
 
 --- Whether Ctrl-C ends what f waits for: a child is interrupted once it sleeps in f.
 function M.interrupts(f)
-  local child = process.fork(function()
+  local child = child_of(function()
     local ok, message = pcall(f)
     process.exit(not ok and tostring(message):match "interrupted" and 42 or 1)
-  end)
+  end, function() end) -- it sleeps on its way into f, where the arena's guard is taken
   M.asleep(child.pid)
   child:kill "INT"
   local how, code = child:wait(M.LONG)
