@@ -1,5 +1,5 @@
--- Two files of runs: which ratios are apart, and what they came from. One number stands for what is
--- up to a tenth from it, so two of them are apart by a fifth; two numbers for what is between them.
+-- Two files of runs: which ratios are more than a fifth apart, as they are stated, and what they
+-- came from. A ratio of two numbers is anything between them.
 --   lua5.4 bench/compare.lua ONE.csv OTHER.csv
 package.path = "./?.lua;" .. package.path
 local report = require "bench.report"
@@ -16,9 +16,10 @@ local function by_name(path)
   return found
 end
 
-local function range(row)
+-- What a ratio is said to be, at least and at most.
+local function said(row)
   if summary.settled(row) then
-    return row.ratio / 1.1, row.ratio * 1.1
+    return row.ratio, row.ratio
   end
   return row.ratio_low, row.ratio_high
 end
@@ -35,9 +36,9 @@ for _, name in ipairs(one) do
   if a.ratio and b and b.ratio and not (a.kind == "ours" and a.ratio == 1) then
     all = all + 1
     wide = wide + (summary.settled(a) and summary.settled(b) and 0 or 1)
-    local low, high = range(a)
-    local from, to = range(b)
-    if low > to or from > high then
+    local low, high = said(a)
+    local from, to = said(b)
+    if low > 1.2 * to or from > 1.2 * high then
       apart = apart + 1
       print(("%-78s %9s %9s   %8.4g ns %8.4g ns"):format(
         name, report.times(a, "%.2f", "-"), report.times(b, "%.2f", "-"), a.ns, b.ns))

@@ -120,7 +120,9 @@ local function run(work, entries, rounds, seconds, known, progress)
   cpus.stay(home)
   local each, times, best = {}, {}, {}
   each.distances, each.times = apart and {}, times
-  collectgarbage()
+  if not work.large then
+    collectgarbage()
+  end
   for i, entry in ipairs(entries) do
     progress(entry.name, 0)
     each[i], times[i] = {}, calibrate(work, entry, workers, seconds, known[entry.name])

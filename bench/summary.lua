@@ -75,13 +75,14 @@ local function by_process(ratios, whose)
   return medians
 end
 
--- Between which of a sorted list the median of all that could be measured is, nine times in ten
--- or more often: it is below the kth or above the kth from the end as often as a coin that is
--- thrown for each of them falls on one side less than k times. All of a list of less than five.
+-- Between which of a sorted list the median of all that could be measured is, 19 times in 20 or
+-- more often where they are six or more: it is below the kth or above the kth from the end as
+-- often as a coin that is thrown for each of them falls on one side less than k times. All of a
+-- shorter list.
 local function interval(sorted)
   local n = #sorted
   local k, ways, outside = 0, 1, 2 * 0.5 ^ n -- ways to choose k of n
-  while outside <= 0.1 do
+  while outside <= 0.05 do
     k = k + 1
     ways = ways * (n - k + 1) / k
     outside = outside + 2 * ways * 0.5 ^ n
