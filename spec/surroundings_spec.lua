@@ -1,4 +1,6 @@
 -- The same in other surroundings: a private IPC namespace, a small /dev/shm, an ordinary user.
+local process = require "shm.process"
+local shm = require "shm"
 local support = require "spec.support"
 
 local ROOT = support.shell "id -u" == "0\n"
@@ -86,6 +88,33 @@ describe("everything works", function()
       return pending "user namespaces are not allowed here"
     end
     assert.equal("all of it works\t1\t1\t1\n", run(command, ALL))
+  end)
+end)
+
+describe("a standard stream that is closed", function()
+  it("is no shared memory: what is printed is lost, and nothing is read", function()
+    local name = ("shm-spec-%d"):format(process.pid())
+    for _, closed in ipairs {"<&-", ">&-", "2>&-", "<&- >&- 2>&-"} do
+      local path = os.tmpname()
+      local file <close> = assert(io.open(path, "w"))
+      file:write(([[
+        local shm = require "shm"
+        local a = assert(shm.arena "%s")
+        local queue = a:queue "jobs"
+        assert((io.read "a" or "") == "")
+        print(("printed "):rep(1000))
+        io.stdout:flush()
+        io.stderr:write(("told "):rep(1000))
+        assert(a:check() and queue:push(...))]]):format(name))
+      file:close()
+      assert.is_true(os.execute(("lua5.4 %s '%s' </dev/null >/dev/null 2>&1 %s")
+        :format(path, closed, closed)))
+      os.remove(path)
+      local a <close> = assert(shm.arena(name))
+      assert.is_true(a:check())
+      assert.equal(closed, a:queue("jobs"):pop(0))
+      assert(shm.unlink(name))
+    end
   end)
 end)
 

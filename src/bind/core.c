@@ -8,6 +8,7 @@ __attribute__((visibility("default"))) int luaopen_shm_core(lua_State *L);
 
 int luaopen_shm_core(lua_State *L)
 {
+    os_fd_stand_in();
     bind_region_register(L);
     bind_descriptor_register(L);
     bind_scratch_register(L);

@@ -4,10 +4,27 @@
 #include "os/os.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+/*
+ * A program that was started with a standard stream closed would get that number for what
+ * it opens next, and print into shared memory. A path stands there from then on: to read
+ * and to write it is EBADF, as if it were closed.
+ */
+void os_fd_stand_in(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) >= 0)
+            continue;
+        int opened = open("/", O_PATH);
+        if (opened > fd) /* one below could not be had */
+            close(opened);
+    }
+}
 
 /* A look that does not wait is not interrupted either: whoever only asks takes that for
  * an answer. */

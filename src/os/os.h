@@ -41,6 +41,7 @@ int os_clock_sleep(int64_t deadline);
 int os_clock_nap(int64_t deadline, int64_t *nap);
 
 /* fd.c: what every descriptor can do */
+void os_fd_stand_in(void);
 int os_fd_wait(int fd, short events, int64_t deadline);
 void os_fd_close(int *fd);
 int os_fd_event(int *fd);
