@@ -97,7 +97,8 @@ end
 -- rounded up to a multiple of 64; each costs 16 bytes, and a bit of each name): a handle takes
 -- one until it is closed, and so does each that a child inherits.
 -- A child that is forked when all places are taken is not attached: what it has from its
--- parent stays for as long as that is, and what it opens itself may go when that is dropped.
+-- parent stays for as long as that is, and what it opens itself takes a place then, or is
+-- refused (EUSERS).
 -- A region takes only `max`, `journal` and `processes`, and the arena grows no further than
 -- it is mapped.
 -- @tparam string|shm.region where the name of a POSIX shared memory object; or a region of

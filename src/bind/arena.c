@@ -297,8 +297,8 @@ static int arena_attached(lua_State *L)
     for (int i = 0; i < arena->processes; i++) {
         who[n] = mem_atomic_load64(&arena->process[i].who);
         since[n] = mem_atomic_load64(&arena->process[i].since);
-        bool new = who[n] != 0; /* who opened it twice, or just forks, has two slots */
-        for (int j = 0; j < n && new; j++)
+        bool new = who[n] != 0 && !(since[n] & DS_PROCESS_UNCLAIMED);
+        for (int j = 0; j < n && new; j++) /* who opened it twice has two slots */
             new = who[j] != who[n];
         n += new;
     }

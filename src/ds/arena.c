@@ -201,7 +201,6 @@ int ds_arena_sound(ds_arena *arena, size_t size, int64_t deadline)
 
 static void dispose(ds_arena *arena)
 {
-    free(arena->reserved);
     free(arena);
 }
 
@@ -248,10 +247,6 @@ int ds_arena_open(mem_mapping *mapping, uint8_t *at, size_t size, size_t reach,
     } else if (error == -EEXIST)
         error = 0;
     error = error ? error : ds_arena_sound(arena, size, deadline);
-    if (!error) {
-        arena->reserved = calloc((size_t)arena->processes / 64, sizeof *arena->reserved);
-        error = arena->reserved ? 0 : -ENOMEM;
-    }
     error = error ? error : ds_register_attach(arena, deadline);
     if (error) {
         dispose(arena);

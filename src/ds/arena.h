@@ -47,8 +47,12 @@ typedef struct ds_arena_memory {
 
 typedef struct ds_process { /* a line of the register */
     uint64_t who;           /* a process, or 0 */
-    uint64_t since;         /* CLOCK_REALTIME, in nanoseconds */
+    uint64_t since;         /* CLOCK_REALTIME, in nanoseconds; or as follows */
 } ds_process;
+
+/* In since, of a slot that is in the name of a process and for its child: the child has
+ * not come yet, and the rest is when it was forked, on CLOCK_MONOTONIC. */
+#define DS_PROCESS_UNCLAIMED (UINT64_C(1) << 63)
 
 _Static_assert(sizeof(ds_heap) == 16 + 32 * 4 + 32 * 8 * 4 &&
                    offsetof(ds_arena_memory, heap) == 64 &&
@@ -70,7 +74,7 @@ typedef struct ds_arena { /* this process's; all who use it have a share */
     int slot;                 /* in the register, or -1 */
     int child;                /* that of a child, while it is forked, or -1 */
     bool lends;               /* to a child without one: what was open here stays so */
-    uint64_t *reserved;       /* a bit for each slot of a child yet to come */
+    uint64_t forked;          /* the child's since, in its slot */
     struct ds_opened *opened; /* objects, and how many handles each has */
     struct ds_arena *previous, *next;
 } ds_arena;
@@ -217,6 +221,7 @@ int ds_directory_list(ds_arena *arena, ds_buffer *buffer, int64_t deadline);
 void ds_directory_forget(ds_arena *arena, int slot);
 void ds_directory_sweep(ds_arena *arena, int64_t deadline);
 void ds_directory_adopt(ds_arena *arena, int slot);
+void ds_directory_lend(ds_arena *arena);
 void ds_directory_each(ds_arena *arena, ds_visitor visit, void *context);
 
 #endif

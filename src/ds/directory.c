@@ -23,6 +23,7 @@ typedef struct ds_opened {
     struct ds_opened *next;
     char name[DS_LABEL];
     uint32_t entry, users;
+    bool lent; /* open in the parent's slot, and not in one of this process's */
 } ds_opened;
 
 /* A chain that is longer than there is room for entries goes round. */
@@ -188,8 +189,7 @@ static bool obtain(ds_arena *arena, const ds_wanted *wanted, ds_object *object)
         arena->error = -EPROTO;
     else if (!object->at)
         arena->error = -EBADMSG;
-    if (arena->slot >= 0)
-        set_open(arena, entry, arena->slot, true);
+    set_open(arena, entry, arena->slot, true);
     return made;
 }
 
@@ -210,13 +210,23 @@ static int count(ds_arena *arena, uint32_t entry, ds_opened *fresh)
         *link = fresh;
     } else
         free(fresh);
+    (*link)->lent = false;
     (*link)->users++;
     return 0;
 }
 
+/* In a child that got no slot: what it has from its parent is its parent's to keep open,
+ * and may be something else when that has let go. */
+void ds_directory_lend(ds_arena *arena)
+{
+    for (ds_opened *one = arena->opened; one; one = one->next)
+        one->lent = true;
+}
+
 /*
  * Opens an object by its name, and makes it if it is not there and has a size. Kind 0
- * takes any. What make does must be short, and end.
+ * takes any. What make does must be short, and end. -EUSERS where this is a child that
+ * got no slot, and there is none now.
  */
 int ds_object_open(ds_arena *arena, const ds_wanted *wanted, int64_t deadline,
                    ds_object *object, bool *made)
@@ -227,6 +237,9 @@ int ds_object_open(ds_arena *arena, const ds_wanted *wanted, int64_t deadline,
     if (fresh)
         snprintf(fresh->name, sizeof fresh->name, "%.*s", (int)wanted->name_size,
                  wanted->name);
+    if (fresh && arena->slot < 0)
+        more = ds_register_attach(arena, deadline);
+    error = more ? more : error;
     while (fresh && error == -ENOSPC && !more) {
         error = ds_arena_enter(arena, deadline);
         if (error)
@@ -285,9 +298,11 @@ void ds_object_close(ds_object *object)
         return;
     ds_opened **link = opened_of(arena, object->entry), *one = *link;
     if (one && --one->users == 0) {
+        bool lent = one->lent;
         *link = one->next;
         free(one);
-        set_closed(arena, object->entry);
+        if (!lent)
+            set_closed(arena, object->entry);
     }
     object->arena = NULL;
     ds_arena_release(arena);
@@ -391,7 +406,7 @@ void ds_directory_forget(ds_arena *arena, int slot)
 void ds_directory_adopt(ds_arena *arena, int slot)
 {
     for (ds_opened *one = arena->opened; one; one = one->next) {
-        ds_entry *entry = entry_at(arena, one->entry);
+        ds_entry *entry = one->lent ? NULL : entry_at(arena, one->entry);
         if (entry)
             set_open(arena, entry, slot, true);
         ds_arena_keep(arena);

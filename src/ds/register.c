@@ -7,9 +7,12 @@
  * it is dead.
  *
  * A child made by fork has open what its parent had. Its slot is taken before the fork,
- * in the parent's name, and the child puts its own in place of that: so at no instant can
- * what it has open be given back. One that dies before that, or was never made, leaves
- * the slot to the parent, which strikes it off at a later fork or when it detaches.
+ * in the parent's name and marked as one that is to be claimed, and the child puts its
+ * own name there: so at no instant can what it has open be given back. Nobody can tell
+ * whether such a child lives, as its pid is not known before it has run. So the slot
+ * stays for a while, whatever its parent does or dies of, and is anybody's to strike off
+ * then. A child that comes later, having been stopped, has lost the arena's memory: what
+ * it had open may be others' by now.
  *
  * Death: what takes many steps is kept after each of them, and the slot's own word is the
  * last. Who is killed in between has left less to do, and the slot to whoever reaps next.
@@ -36,10 +39,24 @@ static uint64_t who_has(const ds_arena *arena, int slot)
     return mem_atomic_see64(&arena->process[slot].who);
 }
 
-/* Inside the guard: a slot in the register, with the process's identity. */
-static int enroll(ds_arena *arena)
+/* Whether a slot is for a child that has not come. */
+static bool is_unclaimed(const ds_arena *arena, int slot)
 {
-    uint64_t since = now_of_day();
+    return mem_atomic_see64(&arena->process[slot].since) & DS_PROCESS_UNCLAIMED;
+}
+
+/* Whether whoever a slot is for is dead, or a child that will hardly come any more. */
+static bool is_gone(const ds_arena *arena, int slot, uint64_t who)
+{
+    if (!is_unclaimed(arena, slot))
+        return !os_thread_alive(who);
+    uint64_t since = mem_atomic_see64(&arena->process[slot].since);
+    return (uint64_t)os_clock_now() - (since & ~DS_PROCESS_UNCLAIMED) > CHILD_PATIENCE;
+}
+
+/* Inside the guard: a slot in the register, with the process's identity. */
+static int enroll(ds_arena *arena, uint64_t since)
+{
     for (int i = 0; i < arena->processes; i++) {
         if (who_has(arena, i))
             continue;
@@ -51,13 +68,14 @@ static int enroll(ds_arena *arena)
     return -1;
 }
 
-/* Inside the guard: the slot is nobody's, and what only its process had is free. */
+/* Inside the guard: the slot is nobody's, and what only its process had is free. A child
+ * that has not come had no blocks. */
 static void strike(ds_arena *arena, int slot)
 {
     uint64_t who = who_has(arena, slot);
-    bool another = false;
+    bool another = is_unclaimed(arena, slot);
     for (int i = 0; i < arena->processes; i++)
-        another |= i != slot && who_has(arena, i) == who;
+        another |= i != slot && who_has(arena, i) == who && !is_unclaimed(arena, i);
     for (int i = 0; i < DS_ARENA_PRIVATE && !another; i++) {
         uint32_t ref = mem_atomic_see32(&arena->at->private[i].ref);
         if (ref && mem_atomic_see64(&arena->at->private[i].owner) == who) {
@@ -102,12 +120,14 @@ int ds_arena_reap(ds_arena *arena, int64_t deadline)
         return inside;
     for (int i = 0; i < arena->processes; i++) {
         uint64_t who = mem_atomic_load64(&arena->process[i].who);
-        if (!who || os_thread_alive(who))
+        uint64_t since = mem_atomic_load64(&arena->process[i].since);
+        if (!who || !is_gone(arena, i, who))
             continue;
         int error = ds_arena_enter(arena, deadline);
         if (error)
             return error;
-        if (who_has(arena, i) == who)
+        if (who_has(arena, i) == who &&
+            mem_atomic_see64(&arena->process[i].since) == since)
             strike(arena, i);
         error = ds_arena_leave(arena);
         if (error)
@@ -125,31 +145,9 @@ int ds_register_attach(ds_arena *arena, int64_t deadline)
     error = error ? error : ds_arena_enter(arena, deadline);
     if (error)
         return error;
-    arena->slot = enroll(arena);
+    arena->slot = enroll(arena, now_of_day());
     arena->child = -1;
     return ds_arena_leave(arena);
-}
-
-/* Slots that are for children which have not come, or with all for any that have not. */
-static void strike_reserved(ds_arena *arena, bool all)
-{
-    uint64_t now = now_of_day();
-    for (int i = 0; i < arena->processes; i++) {
-        uint64_t bit = UINT64_C(1) << i % 64, *reserved = &arena->reserved[i / 64];
-        if (*reserved == 0) { /* mostly, and forks are to be quick */
-            i |= 63;
-            continue;
-        }
-        uint64_t since = mem_atomic_see64(&arena->process[i].since);
-        bool waits = *reserved & bit && who_has(arena, i) == os_thread_leader();
-        if (waits && (all || now - since > CHILD_PATIENCE)) {
-            strike(arena, i);
-            ds_arena_keep(arena);
-            waits = false;
-        }
-        if (!waits)
-            *reserved &= ~bit;
-    }
 }
 
 static int try_reserve(ds_arena *arena)
@@ -157,12 +155,12 @@ static int try_reserve(ds_arena *arena)
     int error = ds_arena_enter(arena, OS_CLOCK_FOREVER);
     if (error)
         return error;
-    strike_reserved(arena, false);
-    int slot = enroll(arena);
+    uint64_t since = (uint64_t)os_clock_now() | DS_PROCESS_UNCLAIMED;
+    int slot = enroll(arena, since);
     ds_arena_keep(arena);
     if (slot >= 0 && !arena->error) {
         arena->child = slot;
-        arena->reserved[slot / 64] |= UINT64_C(1) << slot % 64;
+        arena->forked = since;
         ds_directory_adopt(arena, slot);
     }
     return ds_arena_leave(arena);
@@ -182,6 +180,13 @@ void ds_register_reserve(ds_arena *arena)
         arena->lends = true;
 }
 
+/* Inside the guard: whether the child's slot is still what its parent took for it. */
+static bool is_ours(const ds_arena *arena, int slot)
+{
+    return who_has(arena, slot) == parent &&
+           mem_atomic_see64(&arena->process[slot].since) == arena->forked;
+}
+
 /* In the child. Where there was no slot for it, it uses the arena without one: what it
  * has from its parent stays open in the parent's, until that detaches. */
 void ds_register_claim(ds_arena *arena)
@@ -189,21 +194,30 @@ void ds_register_claim(ds_arena *arena)
     int slot = arena->child;
     arena->slot = arena->child = -1;
     arena->lends = false;
-    memset(arena->reserved, 0, (size_t)arena->processes / 8);
-    if (slot < 0 || ds_arena_enter(arena, OS_CLOCK_FOREVER))
+    if (slot < 0) {
+        ds_directory_lend(arena);
         return;
-    bool mine = who_has(arena, slot) == parent;
-    if (mine)
-        ds_put64(arena, &arena->process[slot].who, os_thread_leader());
-    if (ds_arena_leave(arena) == 0 && mine)
+    }
+    bool ours = false;
+    int error = ds_arena_enter(arena, OS_CLOCK_FOREVER);
+    if (!error) {
+        ours = is_ours(arena, slot);
+        if (ours) {
+            ds_put64(arena, &arena->process[slot].since, now_of_day());
+            ds_put64(arena, &arena->process[slot].who, os_thread_leader());
+        }
+        error = ds_arena_leave(arena);
+    }
+    if (ours && !error)
         arena->slot = slot;
+    else
+        mem_fault_lose(arena->mapping);
 }
 
 void ds_register_detach(ds_arena *arena)
 {
     if (arena->slot < 0 || ds_arena_enter(arena, OS_CLOCK_FOREVER))
         return;
-    strike_reserved(arena, true);
     if (who_has(arena, arena->slot) == os_thread_leader())
         strike(arena, arena->slot);
     if (ds_arena_leave(arena) == 0)

@@ -186,6 +186,25 @@ static bool overlap(const mem_mapping *one, const mem_mapping *other)
     return one->base < other->base + other->size && other->base < one->base + one->size;
 }
 
+/* This process has no right to the memory any more: empty pages lie there from now on,
+ * and every access says that it is gone. */
+void mem_fault_lose(mem_mapping *mapping)
+{
+    const size_t units[] = {page, HUGE_2MB, HUGE_1GB};
+    int error = -EINVAL;
+    lock();
+    put_back(&mapping->fault);
+    for (size_t i = 0; i < sizeof units / sizeof *units && error == -EINVAL; i++)
+        error = os_fault_replace(mapping->base,
+                                 (mapping->size + units[i] - 1) / units[i] * units[i]);
+    mapping->fault.gone = true;
+    mapping->fault.signo = SIGBUS;
+    mapping->fault.times++;
+    mem_fault_hint = 1;
+    unlock();
+    mem_chaos_again();
+}
+
 /* Whether any of the bytes are a mapping's whose faults are caught. */
 bool mem_fault_watches(const uint8_t *base, size_t size)
 {

@@ -49,6 +49,7 @@ extern volatile sig_atomic_t mem_fault_hint;
 int mem_fault_watch(struct mem_mapping *mapping);
 void mem_fault_forget(struct mem_mapping *mapping);
 int mem_fault_end(struct mem_mapping *mapping);
+void mem_fault_lose(struct mem_mapping *mapping);
 bool mem_fault_watches(const uint8_t *base, size_t size);
 
 /*
