@@ -1,5 +1,6 @@
 -- Objects of an arena: found or made by their names, and there for as long as they are open.
 local others = require "spec.arena_support"
+local posix = require "shm.posix"
 local process = require "shm.process"
 local shm = require "shm"
 local support = require "spec.support"
@@ -296,6 +297,172 @@ describe("an arena has objects", function()
     for _, one in ipairs(all) do
       assert(one:check())
       one:close()
+    end
+  end)
+
+  local ROOM <const> = 40960
+
+  -- What lies in bytes of the arena, or is lent of a queue in it: with each, what writes to it.
+  local IN_BYTES = {
+    mutex = {function(b) return shm.mutex.create(b, 64) end, function(m) m:lock() m:unlock() end},
+    rwlock = {function(b) return shm.rwlock.create(b, 64) end, function(w) w:lock() w:unlock() end},
+    semaphore = {function(b) return shm.semaphore.create(b, 64, 1) end, function(s) s:post() end},
+    event = {function(b) return shm.event.create(b, 64) end, function(e) e:set() end},
+    condition = {function(b) return shm.condition.create(b, 64) end, function(c) c:signal() end},
+    barrier = {function(b) return shm.barrier.create(b, 64, 1) end, function(p) p:wait() end},
+    counter = {function(b) return shm.counter.create(b, 64) end, function(n) n:add(1) end},
+    ["an attached counter"] = {function(b)
+      shm.counter.create(b, 64):close()
+      return shm.counter.attach(b, 64)
+    end, function(n) n:add(1) end},
+    ["an opened counter"] = {function(b)
+      return (shm.counter.open(b, 64))
+    end, function(n) n:add(1) end},
+    ["a view's counter"] = {function(b)
+      local part <close> = b:view(64, 4096)
+      return shm.counter.create(part, 64)
+    end, function(n) n:add(1) end},
+    queue = {function(b) return shm.queue.create(b, 64, {capacity = 1000}) end,
+             function(q) q:push(("x"):rep(900), 0) end},
+    loan = {function(b)
+      local q <close> = assert(shm.queue.create(b, 64, {capacity = 4096}))
+      return q:loan(2000)
+    end, function(l) l:region():fill(0, 2000, 255) end},
+    topic = {function(b) return shm.topic.create(b, 64, {capacity = 1000}) end,
+             function(t) t:publish(("x"):rep(900)) end},
+    subscriber = {function(b)
+      local t <close> = assert(shm.topic.create(b, 64, {capacity = 1000}))
+      return t:subscribe()
+    end, function(s) pcall(s.try, s) end}, -- which refuses a child
+    ["POSIX semaphore"] = {function(b) return posix.sem_init(b, 64) end,
+                           function(s) s:post() end},
+    ["an attached POSIX semaphore"] = {function(b) return posix.sem_attach(b, 64) end,
+                                       function(s) s:post() end},
+    arena = {function(b) return (shm.arena(b)) end, function(i) i:counter("n"):add(1) end},
+    ["an inner arena's bytes"] = {function(b)
+      local inner <close> = assert(shm.arena(b))
+      return (inner:bytes("i", 1000))
+    end, function(i) i:fill(0, 1000, 255) end},
+    ["a mutex in these"] = {function(b)
+      local inner <close> = assert(shm.arena(b))
+      local i <close> = assert(inner:bytes("i", 1000))
+      return shm.mutex.create(i, 0)
+    end, function(m) m:lock() m:unlock() end},
+  }
+  local LENT = {
+    loan = {function(q) return q:loan(2000) end,
+            function(l) l:region():fill(0, 2000, 255) end},
+    ["a view of a loan"] = {function(q)
+      local l <close> = assert(q:loan(2000))
+      return l:region():view(0, 1000)
+    end, function(v) v:fill(0, 1000, 255) end},
+    view = {function(q)
+      q:push(("x"):rep(2000))
+      return q:view()
+    end, function(v) v:region():read(0, 2000) end},
+  }
+
+  -- Calls f with each that can be made anew, what writes to it, and words for who fails: its
+  -- name has gone then, and so has the handle that it was made by.
+  local function each_share(f)
+    local function each(shares, owner)
+      for kind, share in pairs(shares) do
+        f(function()
+          local from <close> = owner()
+          local one = assert(share[1](from))
+          assert(a:drop "b")
+          return one
+        end, share[2], kind)
+      end
+    end
+    each(IN_BYTES, function() return assert(a:bytes("b", ROOM)) end)
+    each(LENT, function() return assert(a:queue("b", {capacity = 4096})) end)
+  end
+
+  -- Runs f while somebody else has what memory of as many bytes is free.
+  local function beside(told, f)
+    local bytes <close> = assert(a:bytes("other", ROOM))
+    a:drop "other"
+    f()
+    assert(bytes:read(0, ROOM) == ("\0"):rep(ROOM), told)
+  end
+
+  local CLOSES = {
+    close = function(one) one:close() end,
+    ["close twice"] = function(one) one:close() one:close() end,
+    remove = function(one) (one.remove or one.close)(one) end,
+    commit = function(one) (one.commit or one.close)(one) end,
+    ["its region first"] = function(one)
+      if one.region then
+        one:region():close()
+      end
+      one:close()
+    end,
+    collect = function() end,
+  }
+
+  it("that stay for what lies in them or is lent of them, until that is closed", function()
+    each_share(function(make, write, kind)
+      for how, close in pairs(CLOSES) do
+        local told = kind .. ", " .. how
+        local one = make()
+        collectgarbage()
+        local held = a:stat().used
+        beside(told, function() write(one) end)
+        collectgarbage()
+        assert(held > 0 and held == a:stat().used, told)
+        close(one)
+        assert(a:stat().used == (how == "collect" and held or 0), told)
+        one = nil -- luacheck: ignore
+        collectgarbage()
+        assert(a:stat().used == 0 and a:check(), told)
+      end
+    end)
+  end)
+
+  it("that stay for it in the child and in the parent, whoever closes it first", function()
+    each_share(function(make, write, kind)
+      for _, first in ipairs {"parent", "child"} do
+        local told = kind .. ", " .. first
+        local one = make()
+        local held = a:stat().used
+        local finish = other(function(wait)
+          if first == "child" then
+            one:close()
+          end
+          wait()
+          if first == "parent" then
+            write(one)
+          end
+        end)
+        if first == "parent" then
+          one:close()
+        end
+        beside(told, function()
+          if first == "child" then
+            write(one)
+          end
+          assert.same({"exit", 0}, {finish()})
+        end)
+        assert.equal(1, #a:attached())
+        collectgarbage()
+        assert.equal(first == "child" and held or 0, a:stat().used, told)
+        one:close()
+        collectgarbage()
+        assert.equal(0, a:stat().used, told)
+      end
+    end)
+  end)
+
+  it("and give what lies in their bytes no name", function()
+    local b <close> = assert(a:bytes("b", ROOM))
+    for _, kind in ipairs {"mutex", "queue", "topic"} do
+      local one = assert(shm[kind].create(b, 64, {capacity = kind ~= "mutex" and 1000 or nil}))
+      assert.matches("^shm%." .. kind .. " %(anonymous at %d+%)$", tostring(one))
+      local done = one.remove or one.close
+      assert.is_true(done(one))
+      assert.matches("closed", tostring(one))
+      b:fill(0, ROOM)
     end
   end)
 end)

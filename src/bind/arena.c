@@ -103,6 +103,8 @@ static int arena_open(lua_State *L)
     int error =
         ds_arena_open(mapping, region->base, region->size, reach, &options,
                       os_clock_deadline(BIND_PLACE_PATIENCE), &self->arena, &made);
+    if (!error)
+        ds_object_share(&region->object, &self->arena->within);
     bind_region_check(L, region);
     if (error)
         return bind_arena_not_opened(L, mapping->label, region->size, error);
@@ -221,7 +223,8 @@ static int arena_names(lua_State *L)
 }
 
 /***
-Takes an object's name away. Its memory is given back once nobody has it open.
+Takes an object's name away. Its memory is given back once nobody has it open, nor a
+subscriber, a loan or view of it, a view of its bytes or what was made in them.
 @function shm.arena:drop
 @string name the object's
 @treturn boolean true

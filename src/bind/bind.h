@@ -291,7 +291,7 @@ int bind_place_refused(lua_State *L, const char *name, const char *verb, int err
 typedef struct bind_sync {
     sync_handle handle;  /* its mapping is NULL when closed */
     sync_notice *notice; /* the descriptor, if it was asked for */
-    ds_object object;    /* if it is an arena's, by a name */
+    ds_object object;    /* what it is by a name, or lies in, if that is an arena's */
     uint64_t seen;       /* what a notice is asked with: see sync_notice_ask */
     bool looked;         /* a counter was seen */
 } bind_sync;
@@ -308,6 +308,7 @@ void bind_sync_type(lua_State *L, const bind_sync_kind *kind, const luaL_Reg *me
 bind_sync *bind_sync_argument(lua_State *L, int arg, const char *name, const char *type);
 const bind_sync_kind *bind_sync_kind_of(sync_kind kind);
 bind_sync *bind_sync_push(lua_State *L, const bind_sync_kind *kind);
+const char *bind_sync_name(const bind_sync *self);
 const char *bind_sync_known(lua_State *L, const bind_sync *self, const void *at);
 void bind_sync_print(lua_State *L, const bind_sync *self, const char *type,
                      const void *at);

@@ -10,6 +10,7 @@
 typedef struct semaphore {
     sem_t *sem;           /* NULL when closed */
     mem_mapping *mapping; /* what it lies in, with a share of it */
+    ds_object object;     /* an arena's bytes, if it lies there */
     bool named;           /* then libc mapped it, and maps it once for all that open it */
 } semaphore;
 
@@ -120,6 +121,7 @@ static void place(lua_State *L, semaphore *self)
     if (region->look & BIND_READONLY)
         bind_misuse(L, 1, "region", "region is read-only");
     mem_mapping_retain(region->mapping);
+    ds_object_share(&region->object, &self->object);
     self->mapping = region->mapping;
     self->sem = (sem_t *)(void *)bytes;
 }
@@ -265,6 +267,7 @@ static int sem_let_go(lua_State *L)
 {
     semaphore *self = semaphore_self(L), open = *self;
     *self = (semaphore){0};
+    ds_object_close(&open.object);
     int error = open.mapping ? mem_mapping_release(open.mapping) : 0;
     if (open.named)
         error = os_posixsem_close(open.sem);

@@ -119,8 +119,10 @@ static int obtain(lua_State *L, bool create, bool attach, const char *verb)
     bool made = !error;
     if (error == -EEXIST && attach)
         error = ds_queue_attach(&self->queue, mapping, where.at, where.room, deadline);
-    if (!error)
+    if (!error) {
         watch(self, mapping);
+        ds_object_share(&where.region->object, &self->sync.object);
+    }
     bind_region_check(L, where.region);
     if (error)
         return bind_place_refused(L, "queue", verb, error);

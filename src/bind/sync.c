@@ -2,10 +2,10 @@
  * Objects to take turns by, as Lua sees them: what all kinds share.
  *
  * Each kind is a module with create, attach, open and size, and a type with methods of
- * its own beside close, remove and waiters. A handle has a share of the region's mapping:
- * the region may be closed before it. While a thread holds a lock, the lock's handle can
- * not be closed, nor the region; if they are collected, the memory stays until the
- * process ends.
+ * its own beside close, remove and waiters. A handle has a share of the region's mapping,
+ * and of an arena's bytes that the region shows: the region may be closed before it, and
+ * the bytes lose their name. While a thread holds a lock, the lock's handle can not be
+ * closed, nor the region; if they are collected, the memory stays until the process ends.
  */
 #include "bind/bind.h"
 
@@ -61,10 +61,16 @@ static lua_Integer offset_of(const bind_sync *self, const void *at)
     return (const uint8_t *)at - mapping->base - (lua_Integer)mapping->slack;
 }
 
+/* The object's name; or NULL where it has none, and if it lies in bytes that do. */
+const char *bind_sync_name(const bind_sync *self)
+{
+    return self->object.kind == DS_BYTES ? NULL : ds_object_name(&self->object);
+}
+
 /* What errors call the object that lies there, pushed: by its name, or where it is. */
 const char *bind_sync_known(lua_State *L, const bind_sync *self, const void *at)
 {
-    const char *name = ds_object_name(&self->object);
+    const char *name = bind_sync_name(self);
     return name ? lua_pushfstring(L, "'%s'", name)
                 : lua_pushfstring(L, "at %I", offset_of(self, at));
 }
@@ -74,7 +80,7 @@ void bind_sync_print(lua_State *L, const bind_sync *self, const char *type,
                      const void *at)
 {
     const mem_mapping *mapping = self->handle.mapping;
-    const char *name = ds_object_name(&self->object);
+    const char *name = bind_sync_name(self);
     if (!mapping)
         lua_pushfstring(L, "%s (closed)", type);
     else if (name)
@@ -154,6 +160,8 @@ static int obtain(lua_State *L, bool create, bool attach, const char *verb)
     if (error == -EEXIST && attach)
         error = sync_handle_attach(&self->handle, mapping, where.at, where.room,
                                    kind->kind, deadline);
+    if (!error)
+        ds_object_share(&where.region->object, &self->object);
     bind_region_check(L, where.region);
     if (error)
         return bind_place_refused(L, kind->name, verb, error);
@@ -276,12 +284,13 @@ static int sync_remove(lua_State *L)
     bind_arity(L, 1);
     if (sync_handle_held(&self->handle))
         bind_handle_bad(L, 1, "it is held by this thread: unlock it first");
-    if (self->object.arena)
+    if (bind_sync_name(self))
         bind_handle_bad(L, 1, "it has a name: see drop of its arena");
     if (self->notice)
         sync_notice_close(self->notice);
     self->notice = NULL;
     sync_handle_remove(&self->handle);
+    ds_object_close(&self->object);
     lua_pushboolean(L, 1);
     return 1;
 }

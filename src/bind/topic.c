@@ -1,7 +1,8 @@
 /*
  * shm.topic: messages in a region for all who listen.
  *
- * A handle has a share of the region's mapping, and its subscribers have their own.
+ * A handle has a share of the region's mapping, and of an arena's bytes that the region
+ * shows; its subscribers have their own.
  */
 #include "bind/bind.h"
 
@@ -110,6 +111,7 @@ static int obtain(lua_State *L, bool create, bool attach, const char *verb)
     if (error)
         return bind_place_refused(L, "topic", verb, error);
     open_handle(self);
+    ds_object_share(&where.region->object, &self->sync.object);
     if (create && attach) {
         lua_pushboolean(L, made);
         return 2;
@@ -334,11 +336,11 @@ another one can be made there. The handle is closed.
 static int topic_remove(lua_State *L)
 {
     bind_topic *self = self_of(L, 1);
-    if (self->sync.object.arena)
+    if (bind_sync_name(&self->sync))
         bind_handle_bad(L, 1, "it has a name: see drop of its arena");
     mem_stamp_erase(&self->topic.head->stamp);
     bind_sync_check(L, &self->sync);
-    sync_handle_close(&self->sync.handle);
+    bind_sync_let_go(&self->sync);
     lua_pushboolean(L, 1);
     return 1;
 }

@@ -275,6 +275,7 @@ void ds_arena_release(ds_arena *arena)
         arena->next->previous = arena->previous;
     unlock();
     ds_register_detach(arena);
+    ds_object_close(&arena->within);
     mem_mapping_release(arena->mapping);
     dispose(arena);
 }

@@ -59,10 +59,20 @@ _Static_assert(sizeof(ds_heap) == 16 + 32 * 4 + 32 * 8 * 4 &&
                    sizeof(ds_arena_memory) % DS_LINE == 0,
                "a layout in shared memory");
 
+typedef struct ds_object {    /* an object that this process has open */
+    struct ds_arena *arena;   /* NULL when closed */
+    struct ds_opened *opened; /* counts this process's handles, and has a share of that */
+    uint32_t entry;
+    uint16_t kind;
+    void *at;
+    uint64_t size;
+} ds_object;
+
 typedef struct ds_arena { /* this process's; all who use it have a share */
     ds_arena_memory *at;
     mem_mapping *mapping;
-    uint64_t reach; /* bytes from at that are mapped */
+    ds_object within; /* another arena's bytes, if it lies there */
+    uint64_t reach;   /* bytes from at that are mapped */
     bool grows;
     mem_guarded guarded;
     int error;    /* of what goes on inside the guard: it will be undone */
@@ -202,14 +212,6 @@ typedef struct ds_wanted {
     void (*make)(ds_arena *arena, void *at, const void *context); /* inside the guard */
     const void *context;
 } ds_wanted;
-
-typedef struct ds_object { /* an object that this process has open */
-    ds_arena *arena;       /* a share of it */
-    uint32_t entry;
-    uint16_t kind;
-    void *at;
-    uint64_t size;
-} ds_object;
 
 int ds_object_open(ds_arena *arena, const ds_wanted *wanted, int64_t deadline,
                    ds_object *object, bool *made);

@@ -201,18 +201,19 @@ static ds_opened **opened_of(ds_arena *arena, uint32_t entry)
     return link;
 }
 
-static int count(ds_arena *arena, uint32_t entry, ds_opened *fresh)
+static ds_opened *count(ds_arena *arena, uint32_t entry, ds_opened *fresh)
 {
     ds_opened **link = opened_of(arena, entry);
     if (!*link) {
         fresh->next = *link;
         fresh->entry = entry;
         *link = fresh;
+        ds_arena_retain(arena);
     } else
         free(fresh);
     (*link)->lent = false;
     (*link)->users++;
-    return 0;
+    return *link;
 }
 
 /* In a child that got no slot: what it has from its parent is its parent's to keep open,
@@ -256,20 +257,16 @@ int ds_object_open(ds_arena *arena, const ds_wanted *wanted, int64_t deadline,
         return error;
     }
     object->arena = arena;
-    ds_arena_retain(arena);
-    return count(arena, object->entry, fresh);
+    object->opened = count(arena, object->entry, fresh);
+    return 0;
 }
 
-/* One handle more of an object that is open. */
+/* One handle more of an object that is open. Each message that is lent is one. */
 void ds_object_share(const ds_object *object, ds_object *other)
 {
     *other = *object;
-    if (!object->arena)
-        return;
-    ds_opened *one = *opened_of(object->arena, object->entry);
-    if (one)
-        one->users++;
-    ds_arena_retain(object->arena);
+    if (object->arena)
+        object->opened->users++;
 }
 
 static void set_closed(ds_arena *arena, uint32_t ref)
@@ -286,25 +283,21 @@ static void set_closed(ds_arena *arena, uint32_t ref)
 /* Its name, for people: the beginning of it, or NULL when it has none. */
 const char *ds_object_name(const ds_object *object)
 {
-    const ds_opened *one =
-        object->arena ? *opened_of(object->arena, object->entry) : NULL;
-    return one ? one->name : NULL;
+    return object->arena ? object->opened->name : NULL;
 }
 
 void ds_object_close(ds_object *object)
 {
     ds_arena *arena = object->arena;
-    if (!arena)
-        return;
-    ds_opened **link = opened_of(arena, object->entry), *one = *link;
-    if (one && --one->users == 0) {
-        bool lent = one->lent;
-        *link = one->next;
-        free(one);
-        if (!lent)
-            set_closed(arena, object->entry);
-    }
+    ds_opened *one = object->opened;
     object->arena = NULL;
+    if (!arena || --one->users > 0)
+        return;
+    bool lent = one->lent;
+    *opened_of(arena, object->entry) = one->next;
+    free(one);
+    if (!lent)
+        set_closed(arena, object->entry);
     ds_arena_release(arena);
 }
 
