@@ -6,7 +6,8 @@ local support = require "spec.support"
 local LONG = support.LONG
 local SIZE, MAX = 1 << 16, 1 << 20
 local GUARD <const> = 2560 + 128 * 16 -- whose owners spec/c/fuzz.c invents; then the journal
-local ENOENT, EAGAIN = 2, 11
+local HEAP <const> = 64 -- where the first block and the fence lie
+local ENOENT, EAGAIN, EBADMSG = 2, 11, 74
 
 describe("memory of an arena", function()
   local r, a
@@ -251,6 +252,35 @@ describe("memory of an arena", function()
     assert.error_matches(function() block:keep() end, "closed")
     assert.error_matches(function() block:offset() end, "closed")
   end)
+
+  -- For so many bytes, with the block's header; and how many units are free.
+  for name, ask in pairs {
+    ["a block"] = {1200, function(one, _, n) return one:allocate(n - 16) end},
+    ["an object"] = {1200, function(one, _, n) return one:bytes("new", n - 72) end},
+    ["a large value"] = {1200, function(_, m, n) return m:set(1, ("x"):rep(n - 60)) end},
+    ["a small value"] = {150, function(_, m, n) return m:set(1, ("x"):rep(n - 60)) end},
+  } do
+    it("is not what lies behind it, whatever is said there: " .. name, function()
+      local units, f = table.unpack(ask)
+      elsewhere(function()
+        local place <close> = assert(shm.anonymous(SIZE))
+        local one <close> = assert(shm.arena(place))
+        local m <close> = assert(one:map "m")
+        local hole = assert(one:allocate(400)):keep() -- for what else it takes
+        local start, fence = place:get_u32(HEAP), place:get_u32(HEAP + 4)
+        assert(one:allocate((fence - start - units) * 16 - one:stat().used - 16)):keep()
+        assert(one:free(hole))
+        local block, most = (fence - units) * 16, units | (units > 1000 and 127 or 15)
+        assert(place:get_u32(block) == units)
+        place:set_u32(block, most) -- which is of the same class
+        local used = one:stat().used
+        support.refused(EBADMSG, "makes no sense", f(one, m, most * 16))
+        assert(one:stat().used == used and #m == 0 and m:get(1) == nil)
+        place:set_u32(block, units)
+        assert(one:check())
+      end)
+    end)
+  end
 
   it("outlives the arena's handle while there is a block", function()
     local place = assert(shm.anonymous(SIZE))

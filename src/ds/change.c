@@ -236,6 +236,8 @@ static void replace(ds_map *map, ds_map_change *change, const place *at)
     size_t whole = ds_map_change_size(map, change);
     uint32_t ref = change->block ? change->block : ds_heap_take(arena, whole);
     ds_map_entry *entry = ref ? ds_heap_at(arena, ref, whole) : NULL;
+    if (!entry && !arena->error)
+        arena->error = -EBADMSG;
     if (!entry || !ds_map_touch(map, at->word))
         return;
     uint64_t expires = expiry(change, live(at->entry));

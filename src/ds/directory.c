@@ -175,8 +175,8 @@ static bool obtain(ds_arena *arena, const ds_wanted *wanted, ds_object *object)
         arena->error = made ? 0 : -ENOENT;
         ref = made ? make(arena, wanted, link) : 0;
     }
-    ds_entry *entry = ref ? entry_at(arena, ref) : NULL;
-    if (!entry || arena->error)
+    ds_entry *entry = arena->error ? NULL : entry_at(arena, ref); /* 0 is none */
+    if (!entry)
         return false;
     object->entry = ref;
     object->kind = entry->kind;

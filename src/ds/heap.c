@@ -159,6 +159,13 @@ static void set_before(ds_arena *arena, uint32_t ref, uint32_t before)
         ds_put32(arena, &one->before, before);
 }
 
+/* Whether a block, as long as it says, is of this heap and within reach. */
+static bool lies_inside(const ds_arena *arena, uint32_t ref, uint32_t size)
+{
+    return (uint64_t)ref + size <= mem_atomic_see32(&arena->at->heap.end) &&
+           ds_arena_at(arena, (uint64_t)ref * DS_UNIT, (size_t)size * DS_UNIT);
+}
+
 /*
  * A block for so many bytes, or 0 and the arena's error: -ENOSPC when there is none that
  * is large enough.
@@ -177,11 +184,11 @@ uint32_t ds_heap_take(ds_arena *arena, size_t bytes)
         return 0;
     }
     block *one = at(arena, ref);
-    if (!one || !is_free(one) || size_of(one) < size) {
+    uint32_t found = one && is_free(one) ? size_of(one) : 0, rest = found - size;
+    if (found < size || !lies_inside(arena, ref, found)) {
         arena->error = -EBADMSG;
         return 0;
     }
-    uint32_t found = size_of(one), rest = found - size;
     unlink_free(arena, ref, one);
     if (rest) {
         link_free(arena, ref + size, rest, size);
