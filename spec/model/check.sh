@@ -103,6 +103,13 @@ check breaks bucket COUNT_FIRST
 check breaks bucket NO_RECHECK
 check breaks bucket SAVE_LATE
 
+check holds split
+check holds split SPLITS=6
+check breaks split NUMBER_LAST
+check breaks split NO_NUMBER
+check breaks split NO_COUNT
+check breaks split UNDO_LATE
+
 check holds replica
 check holds replica N=2 TAKEOVERS=5
 check breaks replica NO_RAISE

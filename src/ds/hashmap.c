@@ -98,12 +98,22 @@ static inline int begin(ds_map *map, uint32_t hash, int64_t deadline, reading *r
     return __builtin_expect(look(map, hash, r), 1) ? 0 : await(map, hash, deadline, r);
 }
 
-/* Whether nothing was changed since; also where it was found that there is nothing. */
-static bool holds(const ds_map *map, const reading *r, bool found)
+/*
+ * Whether nothing was changed since; also where it was found that there is nothing: a key
+ * can have gone to another bucket.
+ *
+ * How many there are is looked at first. A split that is undone puts that back before the
+ * bucket's word, which is never again as it was: so with a word that was put back, a
+ * number from before is that of the same split made once more. That made the word odd
+ * first, which is found here. With the word looked at first, all of the second split
+ * could come between the two looks.
+ */
+static inline bool holds(const ds_map *map, const reading *r, bool found)
 {
+    if (!found && mem_atomic_see32(&map->at->buckets) != r->buckets)
+        return false;
     mem_atomic_order_loads();
-    return mem_atomic_see64(r->word) == r->before &&
-           (found || mem_atomic_see32(&map->at->buckets) == r->buckets);
+    return mem_atomic_see64(r->word) == r->before;
 }
 
 static inline void describe(const ds_map_entry *entry, ds_map_found *found)
