@@ -10,6 +10,10 @@
  * Undoing changes nothing in the journal until it is done, and so may die and be
  * repeated. Whoever holds the lock that the journal belongs to may call.
  *
+ * Entries are put back one after the other also in the eyes of who takes no lock: who
+ * finds a word put back by which it goes, as a map's count, finds all put back that was
+ * saved later; and who finds any of that finds the word changed, or put back.
+ *
  * What is in the journal may be anybody's scribble: a place outside of the mapping ends
  * the undoing.
  */
@@ -41,6 +45,22 @@ int mem_journal_save(mem_journal *journal, size_t room, const void *at, const vo
     return 0;
 }
 
+/* A word by one store, as who takes no lock may read it; the rest may overlap the
+ * journal, if that is scribbled. */
+static void put_back(uint8_t *to, const uint8_t *from, size_t n)
+{
+    uint64_t word;
+    uint32_t half;
+    if (n == sizeof word && (uintptr_t)to % sizeof word == 0) {
+        memcpy(&word, from, n);
+        mem_atomic_note64((uint64_t *)(void *)to, word);
+    } else if (n == sizeof half && (uintptr_t)to % sizeof half == 0) {
+        memcpy(&half, from, n);
+        mem_atomic_note32((uint32_t *)(void *)to, half);
+    } else
+        memmove(to, from, n);
+}
+
 /* Whether there was anything to undo. The base and size are of all that may be changed.
  */
 bool mem_journal_undo(mem_journal *journal, size_t room, uint8_t *base, size_t size)
@@ -56,8 +76,8 @@ bool mem_journal_undo(mem_journal *journal, size_t room, uint8_t *base, size_t s
         if (end.n > used || padded(end.n) > used || !mem_inside(size, at, end.n))
             break;
         used -= padded(end.n);
-        memmove(base + at, journal->entries + used,
-                end.n); /* into itself, if scribbled */
+        mem_atomic_order_stores();
+        put_back(base + at, journal->entries + used, end.n);
     }
     mem_journal_clear(journal);
     return found;
