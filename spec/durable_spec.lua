@@ -5,7 +5,7 @@ local process = require "shm.process"
 local shm = require "shm"
 local support = require "spec.support"
 
-local EPERM, ENOENT, EINTR, EEXIST, EPROTO, EADDRINUSE = 1, 2, 4, 17, 71, 98
+local EPERM, ENOENT, EINTR, EFAULT, EEXIST, EPROTO, EADDRINUSE = 1, 2, 4, 14, 17, 71, 98
 local LONG, open, with = d.LONG, d.open, d.with
 local UNSHARE = "unshare --pid --fork --kill-child --mount-proc"
 
@@ -75,6 +75,44 @@ describe("a durable state", function()
     with(place, nil, function(state) assert(state:stop()) end)
     assert.same(place.file and {"state"} or {}, d.files(places))
     assert.equal(place.file and 1 or nil, value(place.file and "resumed" or "new"))
+  end)
+
+  both("is let go of also where its memory was taken away", function(place)
+    for _, way in ipairs {"close", "stop", "scope", "serve"} do
+      local function lose()
+        assert(os.execute("truncate -s 0 " .. (place.file and place.file .. ".live"
+                                               or "/dev/shm/" .. place.name)))
+      end
+      local state
+      if way == "serve" then
+        d.refused(EFAULT, "^durable%.stop .*gone$",
+                  durable.serve(place.name, {file = place.file}, function(served)
+          state = served
+          lose()
+        end))
+      else
+        local served <close> = assert(open(place))
+        state = served
+        lose()
+        if way ~= "scope" then
+          if place.file then
+            d.refused(EFAULT, "^durable%.sync '.*': the memory behind it is gone$", state:sync())
+          end
+          if way == "stop" then
+            d.refused(EFAULT, "^durable%.stop '.*': the memory behind it is gone$", state:stop())
+            d.refused(EFAULT, "^durable%.stop '.*': the memory behind it is gone$",
+                      state:stop(true))
+          end
+          assert.is_true(state:close())
+          assert.is_true(state:close())
+        end
+      end
+      assert.equal("shm.durable (closed)", tostring(state))
+      local _, message, errno = open(place)
+      assert.not_equal(EADDRINUSE, errno, message)
+      d.remove(places)
+      assert(os.execute("mkdir " .. places.directory))
+    end
   end)
 
   both("has one server, whose death is enough for the next", function(place)

@@ -16,7 +16,7 @@ State.__index = State
 
 local LONGEST_NAME <const> = 250 -- bytes of a record's, and some are added
 local JOURNAL <const> = 4096 -- bytes, beside eight times the record
-local EPERM <const>, ENOENT <const>, ESTALE <const> = 1, 2, 116
+local EPERM <const>, ENOENT <const>, EFAULT <const>, ESTALE <const> = 1, 2, 14, 116
 local STOPPED <const> = "it was stopped, or is served elsewhere by now"
 
 local function check(self, action)
@@ -70,11 +70,19 @@ local function write(self, orderly, deadline)
   return done, message, errno
 end
 
--- What is misuse in the arena is its caller's here.
+-- Whether an error says that somebody took the memory away.
+local function is_gone(problem)
+  return type(problem) == "string" and problem:find("memory behind ", 1, true) ~= nil
+end
+
+-- What is misuse in the arena is its caller's here; memory that is gone is the world's no.
 local function carefully(action, f, ...)
   local results = table.pack(pcall(f, ...))
   if not results[1] then
     local problem = results[2]
+    if is_gone(problem) then
+      return nil, "the memory behind it is gone", EFAULT
+    end
     local transaction = type(problem) == "string" and problem:match "a transaction goes on.*"
     error(transaction and ("durable.%s: %s"):format(action, transaction) or problem,
           transaction and 3 or 0)
@@ -101,7 +109,8 @@ end
 -- @treturn[2] nil
 -- @treturn[2] string message
 -- @treturn[2] int ENOSPC, EDQUOT, EIO, EROFS …, ETIMEDOUT, EINTR after a signal, ESTALE (in a
--- child, after the server has stopped): the file is as it was by then
+-- child, after the server has stopped), EFAULT (its memory was taken away): the file is as it
+-- was by then
 -- @raise when the state has no file, and within a transaction of `region:transaction`
 function State:sync(timeout)
   check_open(self, "sync")
@@ -173,10 +182,14 @@ function State:close()
   check(self, "close")
   if self.place then
     local serves = self.owner == process.pid()
+    local ok, problem = true, nil
     if serves then
-      self.book:set("orderly", 1)
+      ok, problem = pcall(self.book.set, self.book, "orderly", 1)
     end
     let_go(self, serves and not self.file)
+    if not (ok or is_gone(problem)) then
+      error(problem, 0)
+    end
   end
   return true
 end
