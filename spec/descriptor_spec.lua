@@ -1,6 +1,7 @@
 -- Descriptors: what children have of them, and what waits for the disk.
 local posix = require "shm.posix"
 local process = require "shm.process"
+local shm = require "shm"
 local support = require "spec.support"
 
 local EINVAL, EBADF, EMFILE, ETIMEDOUT = 22, 9, 24, 110
@@ -93,6 +94,34 @@ describe("a descriptor", function()
       process.exit(posix.fstat(number).ino == ino and 0 or 1)
     end))
     assert.same({"exit", 0}, {child:wait(LONG)})
+  end)
+
+  it("is named with why it has no number, whatever has been closed", function()
+    local region, channel = assert(shm.anonymous(4096)), assert(process.socketpair())
+    local _, other_end <close> = assert(process.socketpair())
+    for _, case in ipairs {
+      {mine, "shm.posix.descriptor (closed) has no descriptor: descriptor is closed"},
+      {region, "shm.region (closed) has no descriptor: region is closed"},
+      {channel, "shm.process.channel (closed) has no descriptor: handle is closed"},
+    } do
+      local handle, message = table.unpack(case)
+      handle:close()
+      for argument, call in pairs {
+        fd = function() posix.fstat(handle) end,
+        path = function() shm.map(handle) end,
+        ["#1 to 'sendfd' (fd"] = function() other_end:sendfd(handle) end,
+      } do
+        local ok, problem = pcall(call)
+        assert.is_false(ok)
+        assert(problem:find(argument .. ": " .. message, 1, true), problem)
+        assert.is_nil(problem:find "to '%?'")
+      end
+    end
+    assert.error_matches(function()
+      posix.fstat(setmetatable({}, {
+        __name = "one of mine", __index = {fileno = function() error("not now", 0) end},
+      }))
+    end, "fd: one of mine: 0x%x+ has no descriptor: not now")
   end)
 
   it("is one of 64 at most that are kept", function()

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
+#include <string.h>
 
 static bind_descriptor *descriptor_self(lua_State *L)
 {
@@ -24,6 +25,20 @@ bind_descriptor *bind_descriptor_push(lua_State *L)
     return self;
 }
 
+/*
+ * Pushes why a method that was called here threw, from what it threw, on top: without the
+ * place where a script would have called it.
+ */
+static const char *reason(lua_State *L)
+{
+    static const char before[] = "bad argument #1 to '?' (";
+    size_t skip = sizeof before - 1, size;
+    const char *text = luaL_tolstring(L, -1, &size);
+    if (size > skip && !strncmp(text, before, skip) && text[size - 1] == ')')
+        return lua_pushlstring(L, text + skip, size - skip - 1);
+    return text;
+}
+
 /* What the method called name says, if there is one: luv, luaposix, cqueues, LuaSocket.
  */
 static bool ask(lua_State *L, int arg, const char *what, const char *name,
@@ -33,9 +48,9 @@ static bool ask(lua_State *L, int arg, const char *what, const char *name,
     if (lua_getfield(L, arg, name) == LUA_TFUNCTION) {
         lua_pushvalue(L, arg);
         if (lua_pcall(L, 1, 1, 0)) { /* it is closed, as likely as not */
-            luaL_tolstring(L, arg, NULL);
-            bind_misuse(L, arg, what, "%s has no descriptor: %s", lua_tostring(L, -1),
-                        luaL_tolstring(L, -2, NULL));
+            const char *why = reason(L);
+            const char *whose = luaL_tolstring(L, arg, NULL); /* pushes, as the other */
+            bind_misuse(L, arg, what, "%s has no descriptor: %s", whose, why);
         }
         *fd = lua_tointegerx(L, -1, &whole);
     }
