@@ -576,6 +576,13 @@ local function call_with(f, self, arguments, position, wrong)
   return f(table.unpack(list, 1, first + #arguments))
 end
 
+-- What is not there is not taken for what the function itself has put in its place.
+local function missing(where, f, ...)
+  local ok, message = pcall(f, ...)
+  local got = tostring(message):match "got ([%l ]+)"
+  assert(ok or not got or got == "no value" or got == "nil", where .. ": " .. tostring(message))
+end
+
 local function refuses_all(where, f, self, arguments)
   for position, argument in ipairs(arguments) do
     local kind, _, name, wrongs = table.unpack(argument, 1, 4)
@@ -591,6 +598,11 @@ local function refuses_all(where, f, self, arguments)
                                                       tostring(message))
       assert(not ok, said .. " was taken")
       assert(message:match(name or kind), said .. " does not name it")
+      if wrong == "NIL" then
+        local before = call_with(table.pack, self, arguments, position, wrong)
+        missing(where .. " without argument " .. position, f,
+                table.unpack(before, 1, (self and 0 or -1) + position))
+      end
     end
   end
 end
@@ -684,6 +696,7 @@ describe("arguments", function()
       local methods = rawget(debug.getmetatable(handles[type_name]), "__methods")
         or debug.getmetatable(handles[type_name]).__index
       for name, arguments in pairs(list) do
+        missing(type_name .. "." .. name .. " without a handle", methods[name])
         for other, handle in pairs(handles) do
           if other ~= type_name then
             local ok, message = pcall(call_with, methods[name], handle, arguments, 0, handle)

@@ -284,6 +284,7 @@ typedef struct bind_place {
     size_t room; /* to the region's end */
 } bind_place;
 
+void bind_place_given(lua_State *L);
 bind_place bind_place_of(lua_State *L, size_t size, unsigned align);
 int bind_place_refused(lua_State *L, const char *name, const char *verb, int error);
 

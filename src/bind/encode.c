@@ -300,6 +300,6 @@ int bind_value_other(lua_State *L, int arg, int type, const char *name, size_t m
     if (type == LUA_TTABLE)
         return encode_table(&w, value);
     if (type == LUA_TNONE)
-        return bind_misuse(L, arg, name, "value expected, got none");
+        return bind_misuse(L, arg, name, "value expected, got no value");
     return refuse(&w, NULL, "a %s can not be shared", lua_typename(L, type));
 }

@@ -106,10 +106,10 @@ void bind_handle_bad(lua_State *L, int arg, const char *why)
 /* The first argument is no handle of the kind that the method is for. */
 void bind_handle_stranger(lua_State *L)
 {
+    const char *got = luaL_typename(L, 1); /* before there is a first value anyway */
     lua_getfield(L, lua_upvalueindex(1), "__name");
     bind_handle_bad(L, 1,
-                    lua_pushfstring(L, "%s expected, got %s", lua_tostring(L, -1),
-                                    luaL_typename(L, 1)));
+                    lua_pushfstring(L, "%s expected, got %s", lua_tostring(L, -1), got));
 }
 
 void bind_constants(lua_State *L, const bind_constant *constants)

@@ -5,6 +5,14 @@
 
 #include <errno.h>
 
+/* Refuses what is no region or no offset, before anything is pushed: where they are
+ * missing it would lie in their places. */
+void bind_place_given(lua_State *L)
+{
+    bind_region_open(L, 1, "region");
+    bind_integer(L, 2, "offset");
+}
+
 /* The region at 1 and the offset at 2, with room for so much. */
 bind_place bind_place_of(lua_State *L, size_t size, unsigned align)
 {

@@ -139,6 +139,7 @@ Makes an unnamed semaphore in memory that processes share. It takes SEM_SIZE byt
 static int sem_make(lua_State *L)
 {
     bind_arity(L, 3);
+    bind_place_given(L);
     unsigned value = (unsigned)bind_opt_range(L, 3, "value", 0, 0, SEM_VALUE_MAX);
     semaphore *self = push_semaphore(L);
     place(L, self);
@@ -163,6 +164,7 @@ it.
 static int sem_attach(lua_State *L)
 {
     bind_arity(L, 2);
+    bind_place_given(L);
     place(L, push_semaphore(L));
     return 1;
 }

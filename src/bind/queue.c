@@ -106,6 +106,7 @@ static int obtain(lua_State *L, bool create, bool attach, const char *verb)
 {
     ds_queue_options options = {DS_QUEUE_LEAST, false, false};
     bind_arity(L, create ? 3 : 2);
+    bind_place_given(L);
     if (create)
         bind_queue_options(L, 3, &options);
     bind_queue *self = push(L);

@@ -146,6 +146,7 @@ static int obtain(lua_State *L, bool create, bool attach, const char *verb)
 {
     const bind_sync_kind *kind = kind_of(L);
     bind_arity(L, 2 + (create ? kind->most : 0));
+    bind_place_given(L);
     uint64_t value = 0;
     uint32_t extra = create ? kind->arguments(L, 3, &value) : 0;
     bind_sync *self = bind_sync_push(L, kind);

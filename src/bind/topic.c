@@ -94,6 +94,7 @@ static int obtain(lua_State *L, bool create, bool attach, const char *verb)
 {
     ds_topic_options options;
     bind_arity(L, create ? 3 : 2);
+    bind_place_given(L);
     if (create)
         bind_topic_options(L, 3, &options);
     bind_topic *self = push(L);
