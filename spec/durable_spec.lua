@@ -450,6 +450,17 @@ describe("a durable state", function()
       assert.error_matches(function() durable.open(places.name, wrong) end,
                            "^durable%.open: [%l ']*" .. next(wrong))
     end
+    for _, wrong in ipairs {{size = 1 << 20, max = 1 << 16}, {max = 1 << 19}, {max = (1 << 35) + 1},
+                            {max = (1 << 61) - 1}} do
+      for _, f in ipairs {"open", "serve"} do
+        local ok, message = pcall(function()
+          local _ = durable[f](places.name, wrong, print)
+        end)
+        assert.is_false(ok)
+        assert.matches("durable_spec%.lua:%d+: durable%." .. f .. ": max: %d+ is ", message)
+        assert.same({}, d.files(places))
+      end
+    end
     for _, wrong in ipairs {"", "a/b", "a\0b", ("x"):rep(201), false, 1} do
       for _, f in ipairs {"open", "attach", "serve"} do
         assert.error_matches(function() durable[f](wrong, {}, print) end, f .. ": name")

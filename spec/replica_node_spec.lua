@@ -109,6 +109,19 @@ describe("a node", function()
     assert.is_nil(open("a"):get "x")
   end)
 
+  it("that makes no sense throws at the caller's, before anything is made", function()
+    for _, wrong in ipairs {{max = (1 << 35) + 1}, {max = (1 << 61) - 1}, {max = 1 << 16},
+                            {size = 1 << 20, max = 1 << 16}, {size = 1 << 61}} do
+      wrong.id = "a"
+      local ok, message = pcall(function()
+        local _ = replica.open(name, wrong)
+      end)
+      assert.is_false(ok)
+      assert.matches("replica_node_spec%.lua:%d+: replica%.open: %l+: %d+ is ", message)
+      refused(ENOENT, "", replica.unlink(name))
+    end
+  end)
+
   it("that can not be opened is nobody's, and can be opened the next time", function()
     open "a"
     local function wrong(size, journal)

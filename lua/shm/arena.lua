@@ -16,7 +16,7 @@ local TRIES <const> = 1000
 local ENOENT <const>, EEXIST <const>, ENOSPC <const>, ERANGE <const> = 2, 17, 28, 34
 
 local RULES = {
-  size = {integer = true, least = 1},
+  size = {integer = true, least = 1, most = (1 << 61) - 1}, -- as of any region
   max = {integer = true, least = 1, most = 1 << 35},
   mode = {integer = true, least = 0, most = 511},
   owner = {integer = true, least = -1, most = 0xffffffff},
@@ -24,6 +24,19 @@ local RULES = {
   journal = {integer = true, least = 2048, most = 1 << 30},
   processes = {integer = true, least = 1, most = 8192},
 }
+
+--- For who makes arenas by such options of its own.
+M.RULES = RULES
+
+--- Refuses a `max` that is less than the size; the error points at the caller of the function.
+-- @tparam table given the options
+-- @string where the function's name
+function M.check_max(given, where)
+  local size = given.size or DEFAULT_SIZE
+  if given.max and given.max < size then
+    error(("%s: max: %d is less than the size, %d"):format(where, given.max, size), 3)
+  end
+end
 
 -- Maps what is there as far as its arena may grow: how far only the arena itself knows, if
 -- there is one yet.
@@ -130,10 +143,7 @@ function M.open(where, given)
     end
     return told(pcall(core.arena.open, where, wanted))
   end
-  local size = given.size or DEFAULT_SIZE
-  if given.max and given.max < size then
-    error(("shm.arena: max: %d is less than the size, %d"):format(given.max, size), 2)
-  end
+  M.check_max(given, "shm.arena")
   return told(pcall(open, where, given, wanted))
 end
 

@@ -17,6 +17,7 @@
 -- Who may call: one process serves, any thread of it; its children may use `map`, `arena` and
 -- `sync` of the handle that they inherited. Other processes attach to the arena with `attach`.
 -- @module shm.durable
+local arenas = require "shm.arena"
 local birth = require "shm.durable.birth"
 local core = require "shm.core"
 local options = require "shm.options"
@@ -29,12 +30,11 @@ local M = {}
 local LONGEST_NAME <const> = 200 -- bytes, and some are added
 local ENOENT <const>, ENOSPC <const>, EROFS <const> = 2, 28, 30
 
-local LARGEST <const> = (1 << 61) - 1 -- bytes of a region
 local RULES = {
   file = {type = "string"},
-  size = {integer = true, default = 1 << 20, least = 1 << 16, most = LARGEST},
-  max = {integer = true, least = 1 << 16, most = LARGEST},
-  journal = {integer = true, least = 2048, most = 1 << 30},
+  size = {integer = true, default = 1 << 20, least = 1 << 16, most = arenas.RULES.size.most},
+  max = {integer = true, least = 1 << 16, most = arenas.RULES.max.most},
+  journal = arenas.RULES.journal,
   timeout = {type = "number", default = 0, least = 0},
   version = {integer = true, default = 1, least = 1},
   init = {type = "function"},
@@ -111,10 +111,12 @@ end
 -- user's), EINTR after a signal, ENOSPC, EACCES …
 -- @treturn[2] ?int after EADDRINUSE the pid of who serves it; 0 where that is not to be known, as
 -- in another pid namespace
--- @raise what `init` and `migrate` raise: there is no state then, or it is as it was
+-- @raise what `init` and `migrate` raise: there is no state then, or it is as it was; when `max` is
+-- less than the size
 function M.open(name, given)
   check_name(name, "open")
   given = options.read(given, RULES, "durable.open")
+  arenas.check_max(given, "durable.open")
   check_file(given.file, "open")
   return open(name, given, "open")
 end
@@ -164,6 +166,7 @@ end
 function M.serve(name, given, f)
   check_name(name, "serve")
   given = options.read(given, SERVE_RULES, "durable.serve")
+  arenas.check_max(given, "durable.serve")
   check_file(given.file, "serve")
   if type(f) ~= "function" then
     error(("durable.serve: f: function expected, got %s"):format(f == nil and "nil" or type(f)), 2)

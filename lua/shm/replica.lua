@@ -19,19 +19,19 @@
 -- of its own: whatever happens to the primary's, the others have theirs. What each file says
 -- about who dies when: shm.replica.follow has taking over.
 -- @module shm.replica
+local arenas = require "shm.arena"
 local groups = require "shm.replica.group"
 local node = require "shm.replica.node"
 local options = require "shm.options"
 
 local M = {}
 
-local LARGEST <const> = (1 << 61) - 1 -- bytes of a region
 local RULES = {
   id = {type = "string"},
-  size = {integer = true, least = 1, most = LARGEST},
-  max = {integer = true, least = 1, most = LARGEST},
-  journal = {integer = true, least = 2048, most = 1 << 30},
-  mode = {integer = true, least = 0, most = 511},
+  size = arenas.RULES.size,
+  max = arenas.RULES.max,
+  journal = arenas.RULES.journal,
+  mode = arenas.RULES.mode,
   log = {integer = true, default = 1 << 20, least = 4096, most = 1 << 34},
   patience = {type = "number", least = 0},
   readonly = {type = "boolean"},
@@ -63,10 +63,12 @@ end
 -- @treturn[2] string message
 -- @treturn[2] int EBUSY (another process is that node, and is named), EUSERS (16 nodes),
 -- ENOENT (readonly: there is no such node), ENOSPC, EPROTO (something else is there) …
+-- @raise when `max` is less than the size
 -- @see shm_overview(7)
 function M.open(name, given)
   check_name(name, "open")
   local opts = options.read(given, RULES, "replica.open")
+  arenas.check_max(opts, "replica.open")
   local id = opts.id
   if not id or #id < 1 or #id > groups.NAME_MOST or id:find "[/\0]" then
     error(("replica.open: id: 1 to %d bytes without a slash expected, got %s")
