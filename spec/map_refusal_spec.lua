@@ -78,6 +78,57 @@ describe("a map refuses", function()
     return {#m, table.concat(list, " "), m:version "a", m:ttl "a", m:stat().used}
   end
 
+  it("misuse at its caller's line, in the name of what was called", function()
+    local long = ("x"):rep(1 << 20)
+    local function put(key, value)
+      return function() return m:transaction(function(t) t:set(key, value) end) end
+    end
+    for what, calls in pairs {
+      ["map%.update: value: a function can not be shared"] = {
+        function() local _ = m:update("k", function() return print end) end,
+      },
+      ["map%.update: value%.x%[1%]: a function can not be shared"] = {
+        function() local _ = m:update("k", function() return {x = {print}} end) end,
+      },
+      ["map%.get_or: value: a function can not be shared"] = {
+        function() local _ = m:get_or("k", function() return print end) end,
+      },
+      ["map%.transaction: value: a function can not be shared"] = {
+        function() local _ = put("k", print)() end,
+      },
+      ["map%.update: key: it is longer than 1048575 bytes"] = {
+        function() local _ = m:update(long, function() return 1 end) end,
+      },
+      ["map%.get_or: key: it is longer than 1048575 bytes"] = {
+        function() local _ = m:get_or(long, function() return 1 end) end,
+      },
+      ["map%.transaction: key: it is longer than 1048575 bytes"] = {
+        function() local _ = put(long, 1)() end,
+        function() m:transaction(function(t) local _ = t:get(long) end) end,
+        function() m:transaction(function(t) local _ = t:incr(long, 1, 1) end) end,
+      },
+      ["map%.update: shm%.map expected"] = {
+        function() local _ = m.update(a, "k", function() return 1 end) end,
+      },
+    } do
+      for _, call in ipairs(calls) do
+        local ok, message = pcall(call)
+        assert.is_false(ok)
+        assert.matches("^[^\n]*map_refusal_spec%.lua:%d+: " .. what .. "$", message)
+      end
+    end
+    assert.equal(0, #m)
+    m:close()
+    for name, call in pairs {
+      update = function() local _ = m:update("k", function() return 1 end) end,
+      get_or = function() local _ = m:get_or("k", function() return 1 end) end,
+      transaction = function() m:transaction(function(t) local _ = t:get "k" end) end,
+    } do
+      local _, message = pcall(call)
+      assert.matches("map_refusal_spec%.lua:%d+: map%." .. name .. ": map is closed$", message)
+    end
+  end)
+
   it("what makes no sense: each call says so, and goes on once it does", function()
     for i, key in ipairs {"a", "b", "c", "d", "e"} do
       assert(m:set(key, i))

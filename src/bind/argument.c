@@ -23,7 +23,8 @@ int bind_misuse(lua_State *L, int arg, const char *name, const char *format, ...
     lua_pushvfstring(L, format, arguments);
     va_end(arguments);
     lua_pushfstring(L, "%s: %s", name, lua_tostring(L, -1));
-    return luaL_argerror(L, arg, lua_tostring(L, -1));
+    bind_handle_bad(L, arg, lua_tostring(L, -1));
+    return 0;
 }
 
 lua_Integer bind_integer(lua_State *L, int arg, const char *name)

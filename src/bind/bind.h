@@ -89,6 +89,7 @@ void bind_handle_methods(lua_State *L, const char *type, const luaL_Reg *methods
 void bind_handle_field(lua_State *L, const char *type, const char *field,
                        lua_CFunction get);
 LSHM_RARE void bind_handle_bad(lua_State *L, int arg, const char *why);
+int bind_handle_method(lua_State *L);
 LSHM_RARE void bind_handle_stranger(lua_State *L);
 void bind_constants(lua_State *L, const bind_constant *constants);
 

@@ -38,5 +38,7 @@ int luaopen_shm_core(lua_State *L)
     lua_setfield(L, -2, "map");
     bind_value_open(L);
     lua_setfield(L, -2, "value");
+    lua_pushcfunction(L, bind_handle_method);
+    lua_setfield(L, -2, "method");
     return 1;
 }

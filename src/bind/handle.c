@@ -98,9 +98,52 @@ void bind_handle_field(lua_State *L, const char *type, const char *field,
     lua_settop(L, mt - 1);
 }
 
+static const char on_behalf =
+    0; /* its address marks functions that bind_handle_method made */
+
+/* Pushes where the file that calls this function was called from. */
+static void push_caller(lua_State *L)
+{
+    lua_Debug own, other;
+    int level = 1;
+    if (lua_getstack(L, level, &own)) {
+        lua_getinfo(L, "S", &own);
+        do
+            level++;
+        while (lua_getstack(L, level, &other) && lua_getinfo(L, "S", &other) &&
+               strcmp(own.source, other.source) == 0);
+    }
+    luaL_where(L, level);
+}
+
+/* Misuse: of a method that Lua above has called for its own caller, it is that one's. */
 void bind_handle_bad(lua_State *L, int arg, const char *why)
 {
-    luaL_argerror(L, arg, why);
+    if (lua_touserdata(L, lua_upvalueindex(2)) != &on_behalf)
+        luaL_argerror(L, arg, why);
+    push_caller(L);
+    lua_pushfstring(L, "%s%s: %s", lua_tostring(L, -1),
+                    lua_tostring(L, lua_upvalueindex(3)), why);
+    lua_error(L);
+}
+
+/*
+ * method(type, name, whose): the same method for a function in Lua, in whose name it
+ * throws, and at whose caller's line. This way that function needs no pcall.
+ */
+int bind_handle_method(lua_State *L)
+{
+    luaL_getmetatable(L, luaL_checkstring(L, 1));
+    lua_getfield(L, -1, "__index");
+    lua_getfield(L, -1, luaL_checkstring(L, 2));
+    lua_CFunction method = lua_tocfunction(L, -1);
+    if (!method)
+        return luaL_argerror(L, 2, "there is no such method");
+    lua_pushvalue(L, -3);
+    lua_pushlightuserdata(L, (void *)&on_behalf);
+    lua_pushstring(L, luaL_checkstring(L, 3));
+    lua_pushcclosure(L, method, 3);
+    return 1;
 }
 
 /* The first argument is no handle of the kind that the method is for. */

@@ -6,8 +6,15 @@ local options = require "shm.options"
 
 local methods, monotonic = core.map, core.process.monotonic
 
-local lookup, set_if, apply = methods.lookup, methods.set_if, methods.apply
-local claim, fulfil, abandon = methods.claim, methods.fulfil, methods.abandon
+-- What is wrong with an argument is told in the name of who was called with it, where it was.
+local function method(name, whose)
+  return core.method("shm.map", name, "map." .. whose)
+end
+
+local lookup_to_update, set_if = method("lookup", "update"), method("set_if", "update")
+local lookup_to_get, claim = method("lookup", "get_or"), method("claim", "get_or")
+local fulfil, abandon = method("fulfil", "get_or"), methods.abandon
+local lookup, apply = method("lookup", "transaction"), method("apply", "transaction")
 
 local E2BIG <const>, EAGAIN <const> = 7, 11
 local MOST <const> = 1000 -- keys of a step: see src/bind/apply.c
@@ -51,7 +58,7 @@ function methods.update(map, key, f, ttl)
   check(f, "update")
   check_ttl(ttl, "update")
   for _ = 1, UPDATES do
-    local value, version, code = lookup(map, key)
+    local value, version, code = lookup_to_update(map, key)
     if code then
       return value, version, code
     end
@@ -109,7 +116,7 @@ function methods.get_or(map, key, f, ttl, timeout)
   options.deadline(timeout, "map.get_or")
   local deadline, left
   while true do
-    local value, version, code = lookup(map, key, left or timeout)
+    local value, version, code = lookup_to_get(map, key, left or timeout)
     if code then
       return value, version, code
     elseif value ~= nil then
