@@ -1,9 +1,11 @@
 -- What an arena is asked for when it is made or attached: each option does what it says, and what
 -- can not be had is refused, and leaves nothing.
 local others = require "spec.arena_support"
+local process = require "shm.process"
 local shm = require "shm"
 local support = require "spec.support"
 
+local LONG = support.LONG
 local refused = others.refused
 local KIB <const>, MIB <const> = 1 << 10, 1 << 20
 local ENOENT <const>, EPERM <const>, EBUSY <const>, ETIMEDOUT <const> = 2, 1, 16, 110
@@ -153,6 +155,33 @@ describe("an arena's options", function()
 end)
 
 describe("an arena's bytes", function()
+  it("are cleared while others do what they like", function()
+    local size <const> = 16 * MIB
+    local region <close> = assert(shm.anonymous(2 * size))
+    local a <close> = assert(shm.arena(region))
+    local child <close> = assert(process.fork(function()
+      while true do
+        local bytes <close> = assert(a:bytes("many", size))
+        bytes:fill(0, size, 1)
+        assert(a:drop "many")
+      end
+    end))
+    local held, rounds = 0, support.rounds(40)
+    for _ = 1, rounds do
+      process.sleep(0.005)
+      support.stop(child.pid)
+      held = held + (region:load32(GUARD) & 0x3fffffff == child.pid and 1 or 0)
+      child:kill "CONT"
+    end
+    child:kill "KILL"
+    child:wait(LONG)
+    assert(held <= rounds // 10, held .. " times")
+    a:drop "many"
+    local bytes <close> = assert(a:bytes("many", size))
+    assert.is_nil((bytes:find(0, "\1")))
+    assert(a:check())
+  end)
+
   it("are its own, used or free, also while it grows", function()
     local region <close> = assert(shm.anonymous(64 * KIB, {max = MIB}))
     local a <close> = assert(shm.arena(region, {max = MIB}))

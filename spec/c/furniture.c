@@ -105,12 +105,12 @@ static const size_t of_bytes = 100;
 static int open_object(int i)
 {
     ds_wanted wanted[NAMES] = {
-        {"map", 3, DS_MAP, 1, sizeof(ds_map_memory), ds_map_make, &of_map},
-        {"cache", 5, DS_MAP, 1, sizeof(ds_map_memory), ds_map_make, &of_cache},
-        {"queue", 5, DS_QUEUE, 1, ds_queue_size(&of_queue), make_queue, &of_queue},
-        {"topic", 5, DS_TOPIC, 1, ds_topic_size(&of_topic), make_topic, &of_topic},
-        {"bytes", 5, DS_BYTES, 0, of_bytes, make_bytes, &of_bytes},
-        {"mutex", 5, SYNC_MUTEX, 1, sizeof(sync_mutex), make_mutex, NULL},
+        {"map", 3, DS_MAP, 1, sizeof(ds_map_memory), ds_map_make, &of_map, 0},
+        {"cache", 5, DS_MAP, 1, sizeof(ds_map_memory), ds_map_make, &of_cache, 0},
+        {"queue", 5, DS_QUEUE, 1, ds_queue_size(&of_queue), make_queue, &of_queue, 0},
+        {"topic", 5, DS_TOPIC, 1, ds_topic_size(&of_topic), make_topic, &of_topic, 0},
+        {"bytes", 5, DS_BYTES, 0, of_bytes, make_bytes, &of_bytes, 0},
+        {"mutex", 5, SYNC_MUTEX, 1, sizeof(sync_mutex), make_mutex, NULL, 0},
     };
     bool made;
     if (is_open[i])

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define BYTES_MOST ((lua_Integer)1 << 34)
+#define BYTES_FEW ((size_t)1 << 16) /* that are cleared while others wait */
 
 typedef struct recipe { /* of an object to take turns by */
     sync_kind kind;
@@ -155,6 +156,32 @@ static void make_bytes(ds_arena *arena, void *at, const void *context)
     memset(at, 0, *(const size_t *)context);
 }
 
+/*
+ * Finds or makes bytes. Many of them are cleared before they have a name, without the
+ * guard: others would take who clears gigabytes for one that was stopped.
+ */
+static int open_bytes(ds_arena *arena, ds_wanted *wanted, ds_object *object, bool *made)
+{
+    uint64_t size = wanted->size;
+    if (size > BYTES_FEW) {
+        wanted->size = 0;
+        int error = ds_object_open(arena, wanted, patience(), object, made);
+        wanted->size = size;
+        if (error != -ENOENT)
+            return error;
+        error = ds_private_take(arena, size + DS_LINE, patience(), &wanted->made);
+        if (error && error != -EAGAIN) /* too many are private just now */
+            return error;
+    }
+    void *at = wanted->made ? ds_arena_at(arena, ds_place_of(wanted->made), size) : NULL;
+    if (at)
+        memset(at, 0, size);
+    int error = ds_object_open(arena, wanted, patience(), object, made);
+    if (wanted->made && (error || !*made))
+        ds_private_give(arena, wanted->made, OS_CLOCK_FOREVER);
+    return error;
+}
+
 /* Opens a region that shows bytes within a mapping. */
 void bind_region_within(bind_region *region, mem_mapping *mapping, const void *at,
                         size_t size)
@@ -195,7 +222,7 @@ static int named_bytes(lua_State *L)
     arena = bind_arena_self(L);
     bool made = false;
     ds_object *object = &region->object; /* its close, and that of all its views */
-    int error = ds_object_open(arena, &wanted, patience(), object, &made);
+    int error = open_bytes(arena, &wanted, object, &made);
     if (!error && size && object->size != size)
         error = -ERANGE;
     if (error)

@@ -211,6 +211,8 @@ typedef struct ds_wanted {
     uint64_t size; /* of a new one; 0: it must exist */
     void (*make)(ds_arena *arena, void *at, const void *context); /* inside the guard */
     const void *context;
+    uint32_t
+        made; /* a private block that is one already, of size + DS_LINE bytes; or 0 */
 } ds_wanted;
 
 int ds_object_open(ds_arena *arena, const ds_wanted *wanted, int64_t deadline,

@@ -142,7 +142,8 @@ void ds_directory_sweep(ds_arena *arena, int64_t deadline)
 /* Makes the object and its entry at the chain's end. */
 static uint32_t make(ds_arena *arena, const ds_wanted *wanted, uint32_t *link)
 {
-    uint32_t block = ds_heap_take(arena, wanted->size + DS_LINE);
+    uint32_t block = wanted->made;
+    block = block ? block : ds_heap_take(arena, wanted->size + DS_LINE);
     uint32_t ref = ds_heap_take(arena, ds_entry_size(arena, wanted->name_size));
     ds_entry *entry = ref ? entry_at(arena, ref) : NULL;
     void *at = block ? ds_arena_at(arena, ds_place_of(block), wanted->size) : NULL;
@@ -157,7 +158,10 @@ static uint32_t make(ds_arena *arena, const ds_wanted *wanted, uint32_t *link)
     };
     memset(entry->open, 0, (size_t)arena->processes / 8);
     memcpy(ds_entry_name(arena, entry), wanted->name, wanted->name_size);
-    wanted->make(arena, at, wanted->context);
+    if (wanted->made)
+        ds_private_publish(arena, block);
+    else
+        wanted->make(arena, at, wanted->context);
     ds_put32(arena, link, ref);
     ds_put32(arena, &arena->at->objects, mem_atomic_see32(&arena->at->objects) + 1);
     return ref;
