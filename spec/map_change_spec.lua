@@ -273,6 +273,24 @@ describe("a map's transaction", function()
     end
   end)
 
+  it("takes no memory for a large value of a key that goes, or stays as it is", function()
+    local large = ("x"):rep(10000)
+    m:set("there", 1)
+    local used = a:stat().used
+    for _ = 1, 70 do -- more than there can be blocks that are not kept yet
+      assert.is_true(m:apply({"none"}, {false}, {large}, {true}))
+      assert.is_true(m:apply({"none"}, {0}, {large}, {true}))
+      assert.is_false(m:apply({"none"}, {1}, {large}, {true}))
+      assert.is_false(m:apply({"there"}, {0}, {large}, {}))
+      assert.is_true(m:apply({"there"}, {false}, {}, {}))
+    end
+    assert.equal(used, a:stat().used)
+    assert(a:allocate(1)):close()
+    assert.is_true(m:apply({"there"}, {false}, {large}, {true}))
+    assert.same({nil, 0}, {m:get "there", #m})
+    map.whole(a, m)
+  end)
+
   it("is made with a word elsewhere, or not at all", function()
     local word <close> = assert(shm.anonymous(64))
     word:store(8, 7)

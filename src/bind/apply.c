@@ -34,10 +34,10 @@ static void read_step(lua_State *L, lua_Integer i, step *of)
     if (of->checks && (!isint || lua_type(L, -1) != LUA_TNUMBER))
         bind_misuse(L, 3, "versions", "integer or false expected, got %s",
                     luaL_typename(L, -1));
-    lua_rawgeti(L, 4, i);
-    of->puts = !lua_isnil(L, -1);
     lua_rawgeti(L, 5, i);
     of->deletes = lua_toboolean(L, -1);
+    lua_rawgeti(L, 4, i);
+    of->puts = !of->deletes && !lua_isnil(L, -1);
     lua_pop(L, 3);
 }
 
@@ -120,7 +120,7 @@ word changed and the map not: the word counts.
 @tparam table keys a list
 @tparam table versions for each key the one that is known, or false for any
 @tparam table values for each key a new value, or nil
-@tparam table deleted for each key true, if it is to go
+@tparam table deleted for each key true, if it is to go, whatever its value is here
 @tparam[opt] shm.region region where the word lies, in any memory
 @int[opt] offset where in the region, in bytes from 0, a multiple of 8
 @int[opt] expected what it must hold

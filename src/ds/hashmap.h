@@ -272,7 +272,9 @@ typedef struct ds_map_change {
     uint64_t expires;
     bool pending; /* the value is the identity of who computes it */
     /* What to do, inside the guard: 0 for putting the value, DS_MAP_DELETE, DS_MAP_LEAVE
-     * to go on with the next change, or -errno to leave all as it is. NULL puts it. */
+     * to go on with the next change, or -errno to leave all as it is. NULL puts it. With
+     * a large value it is 0 or -errno, as memory was taken for that, which would stay so.
+     */
     int (*decide)(struct ds_map_change *change, const ds_map_old *old);
     void *context;
     uint64_t fresh;   /* with DS_MAP_KEEP: the expiry of a key that was absent */
