@@ -23,7 +23,7 @@ void bind_map_check(lua_State *L, const bind_map *self)
         bind_sync_faulted(L, &self->base);
 }
 
-/* A key that is an argument; an integer's bytes come to lie in number. */
+/* A key that is an argument; the bytes of one that is no string come to lie in number. */
 ds_key bind_map_key(lua_State *L, int arg, const ds_map *map, int64_t *number)
 {
     size_t size;
@@ -41,7 +41,7 @@ ds_key bind_map_key(lua_State *L, int arg, const ds_map *map, int64_t *number)
             return ds_map_key(map, DS_KEY_INTEGER, number, sizeof *number);
         break;
     case LUA_TBOOLEAN:
-        *number = lua_toboolean(L, arg);
+        *(uint8_t *)number = (uint8_t)lua_toboolean(L, arg);
         return ds_map_key(map, DS_KEY_BOOLEAN, number, 1);
     default:
         break;
