@@ -1,4 +1,5 @@
 -- shm.record: C structs, read and written in place, as the C compiler has them.
+local posix = require "shm.posix"
 local shm = require "shm"
 local support = require "spec.support"
 
@@ -277,6 +278,32 @@ describe("a record", function()
     r:close()
     assert.error_matches(function() return one.n end, "closed")
     assert.error_matches(function() one.n = 1 end, "n: region is closed")
+  end)
+
+  it("says where a field was read that is not there any more", function()
+    local it_ = shm.record {{"n", "i32"}, {"ok", "bool"}, {"text", "char[8]"}, {"list", "f64[3]"}}
+    local file <close> = assert(posix.memfd_create "record")
+    assert(posix.ftruncate(file, 4096))
+    local gone <close> = assert(shm.map(file, {mode = "rw"}))
+    local one, other = it_:at(r), it_:at(gone)
+    assert.same({0, false, "", 0}, {one.n, one.ok, one.text, one.list[3]})
+    r:close()
+    assert(posix.ftruncate(file, 0))
+    for view, why in pairs {[one] = "region is closed", [other] = "memory behind .* is gone"} do
+      for _, read in ipairs {
+        function() local _ = view.n end, function() local _ = view.ok end,
+        function() local _ = view.text end, function() local _ = view.list[1] end,
+        function()
+          for _ in pairs(view) do
+            error "it was read"
+          end
+        end,
+      } do
+        local ok, message = pcall(read)
+        assert.is_false(ok)
+        assert.matches("^[^\n]*record_spec%.lua:%d+: record: " .. why, message)
+      end
+    end
   end)
 
   it("refuses what it does not know", function()

@@ -64,8 +64,8 @@ bind_region *bind_region_open(lua_State *L, int arg, const char *name)
 
 int bind_region_refuses(lua_State *L, const bind_region *region)
 {
-    return luaL_argerror(L, 1,
-                         region->mapping ? "region is read-only" : "region is closed");
+    bind_handle_bad(L, 1, region->mapping ? "region is read-only" : "region is closed");
+    return 0;
 }
 
 /* Takes over what size the object has by now, where the mapping has room for it. */
@@ -93,9 +93,9 @@ uint8_t *bind_region_beyond(lua_State *L, bind_region *region, int arg, const ch
 static void report(lua_State *L, const bind_region *region, int signo)
 {
     if (signo == SIGBUS)
-        luaL_argerror(L, 1, "memory behind this region is gone, or could not be had");
+        bind_handle_bad(L, 1, "memory behind this region is gone, or could not be had");
     else if (signo)
-        luaL_argerror(L, 1, "memory behind this region is protected");
+        bind_handle_bad(L, 1, "memory behind this region is protected");
     else if (!region->mapping) /* a finalizer closed it meanwhile */
         bind_region_refuses(L, region);
 }

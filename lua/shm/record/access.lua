@@ -4,21 +4,29 @@
 -- for what has parts a view that reads and writes these; `write` takes a value, or a table of
 -- parts. A view holds the region and an offset, and knows no more.
 -- @module shm.record.access
+local core = require "shm.core"
+
 local M = {}
+
+-- What is wrong with the region is told where the field was read.
+local function reader(name)
+  return core.method("shm.region", name, "record")
+end
 
 local made = setmetatable({}, {__mode = "k"}) -- by type
 
 local function scalar(it)
-  local get, set = "get_" .. it.name, "set_" .. it.name
+  local set = "set_" .. it.name
   return {
-    read = function(region, offset) return region[get](region, offset) end,
+    read = reader("get_" .. it.name),
     write = function(region, offset, value) region[set](region, offset, value) end,
   }
 end
 
 local function boolean()
+  local get = reader "get_u8"
   return {
-    read = function(region, offset) return region:get_u8(offset) ~= 0 end,
+    read = function(region, offset) return get(region, offset) ~= 0 end,
     write = function(region, offset, value)
       if type(value) ~= "boolean" then
         error(("boolean expected, got %s"):format(type(value)), 0)
@@ -29,10 +37,10 @@ local function boolean()
 end
 
 local function text(it)
-  local n = it.size
+  local n, get = it.size, reader "read"
   return {
     read = function(region, offset)
-      local bytes = region:read(offset, n)
+      local bytes = get(region, offset, n)
       local stop = bytes:find("\0", 1, true)
       return stop and bytes:sub(1, stop - 1) or bytes
     end,
