@@ -26,6 +26,14 @@ local function fail(format, ...)
   error("chaos.kill_everywhere: " .. format:format(...), 0)
 end
 
+-- What the machine has none of left is no line's of ours.
+local function need(value, message)
+  if not value then
+    fail("%s", message)
+  end
+  return value, message
+end
+
 -- The child ends with the scope that this is closed by, whatever ends that.
 local function leash(child)
   return setmetatable({}, {__close = function()
@@ -75,9 +83,9 @@ local function live(job, n, begin)
     job.prepare(n)
   end
   job.tally:set_i64(0, 0)
-  local ours <close>, other = assert(process.socketpair "seqpacket")
+  local ours <close>, other = need(process.socketpair "seqpacket")
   local theirs <close> = other
-  local child = assert(process.fork(act, job.operation, begin, theirs, job.timeout))
+  local child = need(process.fork(act, job.operation, begin, theirs, job.timeout))
   local _ <close> = leash(child)
   local over = process.monotonic() + job.timeout + GRACE
   local how, code = wait(child, job.timeout)
@@ -188,7 +196,8 @@ end
 -- @treturn[2] nil with the mode "stores", where stores can not be found
 -- @treturn[2] string message
 -- @treturn[2] int ENOTSUP
--- @raise what went wrong, and in which run; no child is left
+-- @raise what went wrong, and in which run; or that no descriptors, no processes or no memory are
+-- left; no child is left
 function M.kill_everywhere(operation, verify, given)
   for i, f in ipairs {operation or false, verify or false} do
     if type(f) ~= "function" then
@@ -200,7 +209,7 @@ function M.kill_everywhere(operation, verify, given)
   if job.mode and job.mode ~= "stores" and job.mode ~= "random" then
     error(("chaos.kill_everywhere: mode: %s is neither stores nor random"):format(job.mode), 2)
   end
-  local tally <close> = assert(core.object.anonymous(8))
+  local tally <close> = need(core.object.anonymous(8))
   job.operation, job.verify, job.tally = operation, verify, tally
   local why
   if job.mode ~= "random" then

@@ -183,6 +183,7 @@ end
 -- @tparam shm.lab.protocol protocol
 -- @tparam[opt] table options
 -- @treturn shm.lab.run.result
+-- @raise when there are no descriptors, no processes or no memory left for it; no role is left
 function M.run(protocol, options)
   return run.run(protocol_of(protocol, "lab.run"), options)
 end

@@ -26,18 +26,23 @@ Parent.__index = Parent
 
 --- The parent of a run, before it.
 function M.new(run, result)
+  local signals, message = process.signals("CHLD", "INT", roles.BELL)
+  if not signals then
+    run.place.mutex:close()
+    run.place.region:close()
+  end
   local self = setmetatable({
     run = run, place = run.place, settings = run.settings, result = result, children = {},
     protocol = run.protocol, count = #run.protocol.roles, violations = 0,
     random = roles.random_of(run.settings.seed * 64 + 63),
-    signals = assert(process.signals("CHLD", "INT", roles.BELL)),
+    signals = places.need(signals, message),
   }, Parent)
   return self
 end
 
 function Parent:fork(index, mode, round, cell, used)
   local run = self.run
-  local child = assert(process.fork(function()
+  local child = places.need(process.fork(function()
     self.line:close()
     run.place:set_pid(index, process.pid())
     if mode == "restart" then

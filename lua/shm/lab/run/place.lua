@@ -67,6 +67,15 @@ for name, method in pairs(outcomes.methods) do
   Place[name] = method
 end
 
+--- What a run can not do without. Where the machine has none left, that is no line's of ours.
+-- @param value and why there is none, as functions answer
+function M.need(value, message)
+  if not value then
+    error("lab.run: " .. message, 0)
+  end
+  return value, message
+end
+
 local function up(n, unit) return (n + unit - 1) // unit * unit end
 
 --- Makes the segment of a run.
@@ -100,7 +109,7 @@ function M.new(protocol, objects, rules, log)
   end
   self.log_size = log
   self.logs = take(M.MOST * log, PAGE)
-  self.region = assert(shm.anonymous(up(at, PAGE)))
+  self.region = M.need(shm.anonymous(up(at, PAGE)))
   self.mutex = assert(shm.mutex.create(self.region, self.mutex_at))
   local image = {}
   for i, name in ipairs(protocol.words) do

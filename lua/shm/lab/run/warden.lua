@@ -54,13 +54,16 @@ end
 -- @treturn shm.process.handle the warden
 -- @treturn shm.process.channel what the parent keeps, and roles close
 function M.fork(run, let_go)
-  local line, other = assert(process.socketpair())
+  local line, other = places.need(process.socketpair())
   local theirs <close> = other
-  local child = assert(process.fork(function()
+  local child, message = process.fork(function()
     line:close()
     watch(run.place, #run.protocol.roles, theirs, let_go)
-  end))
-  return child, line
+  end)
+  if not child then
+    line:close()
+  end
+  return places.need(child, message), line
 end
 
 return M
