@@ -273,8 +273,8 @@ void ds_arena_release(ds_arena *arena)
         first = arena->next;
     if (arena->next)
         arena->next->previous = arena->previous;
-    unlock();
     ds_register_detach(arena);
+    unlock();
     ds_object_close(&arena->within);
     mem_mapping_release(arena->mapping);
     dispose(arena);

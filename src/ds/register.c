@@ -214,10 +214,18 @@ void ds_register_claim(ds_arena *arena)
         mem_fault_lose(arena->mapping);
 }
 
+/* While no thread forks. Where there are no children, none is yet to come. */
 void ds_register_detach(ds_arena *arena)
 {
     if (arena->slot < 0 || ds_arena_enter(arena, OS_CLOCK_FOREVER))
         return;
+    bool childless = os_process_childless();
+    for (int i = 0; i < arena->processes && childless; i++) {
+        if (who_has(arena, i) == os_thread_leader() && is_unclaimed(arena, i)) {
+            strike(arena, i);
+            ds_arena_keep(arena);
+        }
+    }
     if (who_has(arena, arena->slot) == os_thread_leader())
         strike(arena, arena->slot);
     if (ds_arena_leave(arena) == 0)

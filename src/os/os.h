@@ -85,6 +85,7 @@ int os_process_fork(os_process *child);
 int os_process_open(pid_t pid, os_process *process);
 int os_process_started(pid_t pid, uint64_t *started);
 char os_process_state(pid_t pid);
+bool os_process_childless(void);
 void os_process_close(os_process *process);
 bool os_process_alive(const os_process *process);
 int os_process_wait(const os_process *child, int64_t deadline, os_status *status);

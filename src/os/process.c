@@ -84,6 +84,13 @@ char os_process_state(pid_t pid)
     return look_at(pid, &state, &started) ? 0 : state;
 }
 
+/* Whether this process has no child, not even a dead one that nobody waited for. */
+bool os_process_childless(void)
+{
+    siginfo_t info;
+    return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) && errno == ECHILD;
+}
+
 /* Not a pipe: at the other end's close a socket is readable, a pipe only hung up. */
 static int fork_with_socket(os_process *child)
 {
