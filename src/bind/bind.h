@@ -134,6 +134,7 @@ typedef struct bind_region {
     size_t size;          /* 0 when closed, so that the bounds check covers both */
     uint8_t look;         /* before changing bytes: in the same line as the bounds */
     bool part;            /* a view: it does not grow with what it is part of */
+    bool lent;            /* a loan's, which lets go of the object */
     mem_mapping *mapping; /* this handle's share */
     struct bind_region *previous, *next; /* of the same mapping */
     ds_object object;                    /* what it shows, if that has a name */

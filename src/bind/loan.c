@@ -2,8 +2,9 @@
  * shm.loan and shm.view: a queue's messages that are written, and read, where they lie.
  *
  * Each has a region for the bytes, in its user value, which is closed when the bytes are
- * somebody else's; and a share of the mapping, and of the object that the queue is, or
- * lies in. They do not need the queue's handle.
+ * somebody else's; and a share of the mapping. They do not need the queue's handle. What
+ * the queue is, or lies in, stays open by the region's share, which is let go with them
+ * even where the region was closed before.
  */
 #include "bind/bind.h"
 
@@ -17,7 +18,6 @@ typedef struct bind_loan {
     ds_loan loan;
     mem_mapping *mapping; /* NULL when closed */
     bind_region *region;
-    ds_object object; /* what the bytes lie in, if that has a name */
 } bind_loan;
 
 /* Pushes a closed one, with a closed region. */
@@ -41,7 +41,7 @@ static void open_loan(bind_loan *self, const bind_queue *queue, uint8_t look)
                      self->loan.size);
     self->region->part = true;
     self->region->look |= look;
-    ds_object_share(&queue->sync.object, &self->object);
+    self->region->lent = true;
     ds_object_share(&queue->sync.object, &self->region->object);
 }
 
@@ -54,7 +54,7 @@ static void close_loan(bind_loan *self)
         mem_mapping_release(mapping);
     }
     self->mapping = NULL;
-    ds_object_close(&self->object);
+    ds_object_close(&self->region->object);
     mem_mapping_release(mapping);
 }
 

@@ -38,7 +38,8 @@ void bind_region_fill(bind_region *region, mem_mapping *mapping, size_t offset,
     mapping->regions = region;
 }
 
-/* The handle is closed from here on; its share is the caller's. */
+/* The handle is closed from here on; its share is the caller's, and that of the object
+ * where it is a loan's. */
 void bind_region_forget(bind_region *region)
 {
     if (region->previous)
@@ -47,8 +48,9 @@ void bind_region_forget(bind_region *region)
         region->mapping->regions = region->next;
     if (region->next)
         region->next->previous = region->previous;
-    ds_object_close(&region->object);
-    memset(region, 0, sizeof *region);
+    if (!region->lent)
+        ds_object_close(&region->object);
+    *region = (bind_region){.lent = region->lent, .object = region->object};
 }
 
 /* A region that is an argument, and open. */
