@@ -137,12 +137,15 @@ env:
 	@printf 'export %s="%s"\n' LUA_PATH "$(lua_path)" LUA_PATH_5_4 "$(lua_path)" \
 	    LUA_CPATH "$(call lua_cpath,$(TREE))" LUA_CPATH_5_4 "$(call lua_cpath,$(TREE))"
 
+# A single quote among what single quotes are around.
+QUOTE := '"'"'
+
 .PHONY: install
 install:
 	$(call need,$(BUILD_DEPS))
 	$(call luarocks,--tree='$(PREFIX)' make --deps-mode=one $(RELEASE))
-	@echo 'installed; for this shell: eval "$$($(LUAROCKS) --tree=$(PREFIX) path)"'
-	@echo 'to remove it: make uninstall PREFIX=$(PREFIX)'
+	@echo 'installed; for this shell: eval "$$($(LUAROCKS) --tree=$(QUOTE)$(PREFIX)$(QUOTE) path)"'
+	@echo 'to remove it: make uninstall PREFIX=$(QUOTE)$(PREFIX)$(QUOTE)'
 
 # LuaRocks leaves the list of what is installed, also where it is empty.
 .PHONY: uninstall

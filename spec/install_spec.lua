@@ -13,7 +13,8 @@ describe("make install", function()
       .. "%s make -s -C %s install PREFIX=%s 2>&1; rm -rf %s"
     local said = support.shell(command:format(checkout, clean, checkout, prefix, checkout))
     assert.matches("installed; for this shell: eval", said)
-    assert.matches("to remove it: make uninstall PREFIX=" .. prefix:gsub("%p", "%%%0"), said)
+    assert.matches(("to remove it: make uninstall PREFIX='%s'"):format(prefix:gsub("%p", "%%%0")),
+                   said)
   end)
 
   teardown(function()
@@ -23,6 +24,16 @@ describe("make install", function()
   local function run(command)
     return support.shell(("cd / && %s sh -c '%s' 2>&1"):format(clean, command))
   end
+
+  it("prints what a shell takes, whatever the path has", function()
+    local says = [[make -s -n install PREFIX="/tmp/a b" | grep ^echo | sh]]
+    local lines = support.shell(says)
+    local eval = lines:match "for this shell: ([^\n]+)"
+    assert.matches("^/tmp/a b/share/lua/5%.4/%?%.lua;",
+                   run(eval:gsub("'", [['"'"']]) .. [[; echo "$LUA_PATH_5_4$LUA_PATH"]]))
+    local remove = lines:match "to remove it: ([^\n]+)"
+    assert.matches("%-%-tree='/tmp/a b' remove shm", support.shell(remove .. " -n"))
+  end)
 
   it("makes the modules loadable by what it prints", function()
     local path = ("eval \"$(luarocks --lua-version=5.4 --tree=%s path)\"; "):format(prefix)
