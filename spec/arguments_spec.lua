@@ -478,8 +478,8 @@ local MODULES = {
     accepts = {{"protocol", PROTOCOL, "lab%.accepts"},
                {"trace", TRACE, "lab%.accepts", {"NIL", true, 1, "x", {}, {roles = {}}}},
                {"accepts", {}, "lab%.accepts"}},
-    draw = {{"trace", TRACE, "draw%.text"}, {"path", nil, "path", {}},
-            {"drawn", {}, "draw%.text"}},
+    draw = {{"trace", TRACE, "^lab%.draw"}, {"path", nil, "path", {}},
+            {"drawn", {}, "^lab%.draw"}},
   },
   ["shm.lab.draw"] = {
     text = {{"trace", TRACE}, {"drawn", {}, "draw%.text"}},

@@ -1,5 +1,6 @@
 -- Traces as pictures. What is asserted of an SVG is read from the file as a viewer would, with a
 -- measure of its own.
+local lab = require "shm.lab"
 local draw = require "shm.lab.draw"
 local process = require "shm.process"
 local support = require "spec.support"
@@ -674,6 +675,10 @@ schedule: tso 1*4 2 2~ 2*3 1~*2 1 2 2~
         function() local text = draw.text(traces.run, {from = 3, to = 2}) return text end,
       ["draw%.text: trace: step 1 is of no role that there is"] =
         function() local text = draw.text {roles = {"a"}, steps = {{role = 2}}} return text end,
+      ["lab%.draw: trace: table with roles and steps expected, got nil"] =
+        function() local text = lab.draw() return text end,
+      ["lab%.draw: width: 1 is not within 40 and 1000"] =
+        function() local text = lab.draw(traces.run, nil, {width = 1}) return text end,
       ["lab%.draw: 'a%.png' ends in none of %.svg, %.mmd, %.md, %.txt; or give a format"] =
         function() local done = draw.draw(traces.run, "a.png") return done end,
       ["lab%.draw: format: 'text', 'svg' or 'mermaid' expected, got 'png'"] =

@@ -217,7 +217,12 @@ end
 -- @raise when it is no trace, an option makes no sense, or the name says none of these
 function M.draw(trace, path, options)
   if path == nil then
-    return draw.text(trace, options)
+    local ok, drawn = pcall(draw.text, trace, options)
+    if not ok then
+      local misuse = type(drawn) == "string" and drawn:match "^draw%.text: (.*)$"
+      error(misuse and "lab.draw: " .. misuse or drawn, misuse and 2 or 0)
+    end
+    return drawn
   end
   return draw.draw(trace, path, options)
 end
