@@ -39,6 +39,8 @@ describe("the command shm", function()
       return support.shell("lua5.4 lua/shm/command.lua " .. arguments .. " 2>&1")
     end
     assert.equal(require("shm")._VERSION .. "\n", said "--version")
+    assert.equal("shm: standard output: No space left on device\n1\n",
+                 support.shell "lua5.4 lua/shm/command.lua --version 2>&1 >/dev/full; echo $?")
     assert.matches("^Usage: ", said "--help")
     assert.equal(said "--help", said "help")
     assert.equal(said "serve --help", said "help serve")

@@ -16,8 +16,14 @@ end
 parser:add_help_command()
 parser._commands[1].error = parser.error
 parser:flag("--version", "Print the version, and exit."):action(function()
-  print(require("shm")._VERSION)
-  os.exit(0)
+  local written, message = io.write(require("shm")._VERSION, "\n")
+  if written then
+    written, message = io.stdout:flush()
+  end
+  if not written then
+    io.stderr:write("shm: standard output: ", message, "\n")
+  end
+  os.exit(written and 0 or 1)
 end)
 
 local function whole(name)
