@@ -5,7 +5,7 @@ local shm = require "shm"
 local support = require "spec.support"
 local sysv = require "shm.sysv"
 
-local EPERM, ENOENT, EAGAIN, EEXIST, EINVAL, EFBIG, ENOSPC = 1, 2, 11, 17, 22, 27, 28
+local EPERM, ENOENT, EAGAIN, EEXIST, EISDIR, EINVAL, EFBIG, ENOSPC = 1, 2, 11, 17, 21, 22, 27, 28
 local ERANGE, ELOOP, ENODATA, ENOTSUP = 34, 40, 61, 95
 local PAGE = posix.PAGE_SIZE
 local LONG = support.LONG
@@ -53,6 +53,13 @@ describe("a named region", function()
     one:write(10, "here")
     assert.equal("here", other:read(10, 4))
     assert.equal(100, #other)
+  end)
+
+  it("can not be unlinked where the name is a directory's", function()
+    assert(os.execute("mkdir /dev/shm/" .. name))
+    refused(EISDIR, "^shm%.unlink '/.*': Is a directory$", shm.unlink(name))
+    refused(EISDIR, "^posix%.shm_unlink", posix.shm_unlink("/" .. name))
+    assert(os.execute("rmdir /dev/shm/" .. name))
   end)
 
   it("must be new for create, there for attach, and either for open", function()

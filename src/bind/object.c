@@ -193,7 +193,7 @@ Removes a name. Who has the object attached keeps it; its memory goes with the l
 @treturn boolean true
 @treturn[2] nil
 @treturn[2] string message
-@treturn[2] int ENOENT, EACCES
+@treturn[2] int ENOENT, EACCES, EISDIR (it is a directory's)
 @see shm_unlink(3)
 */
 static int object_unlink(lua_State *L)

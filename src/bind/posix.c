@@ -81,7 +81,7 @@ Removes the name of a POSIX shared memory object; the object goes with its last 
 @treturn boolean true
 @treturn[2] nil
 @treturn[2] string message
-@treturn[2] int ENOENT, EACCES
+@treturn[2] int ENOENT, EACCES, EISDIR (it is a directory's)
 @see shm_unlink(3)
 */
 static int posix_shm_unlink(lua_State *L)
