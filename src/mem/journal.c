@@ -7,8 +7,9 @@
  *
  * An entry is written first, then counted, and only then the bytes may change. Who dies
  * before it is counted has changed nothing; who dies later leaves an entry to be undone.
- * Undoing changes nothing in the journal until it is done, and so may die and be
- * repeated. Whoever holds the lock that the journal belongs to may call.
+ * Undoing puts an entry back and then takes it off: who dies in between leaves that one
+ * to be put back again, and none of those before it, as others may go by those already.
+ * Whoever holds the lock that the journal belongs to may call.
  *
  * Entries are put back one after the other also in the eyes of who takes no lock: who
  * finds a word put back by which it goes, as a map's count, finds all put back that was
@@ -78,6 +79,7 @@ bool mem_journal_undo(mem_journal *journal, size_t room, uint8_t *base, size_t s
         used -= padded(end.n);
         mem_atomic_order_stores();
         put_back(base + at, journal->entries + used, end.n);
+        mem_atomic_publish64(&journal->used, used);
     }
     mem_journal_clear(journal);
     return found;
