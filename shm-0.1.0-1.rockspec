@@ -90,6 +90,7 @@ build = {
             "src/ds/image.c",
             "src/ds/loan.c",
             "src/ds/many.c",
+            "src/ds/names.c",
             "src/ds/private.c",
             "src/ds/queue.c",
             "src/ds/step.c",

@@ -211,8 +211,7 @@ typedef struct ds_wanted {
     uint64_t size; /* of a new one; 0: it must exist */
     void (*make)(ds_arena *arena, void *at, const void *context); /* inside the guard */
     const void *context;
-    uint32_t
-        made; /* a private block that is one already, of size + DS_LINE bytes; or 0 */
+    uint32_t made; /* a private block of size + DS_LINE that is one already, or 0 */
 } ds_wanted;
 
 int ds_object_open(ds_arena *arena, const ds_wanted *wanted, int64_t deadline,
@@ -221,6 +220,7 @@ void ds_object_share(const ds_object *object, ds_object *other);
 const char *ds_object_name(const ds_object *object);
 void ds_object_close(ds_object *object);
 int ds_directory_drop(ds_arena *arena, const char *name, size_t size, int64_t deadline);
+bool ds_entry_is(const ds_arena *arena, ds_entry *entry, const char *name, size_t size);
 int ds_directory_list(ds_arena *arena, ds_buffer *buffer, int64_t deadline);
 void ds_directory_forget(ds_arena *arena, int slot);
 void ds_directory_sweep(ds_arena *arena, int64_t deadline);

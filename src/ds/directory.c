@@ -48,8 +48,7 @@ static ds_entry *entry_at(ds_arena *arena, uint32_t ref)
     return entry;
 }
 
-static bool is_named(const ds_arena *arena, ds_entry *entry, const char *name,
-                     size_t size)
+bool ds_entry_is(const ds_arena *arena, ds_entry *entry, const char *name, size_t size)
 {
     const uint8_t *begin = (const uint8_t *)ds_entry_name(arena, entry);
     uint64_t offset = (uint64_t)(begin - (const uint8_t *)arena->at);
@@ -64,7 +63,7 @@ static uint32_t *find(ds_arena *arena, const char *name, size_t size)
     for (uint64_t i = 0; i < longest(arena); i++) {
         uint32_t ref = mem_atomic_see32(link);
         ds_entry *entry = ref ? entry_at(arena, ref) : NULL;
-        if (!entry || is_named(arena, entry, name, size))
+        if (!entry || ds_entry_is(arena, entry, name, size))
             return link;
         link = &entry->next;
     }
@@ -354,33 +353,6 @@ void ds_directory_each(ds_arena *arena, ds_visitor visit, void *context)
     uint64_t left = most_of(arena);
     for (int i = 0; i < DS_ARENA_NAMES && !arena->error; i++)
         each_in(arena, mem_atomic_see32(&arena->at->names[i]), &left, visit, context);
-}
-
-/* Kind, how long the name is, and the name, as often as there are objects. */
-static void append(ds_arena *arena, uint32_t ref, ds_entry *entry, void *context)
-{
-    ds_buffer *buffer = context;
-    uint16_t head[2] = {entry->kind, entry->name_size};
-    (void)ref;
-    if (!is_named(arena, entry, ds_entry_name(arena, entry), head[1]))
-        return;
-    if (buffer->size + sizeof head + head[1] <= buffer->room) {
-        memcpy(buffer->bytes + buffer->size, head, sizeof head);
-        memcpy(buffer->bytes + buffer->size + sizeof head, ds_entry_name(arena, entry),
-               head[1]);
-    }
-    buffer->size += sizeof head + head[1];
-}
-
-int ds_directory_list(ds_arena *arena, ds_buffer *buffer, int64_t deadline)
-{
-    int error = ds_arena_enter(arena, deadline);
-    if (error)
-        return error;
-    buffer->size = 0;
-    ds_directory_each(arena, append, buffer);
-    error = ds_arena_leave(arena);
-    return error ? error : buffer->size > buffer->room ? -ENOBUFS : 0;
 }
 
 static void forget(ds_arena *arena, uint32_t ref, ds_entry *entry, void *context)
