@@ -8,7 +8,7 @@ local shm = require "shm"
 local support = require "spec.support"
 
 local ENOENT, EINTR, ENOSPC, EROFS, ENODATA = 2, 4, 28, 30, 61
-local ETIMEDOUT, ESTALE = 110, 116
+local EPROTO, ETIMEDOUT, ESTALE = 71, 110, 116
 local LONG = support.LONG
 local refused, follow = support.refused, replica_support.follow
 
@@ -41,6 +41,23 @@ describe("a node", function()
     local child <close> = assert(process.fork(f))
     assert.same({"exit", 0}, {child:wait(LONG)})
   end
+
+  it("leaves no place and no memory where it can not be opened", function()
+    local a = open "a"
+    for i = 1, 20 do
+      local id = "n" .. i
+      local other <close> = assert(shm.create(("%s.%s.log"):format(name, id), 1 << 17))
+      other:fill(0, 64, 1)
+      refused(EPROTO, "something else is there", replica.open(name, {id = id, log = 1 << 16}))
+      assert.is_nil(shm.attach(("%s.%s"):format(name, id)))
+      assert(shm.unlink(("%s.%s.log"):format(name, id)))
+    end
+    assert.equal(1, #a:nodes())
+    for i = 1, 15 do
+      open("n" .. i)
+    end
+    assert.equal(16, #a:nodes())
+  end)
 
   it("is only looked at by a child, which waits for what its parent follows", function()
     local a, b = open "a", open "b"
@@ -138,7 +155,7 @@ describe("a node", function()
     copies.open = real
     assert.is_false(ok)
     assert.matches("interrupted!", message)
-    assert.is_nil(nodes[1]:nodes()[2].pid)
+    assert.equal(1, #nodes[1]:nodes())
     assert.equal("replica", open("b"):role())
   end)
 

@@ -77,15 +77,17 @@ end
 -- @string name of the arena; the log's has ".log" behind it
 -- @tparam table given log, and the arena's size, max, mode, journal
 function M.open(name, given)
-  local arena, message, errno = shm.arena(name, {
+  local arena, made, errno = shm.arena(name, {
     size = given.size, max = given.max, mode = given.mode, journal = given.journal,
   })
   if not arena then
-    return nil, message, errno
+    return nil, made, errno
   end
   local self = setmetatable({name = name, arena = arena, term = 0, seq = 0}, Copy)
-  self.map, message, errno = arena:map "replica"
-  if self.map then
+  local map, message
+  map, message, errno = arena:map "replica"
+  self.map = map
+  if map then
     self.log, message, errno = logs.open(name .. ".log", given.log, given.mode)
   end
   local done
@@ -94,6 +96,9 @@ function M.open(name, given)
   end
   if not done then
     M.close(self)
+    if made then -- it has nothing yet, and nobody would look for it
+      shm.unlink(name)
+    end
     return nil, message, errno
   end
   self.term = self.log:head()

@@ -156,7 +156,8 @@ function Group:claim(id)
     return nil, message, errno
   end
   local place, region = self:find(id), self.region
-  if not place then
+  local new = not place
+  if new then
     for free = 1, M.PLACES do
       if not self:id(free) then
         place = free
@@ -172,7 +173,7 @@ function Group:claim(id)
     return nil, ("replica '%s': process %d is %s"):format(self.name, other.pid, id), EBUSY
   end
   local pid = process.pid()
-  self.place, self.word = place, pid << 32 | start_of(pid)
+  self.place, self.word, self.new = place, pid << 32 | start_of(pid), new
   region:store(at(place) + OWNER, self.word)
   region:write(at(place) + NAME + 1, id)
   region:set_u8(at(place) + NAME, #id) -- last: who finds a name finds all of it
@@ -204,9 +205,20 @@ function Group:elect(word, place, term)
   return (self.region:cas(TERM, word, (term or (word >> 8) + 1) << 8 | place))
 end
 
+-- Takes a node's name away that was new, and never had a log: nobody knows it.
+local function forget(self)
+  local held <close> = self.mutex:hold(PATIENCE)
+  if held and not self:has_log(self.place) then
+    self.region:set_u8(at(self.place) + NAME, 0)
+  end
+end
+
 --- Lets go of it; of its place only in the process that took it.
 function Group:close()
   if self.word and self.word >> 32 == process.pid() then
+    if self.new and not self:has_log(self.place) then
+      forget(self)
+    end
     self.region:cas(at(self.place) + OWNER, self.word, 0)
   end
   self.word = nil
