@@ -96,6 +96,7 @@ static int arena_open(lua_State *L)
     bind_arena *self = lua_newuserdatauv(L, sizeof *self, 0);
     self->arena = NULL;
     luaL_setmetatable(L, BIND_ARENA);
+    region = bind_region_open(L, 1, "region"); /* not closed by a finalizer just now */
     mem_mapping *mapping = region->mapping;
     size_t begin = (size_t)(region->base - mapping->base);
     size_t reach = region->part ? region->size : mapping->size - begin;
