@@ -109,6 +109,7 @@ check breaks split NUMBER_LAST
 check breaks split NO_NUMBER
 check breaks split NO_COUNT
 check breaks split UNDO_LATE
+check breaks split UNDO_TWICE
 
 check holds replica
 check holds replica N=2 TAKEOVERS=5

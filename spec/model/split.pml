@@ -2,17 +2,20 @@
  * A map's bucket becomes two: a key goes from one to the other, while a reader looks it up
  * without a lock. It is there all the time.
  *
- * The writer makes the counts of both odd, moves the key, says that there are two, commits,
- * and makes the counts even; or stops anywhere, and what it did is undone, the newest
- * first: the counts last, as ones that were never seen. Then it is made once more. The
- * reader looks how many there are, at the count of the bucket that is the key's then, and
- * into it; where it finds nothing, once more at how many there are; and at the count.
+ * The writer makes the counts of both odd, moves the key, says that there are two and then,
+ * for another key, that there are three, commits, and makes the counts even; or stops
+ * anywhere, and what it did is undone, the newest first: the counts last, as ones that were
+ * never seen. What is put back is taken off the journal. Who undoes may die before the
+ * journal is empty, and another one does the rest. Then all is made once more. The reader
+ * looks how many there are, at the count of the bucket that is the key's then, and into it;
+ * where it finds nothing, once more at how many there are; and at the count.
  *
  * Holds: the reader finds the key.
  *
  * Switches, each a defect: NUMBER_LAST looks at the count first and then how many there
  * are; NO_NUMBER looks at the count alone; NO_COUNT looks how many there are alone;
- * UNDO_LATE puts back how many there are behind the counts, as stores without an order may.
+ * UNDO_LATE puts back how many there are behind the counts, as stores without an order may;
+ * UNDO_TWICE takes nothing off before all is put back.
  */
 #ifndef SPLITS
 #define SPLITS 3
@@ -29,8 +32,16 @@ inline may_stop() {
     fi
 }
 
+inline took_off(n) {
+#ifndef UNDO_TWICE
+    used = n
+#else
+    skip
+#endif
+}
+
 active proctype writer() {
-    byte splits, was[2], used; /* entries of the journal */
+    byte splits, was[2], used, deaths; /* entries of the journal */
     do
     :: splits < SPLITS ->
         splits++;
@@ -50,19 +61,37 @@ active proctype writer() {
         used = 4;
         buckets = 2;
         may_stop();
+        used = 5;
+        buckets = 3;
+        may_stop();
         count[1] = was[1] + 2;
         count[0] = was[0] + 2;
         break;
 undo:
 #ifndef UNDO_LATE
-        buckets = 1;
-#endif
         if
-        :: used > 2 -> first = true
+        :: used > 4 ->
+            buckets = 2;
+            took_off(4)
         :: else -> skip
         fi;
         if
-        :: used > 1 -> count[0] = was[0] + 4
+        :: used > 3 ->
+            buckets = 1;
+            took_off(3)
+        :: else -> skip
+        fi;
+#endif
+        if
+        :: used > 2 ->
+            first = true;
+            took_off(2)
+        :: else -> skip
+        fi;
+        if
+        :: used > 1 ->
+            count[0] = was[0] + 4;
+            took_off(1)
         :: else -> skip
         fi;
         second = false;
@@ -70,17 +99,24 @@ undo:
 #ifdef UNDO_LATE
         buckets = 1;
 #endif
+        if
+        :: deaths < 1 ->
+            deaths++;
+            goto undo
+        :: skip
+        fi;
         used = 0
     :: else -> break
     od
 }
 
 active proctype reader() {
-    byte n, before;
+    byte n, b, before;
     bool found;
 again:
     n = buckets;
-    before = count[n - 1];
+    b = (n == 1 -> 0 : 1);
+    before = count[b];
     if
     :: before % 2 -> goto again
     :: else -> skip
@@ -88,7 +124,7 @@ again:
     found = (n == 1 -> first : second);
 #ifdef NUMBER_LAST
     if
-    :: count[n - 1] != before -> goto again
+    :: count[b] != before -> goto again
     :: else -> skip
     fi;
 #endif
@@ -100,7 +136,7 @@ again:
 #endif
 #if !defined(NUMBER_LAST) && !defined(NO_COUNT)
     if
-    :: count[n - 1] != before -> goto again
+    :: count[b] != before -> goto again
     :: else -> skip
     fi;
 #endif
