@@ -93,6 +93,7 @@ build = {
             "src/ds/private.c",
             "src/ds/queue.c",
             "src/ds/step.c",
+            "src/ds/sweep.c",
             "src/ds/subscriber.c",
             "src/ds/topic.c",
             "src/ds/register.c",

@@ -84,6 +84,8 @@ static void reserve(void)
 {
     lock();
     for (ds_arena *arena = first; arena; arena = arena->next)
+        ds_register_tidy(arena);
+    for (ds_arena *arena = first; arena; arena = arena->next)
         ds_register_reserve(arena);
 }
 
@@ -275,6 +277,7 @@ void ds_arena_release(ds_arena *arena)
         arena->next->previous = arena->previous;
     ds_register_detach(arena);
     unlock();
+    ds_directory_close(arena);
     ds_object_close(&arena->within);
     mem_mapping_release(arena->mapping);
     dispose(arena);

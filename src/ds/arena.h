@@ -83,7 +83,6 @@ typedef struct ds_arena { /* this process's; all who use it have a share */
     int processes;            /* lines that it has */
     int slot;                 /* in the register, or -1 */
     int child;                /* that of a child, while it is forked, or -1 */
-    bool lends;               /* to a child without one: what was open here stays so */
     uint64_t forked;          /* the child's since, in its slot */
     struct ds_opened *opened; /* objects, and how many handles each has */
     struct ds_arena *previous, *next;
@@ -152,6 +151,7 @@ static inline void *ds_heap_at(const ds_arena *arena, uint32_t ref, size_t n)
 /* register.c: the processes that are attached */
 int ds_arena_reap(ds_arena *arena, int64_t deadline);
 int ds_register_attach(ds_arena *arena, int64_t deadline);
+void ds_register_tidy(ds_arena *arena);
 void ds_register_reserve(ds_arena *arena);
 void ds_register_claim(ds_arena *arena);
 void ds_register_detach(ds_arena *arena);
@@ -220,12 +220,16 @@ void ds_object_share(const ds_object *object, ds_object *other);
 const char *ds_object_name(const ds_object *object);
 void ds_object_close(ds_object *object);
 int ds_directory_drop(ds_arena *arena, const char *name, size_t size, int64_t deadline);
+uint64_t ds_entries_most(const ds_arena *arena);
+ds_entry *ds_entry_at(ds_arena *arena, uint32_t ref);
 bool ds_entry_is(const ds_arena *arena, ds_entry *entry, const char *name, size_t size);
 int ds_directory_list(ds_arena *arena, ds_buffer *buffer, int64_t deadline);
 void ds_directory_forget(ds_arena *arena, int slot);
 void ds_directory_sweep(ds_arena *arena, int64_t deadline);
 void ds_directory_adopt(ds_arena *arena, int slot);
 void ds_directory_lend(ds_arena *arena);
+void ds_directory_borrow(ds_arena *arena);
+void ds_directory_close(ds_arena *arena);
 void ds_directory_each(ds_arena *arena, ds_visitor visit, void *context);
 
 #endif

@@ -23,11 +23,12 @@ typedef struct ds_opened {
     struct ds_opened *next;
     char name[DS_LABEL];
     uint32_t entry, users;
-    bool lent; /* open in the parent's slot, and not in one of this process's */
+    bool lent;  /* open in the parent's slot, and not in one of this process's */
+    bool lends; /* the other way round: to a child that may live still */
 } ds_opened;
 
 /* A chain that is longer than there is room for entries goes round. */
-static uint64_t longest(const ds_arena *arena)
+uint64_t ds_entries_most(const ds_arena *arena)
 {
     return arena->reach / (ds_entry_size(arena, 0) + DS_HEAP_HEADER);
 }
@@ -40,7 +41,7 @@ static uint32_t hash_of(const char *name, size_t size)
     return hash;
 }
 
-static ds_entry *entry_at(ds_arena *arena, uint32_t ref)
+ds_entry *ds_entry_at(ds_arena *arena, uint32_t ref)
 {
     ds_entry *entry = ref ? ds_heap_at(arena, ref, ds_entry_size(arena, 0)) : NULL;
     if (!entry)
@@ -60,9 +61,9 @@ bool ds_entry_is(const ds_arena *arena, ds_entry *entry, const char *name, size_
 static uint32_t *find(ds_arena *arena, const char *name, size_t size)
 {
     uint32_t *link = &arena->at->names[hash_of(name, size) % DS_ARENA_NAMES];
-    for (uint64_t i = 0; i < longest(arena); i++) {
+    for (uint64_t i = 0; i < ds_entries_most(arena); i++) {
         uint32_t ref = mem_atomic_see32(link);
-        ds_entry *entry = ref ? entry_at(arena, ref) : NULL;
+        ds_entry *entry = ref ? ds_entry_at(arena, ref) : NULL;
         if (!entry || ds_entry_is(arena, entry, name, size))
             return link;
         link = &entry->next;
@@ -84,67 +85,13 @@ static void set_open(ds_arena *arena, ds_entry *entry, int slot, bool open)
         ds_put64(arena, bits_of(entry, slot), bits ^ bit);
 }
 
-static bool is_open(const ds_arena *arena, const ds_entry *entry)
-{
-    uint64_t bits = 0;
-    for (int i = 0; i < arena->processes / 64; i++)
-        bits |= mem_atomic_see64(&entry->open[i]);
-    return bits != 0;
-}
-
-/* Gives back what an object consists of. Returns whether all is gone. */
-static bool erase(ds_arena *arena, uint32_t ref, const ds_entry *entry)
-{
-    uint32_t block = mem_atomic_see32(&entry->block);
-    void *map = entry->kind == DS_MAP
-                    ? ds_arena_at(arena, ds_place_of(block), sizeof(ds_map_memory))
-                    : NULL;
-    if (map && !ds_map_unmake(arena, map))
-        return false;
-    ds_heap_give(arena, block);
-    ds_heap_give(arena, ref);
-    return true;
-}
-
-/* Gives back the first that was dropped and is open nowhere, or some of it. Returns
- * whether there may be more. */
-static bool sweep(ds_arena *arena)
-{
-    uint32_t *link = &arena->at->dropped, ref;
-    for (uint64_t i = 0; i < longest(arena) && (ref = mem_atomic_see32(link)); i++) {
-        ds_entry *entry = entry_at(arena, ref);
-        if (!entry || arena->error)
-            return false;
-        if (!is_open(arena, entry)) {
-            uint32_t next = mem_atomic_see32(&entry->next);
-            if (erase(arena, ref, entry))
-                ds_put32(arena, link, next);
-            return !arena->error;
-        }
-        link = &entry->next;
-    }
-    return false;
-}
-
-/* In steps, between which others come in; more of them than all that could be there takes
- * are for scribble that brings back what was given back. */
-void ds_directory_sweep(ds_arena *arena, int64_t deadline)
-{
-    bool more = mem_atomic_load32(&arena->at->dropped) != 0;
-    uint64_t most = 1000 + arena->reach / 128;
-    while (more && most-- > 0 && ds_arena_enter(arena, deadline) == 0) {
-        more = sweep(arena);
-        more = ds_arena_leave(arena) == 0 && more;
-    }
-}
-
 /* Makes the object and its entry at the chain's end. */
 static uint32_t make(ds_arena *arena, const ds_wanted *wanted, uint32_t *link)
 {
     uint32_t block = wanted->made;
     block = block ? block : ds_heap_take(arena, wanted->size + DS_LINE);
     uint32_t ref = ds_heap_take(arena, ds_entry_size(arena, wanted->name_size));
-    ds_entry *entry = ref ? entry_at(arena, ref) : NULL;
+    ds_entry *entry = ref ? ds_entry_at(arena, ref) : NULL;
     void *at = block ? ds_arena_at(arena, ds_place_of(block), wanted->size) : NULL;
     if (!entry || !at)
         return 0;
@@ -178,7 +125,7 @@ static bool obtain(ds_arena *arena, const ds_wanted *wanted, ds_object *object)
         arena->error = made ? 0 : -ENOENT;
         ref = made ? make(arena, wanted, link) : 0;
     }
-    ds_entry *entry = arena->error ? NULL : entry_at(arena, ref); /* 0 is none */
+    ds_entry *entry = arena->error ? NULL : ds_entry_at(arena, ref); /* 0 is none */
     if (!entry)
         return false;
     object->entry = ref;
@@ -211,17 +158,24 @@ static ds_opened *count(ds_arena *arena, uint32_t entry, ds_opened *fresh)
         fresh->next = *link;
         fresh->entry = entry;
         *link = fresh;
-        ds_arena_retain(arena);
     } else
         free(fresh);
     (*link)->lent = false;
-    (*link)->users++;
+    if ((*link)->users++ == 0)
+        ds_arena_retain(arena);
     return *link;
+}
+
+/* Before the fork of a child that gets no slot: what it has from here stays open here. */
+void ds_directory_lend(ds_arena *arena)
+{
+    for (ds_opened *one = arena->opened; one; one = one->next)
+        one->lends = true;
 }
 
 /* In a child that got no slot: what it has from its parent is its parent's to keep open,
  * and may be something else when that has let go. */
-void ds_directory_lend(ds_arena *arena)
+void ds_directory_borrow(ds_arena *arena)
 {
     for (ds_opened *one = arena->opened; one; one = one->next)
         one->lent = true;
@@ -274,9 +228,9 @@ void ds_object_share(const ds_object *object, ds_object *other)
 
 static void set_closed(ds_arena *arena, uint32_t ref)
 {
-    if (arena->slot < 0 || arena->lends || ds_arena_enter(arena, OS_CLOCK_FOREVER))
+    if (arena->slot < 0 || ds_arena_enter(arena, OS_CLOCK_FOREVER))
         return;
-    ds_entry *entry = entry_at(arena, ref);
+    ds_entry *entry = ds_entry_at(arena, ref);
     if (entry)
         set_open(arena, entry, arena->slot, false);
     if (ds_arena_leave(arena) == 0)
@@ -289,19 +243,45 @@ const char *ds_object_name(const ds_object *object)
     return object->arena ? object->opened->name : NULL;
 }
 
+/* Closes what has no handle any more, also what had to stay open for children until now.
+ */
+static void settle(ds_arena *arena)
+{
+    bool asked = false, childless = false;
+    for (ds_opened **link = &arena->opened, *one; (one = *link);) {
+        if (one->users == 0 && one->lends && !asked) {
+            asked = true;
+            childless = os_process_childless();
+        }
+        if (one->users > 0 || (one->lends && !childless)) {
+            link = &one->next;
+            continue;
+        }
+        ds_opened closed = *one;
+        *link = one->next;
+        free(one);
+        if (!closed.lent)
+            set_closed(arena, closed.entry);
+    }
+}
+
 void ds_object_close(ds_object *object)
 {
     ds_arena *arena = object->arena;
-    ds_opened *one = object->opened;
     object->arena = NULL;
-    if (!arena || --one->users > 0)
+    if (!arena || --object->opened->users > 0)
         return;
-    bool lent = one->lent;
-    *opened_of(arena, object->entry) = one->next;
-    free(one);
-    if (!lent)
-        set_closed(arena, object->entry);
+    settle(arena);
     ds_arena_release(arena);
+}
+
+/* When the arena is let go of: what is still open is so for children. */
+void ds_directory_close(ds_arena *arena)
+{
+    for (ds_opened *one; (one = arena->opened);) {
+        arena->opened = one->next;
+        free(one);
+    }
 }
 
 /* Takes the name away; -ENOENT when there is none. */
@@ -312,7 +292,7 @@ int ds_directory_drop(ds_arena *arena, const char *name, size_t size, int64_t de
     if (error)
         return error;
     uint32_t *link = find(arena, name, size), ref = mem_atomic_see32(link);
-    ds_entry *entry = ref && !arena->error ? entry_at(arena, ref) : NULL;
+    ds_entry *entry = ref && !arena->error ? ds_entry_at(arena, ref) : NULL;
     if (!entry)
         arena->error = arena->error ? arena->error : -ENOENT;
     else {
@@ -337,7 +317,7 @@ static void each_in(ds_arena *arena, uint32_t ref, uint64_t *left, ds_visitor vi
                     void *context)
 {
     while (ref && !arena->error) {
-        ds_entry *entry = (*left)-- ? entry_at(arena, ref) : NULL;
+        ds_entry *entry = (*left)-- ? ds_entry_at(arena, ref) : NULL;
         if (!entry)
             arena->error = -EBADMSG;
         if (!entry)
@@ -375,7 +355,8 @@ void ds_directory_forget(ds_arena *arena, int slot)
 void ds_directory_adopt(ds_arena *arena, int slot)
 {
     for (ds_opened *one = arena->opened; one; one = one->next) {
-        ds_entry *entry = one->lent ? NULL : entry_at(arena, one->entry);
+        bool ours = one->users > 0 && !one->lent;
+        ds_entry *entry = ours ? ds_entry_at(arena, one->entry) : NULL;
         if (entry)
             set_open(arena, entry, slot, true);
         ds_arena_keep(arena);

@@ -150,6 +150,19 @@ int ds_register_attach(ds_arena *arena, int64_t deadline)
     return ds_arena_leave(arena);
 }
 
+/* Inside the guard, while no thread forks: where there are no children, as where forks
+ * failed, none is to come. */
+static void strike_unclaimed(ds_arena *arena)
+{
+    bool childless = arena->forked && os_process_childless();
+    for (int i = 0; i < arena->processes && childless; i++) {
+        if (who_has(arena, i) == os_thread_leader() && is_unclaimed(arena, i)) {
+            strike(arena, i);
+            ds_arena_keep(arena);
+        }
+    }
+}
+
 static int try_reserve(ds_arena *arena)
 {
     int error = ds_arena_enter(arena, OS_CLOCK_FOREVER);
@@ -166,6 +179,16 @@ static int try_reserve(ds_arena *arena)
     return ds_arena_leave(arena);
 }
 
+/* Before what comes next, which may be the same register's through another handle. */
+void ds_register_tidy(ds_arena *arena)
+{
+    if (arena->slot < 0 || !arena->forked || !os_process_childless() ||
+        ds_arena_enter(arena, DS_NOW))
+        return;
+    strike_unclaimed(arena);
+    ds_arena_leave(arena);
+}
+
 /* Before a fork. */
 void ds_register_reserve(ds_arena *arena)
 {
@@ -177,7 +200,7 @@ void ds_register_reserve(ds_arena *arena)
     if (error == -EUSERS && ds_arena_reap(arena, OS_CLOCK_FOREVER) == 0)
         error = try_reserve(arena);
     if (error)
-        arena->lends = true;
+        ds_directory_lend(arena);
 }
 
 /* Inside the guard: whether the child's slot is still what its parent took for it. */
@@ -193,9 +216,8 @@ void ds_register_claim(ds_arena *arena)
 {
     int slot = arena->child;
     arena->slot = arena->child = -1;
-    arena->lends = false;
     if (slot < 0) {
-        ds_directory_lend(arena);
+        ds_directory_borrow(arena);
         return;
     }
     bool ours = false;
@@ -214,18 +236,12 @@ void ds_register_claim(ds_arena *arena)
         mem_fault_lose(arena->mapping);
 }
 
-/* While no thread forks. Where there are no children, none is yet to come. */
+/* While no thread forks. */
 void ds_register_detach(ds_arena *arena)
 {
     if (arena->slot < 0 || ds_arena_enter(arena, OS_CLOCK_FOREVER))
         return;
-    bool childless = os_process_childless();
-    for (int i = 0; i < arena->processes && childless; i++) {
-        if (who_has(arena, i) == os_thread_leader() && is_unclaimed(arena, i)) {
-            strike(arena, i);
-            ds_arena_keep(arena);
-        }
-    }
+    strike_unclaimed(arena);
     if (who_has(arena, arena->slot) == os_thread_leader())
         strike(arena, arena->slot);
     if (ds_arena_leave(arena) == 0)
