@@ -569,9 +569,9 @@ static void child(const work *one, int me, uint64_t n)
     _exit(0);
 }
 
-static uint64_t run(const work *one, uint64_t total)
+/* Whether some slept and were woken. */
+static bool once(const work *one, uint64_t n)
 {
-    uint64_t n = total * one->share / 1000 / (uint64_t)one->processes;
     pid_t pids[CROWD];
     int64_t began = os_clock_now();
     mapping = check_memory(4 * PAGE);
@@ -589,16 +589,26 @@ static uint64_t run(const work *one, uint64_t total)
                 ended;
     }
     double seconds = (double)(os_clock_now() - began) / 1e9;
-    uint64_t made = n * (uint64_t)one->processes;
     printf("%-15s %8ju in %5.1f s, %ju sleeps, %ju wakes, %ju lost\n", one->name,
-           (uintmax_t)made, seconds, (uintmax_t)all->sleeps, (uintmax_t)all->wakes,
-           (uintmax_t)all->lost);
+           (uintmax_t)(n * (uint64_t)one->processes), seconds, (uintmax_t)all->sleeps,
+           (uintmax_t)all->wakes, (uintmax_t)all->lost);
     check(ended, "%s: all come to their end", one->name);
     check(all->lost == 0, "%s: no wake-up is lost", one->name);
     check(all->errors == 0, "%s: none fails, and turns are one's own", one->name);
-    check(all->sleeps > 0 && all->wakes > 0, "%s: some slept and were woken", one->name);
+    bool slept = all->sleeps > 0 && all->wakes > 0;
     mem_mapping_release(mapping);
-    return made;
+    return slept;
+}
+
+/* Where others use the machine as well, they may come to their turns without a wait. */
+static uint64_t run(const work *one, uint64_t total)
+{
+    uint64_t n = total * one->share / 1000 / (uint64_t)one->processes;
+    bool slept = false;
+    for (int i = 0; i < 5 && !slept; i++)
+        slept = once(one, n);
+    check(slept, "%s: some slept and were woken", one->name);
+    return n * (uint64_t)one->processes;
 }
 
 int main(int argc, char **argv)
