@@ -52,6 +52,25 @@ describe("a durable state with a file", function()
     end)
   end)
 
+  it("has stopped once its live part is removed, though the disk does not take that", function()
+    local disk = require "shm.durable.disk"
+    local state, real = assert(open(place)), disk.sync_directory
+    state.map:set("n", 1)
+    function disk.sync_directory(path)
+      if path:match "%.live$" then
+        return nil, "Input/output error", 5
+      end
+      return real(path)
+    end
+    local ok, done, message = pcall(state.stop, state)
+    disk.sync_directory = real
+    assert.same({true, true}, {ok, done}, message)
+    with(place, nil, function(again, how)
+      assert.equal("resumed", how)
+      assert.equal(1, again.map:get "n")
+    end)
+  end)
+
   it("is not lost, and nobody's, where there are too few descriptors to open it by", function()
     local path = os.tmpname()
     local file <close> = assert(io.open(path, "w"))

@@ -373,11 +373,13 @@ function M:sweep()
   end
 end
 
---- Removes the live part's name, of which its memory goes with the last who has it.
+--- Removes the live part's name, of which its memory goes with the last who has it. There is no
+-- way back from there: a disk that does not take that is no reason to go on, as what comes back
+-- with the name after a power cut is what the file has.
 function M:remove()
   local done, message, errno = disk.remove(self.live)
   if done and self.file then
-    done, message, errno = disk.sync_directory(self.live)
+    disk.sync_directory(self.live)
   end
   return done, message, errno
 end
