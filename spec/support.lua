@@ -240,6 +240,37 @@ function M.children()
   return count(M.read_file(path):gmatch "%d+")
 end
 
+--- Runs Lua that makes a function call, in a process whose descriptors are few, with one more
+-- each time until that is enough: until then call throws in the name of who, at no line.
+function M.starved(who, make)
+  local path = os.tmpname()
+  local script <close> = assert(io.open(path, "w"))
+  script:write(make, [[
+    call() -- whatever is opened once
+    local all = {}
+    for file in function() return (io.open "/dev/null") end do
+      all[#all + 1] = file
+    end
+    local done, message
+    repeat
+      done, message = pcall(call)
+      print(message)
+      table.remove(all):close()
+      collectgarbage()
+      collectgarbage()
+    until done]])
+  script:close()
+  local said = M.shell(("ulimit -n 60; lua5.4 %s 2>&1"):format(path))
+  os.remove(path)
+  local refusals = 0
+  for line in said:gmatch "[^\n]+" do
+    local ours = line:match("^" .. who .. ": [%a.]+: Too many open files$")
+    refusals = refusals + (ours and 1 or 0)
+    assert(ours or line == "nil", said)
+  end
+  assert(refusals >= 2, said)
+end
+
 --- A path in /tmp that ends so, of a file that is not there yet; the caller removes it.
 function M.tmpname(ending)
   local path = os.tmpname()

@@ -150,8 +150,8 @@ int ds_register_attach(ds_arena *arena, int64_t deadline)
     return ds_arena_leave(arena);
 }
 
-/* Inside the guard, while no thread forks: where there are no children, as where forks
- * failed, none is to come. */
+/* Inside the guard: where there are no children, as where forks failed, none is to come.
+ * But while a thread forks there is none yet, so the list of arenas is locked. */
 static void strike_unclaimed(ds_arena *arena)
 {
     bool childless = arena->forked && os_process_childless();
@@ -236,7 +236,6 @@ void ds_register_claim(ds_arena *arena)
         mem_fault_lose(arena->mapping);
 }
 
-/* While no thread forks. */
 void ds_register_detach(ds_arena *arena)
 {
     if (arena->slot < 0 || ds_arena_enter(arena, OS_CLOCK_FOREVER))

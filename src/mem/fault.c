@@ -27,7 +27,7 @@ volatile sig_atomic_t mem_fault_hint;
 
 static mem_mapping *first;
 static uint32_t lock_word;
-static size_t page;
+static size_t units[] = {0, HUGE_2MB, HUGE_1GB}; /* of pages: 0 until it is known */
 
 static void lock(void)
 {
@@ -91,7 +91,6 @@ static bool set_aside(mem_fault *fault, uint8_t *base, uint8_t *begin, uint8_t *
  */
 static bool let_pass(mem_mapping *mapping, const uint8_t *address)
 {
-    const size_t units[] = {page, HUGE_2MB, HUGE_1GB};
     size_t at = (size_t)(address - mapping->base);
     int error = -EINVAL;
     for (size_t i = 0; i < sizeof units / sizeof *units && error == -EINVAL; i++) {
@@ -132,7 +131,7 @@ static bool listener(void *address, int signo)
 
 static void prepare(void)
 {
-    page = os_map_page();
+    units[0] = os_map_page();
     pthread_atfork(lock, unlock, unlock); /* or a child could find it locked for ever */
 }
 
@@ -190,7 +189,6 @@ static bool overlap(const mem_mapping *one, const mem_mapping *other)
  * and every access says that it is gone. */
 void mem_fault_lose(mem_mapping *mapping)
 {
-    const size_t units[] = {page, HUGE_2MB, HUGE_1GB};
     int error = -EINVAL;
     lock();
     put_back(&mapping->fault);

@@ -208,7 +208,7 @@ end
 -- Takes a node's name away that was new, and never had a log: nobody knows it.
 local function forget(self)
   local held <close> = self.mutex:hold(PATIENCE)
-  if held and not self:has_log(self.place) then
+  if held then
     self.region:set_u8(at(self.place) + NAME, 0)
   end
 end
