@@ -95,6 +95,24 @@ describe("an arena's register", function()
     assert.same({who, 0}, {region:load(REGISTER), region:load(REGISTER + 16)})
   end)
 
+  it("has room again where forks failed", function()
+    local said = support.as_nobody [[
+      local process, shm = require "shm.process", require "shm"
+      local region = shm.anonymous(1 << 20)
+      local arena = shm.arena(region, {processes = 64})
+      os.execute(("prlimit --nproc=1 --pid=%d"):format(process.pid()))
+      local failed = 0
+      for _ = 1, 200 do
+        local _, _, errno = process.fork(function() end)
+        failed = failed + (errno == 11 and 1 or 0)
+      end
+      print(failed, shm.arena(region) ~= nil)]]
+    if not said then
+      return pending(support.NOT_NOBODY)
+    end
+    assert.equal("200\ttrue\n", said)
+  end)
+
   it("takes the memory from a child that comes too late", function()
     local source = support.tmpname ".c"
     local file <close> = assert(io.open(source, "w"))
