@@ -4,6 +4,7 @@ local chaos = require "shm.chaos"
 local posix = require "shm.posix"
 local process = require "shm.process"
 local shm = require "shm"
+local support = require "spec.support"
 
 local PAGE <const> = posix.PAGE_SIZE
 
@@ -267,5 +268,115 @@ describe("a transaction", function()
     end)
     assert.equal("behind", region:read(4096, 6))
     assert.is_nil(r:holder())
+  end)
+end)
+
+describe("a transaction of one that had more of the object mapped", function()
+  local HERE <const>, FAR <const> = 5000, 60000
+  local name, path, all
+
+  before_each(function()
+    name = "shm-spec-" .. support.key()
+    path = "/dev/shm/" .. name
+    all = assert(shm.create(name, 8192, {max = 65536}))
+  end)
+
+  after_each(function()
+    all:close()
+    posix.shm_unlink("/" .. name)
+  end)
+
+  -- Makes a lock, and one that dies under it after it has written to these places.
+  local function torn(kind, offset, places)
+    local child = lock.child(function()
+      local own = shm[kind].create(all, offset, {journal = 1024}) or
+                  assert(shm[kind].attach(all, offset))
+      for _, at in ipairs(places) do
+        all:store(at, 111)
+      end
+      all:transaction(own, function()
+        for _, at in ipairs(places) do
+          all:store(at, 222)
+        end
+        process.kill(process.pid(), "KILL")
+      end)
+    end)
+    assert.is_false(child.ended())
+    assert.equal(222, all:load(places[1]))
+    return child.pid
+  end
+
+  local function mapped()
+    return select(2, support.read_file "/proc/self/maps":gsub(name, ""))
+  end
+
+  local function assert_whole(places)
+    for _, at in ipairs(places) do
+      assert.equal(111, all:load(at), "at " .. at)
+    end
+  end
+
+  it("is undone in all of it by who attached before it grew", function()
+    local early <close> = assert(shm.attach(name))
+    assert(all:resize(65536))
+    for _, places in ipairs {{HERE, FAR}, {FAR, HERE}} do
+      for kind, take in pairs {mutex = "lock", rwlock = "lock_shared"} do
+        local dead = torn(kind, 0, places)
+        local own <close> = assert(shm[kind].attach(early, 0))
+        assert.same({true, "recovered", dead}, {own[take](own)})
+        assert_whole(places)
+        own:unlock()
+        own:remove()
+      end
+    end
+  end)
+
+  it("is undone in all of it by who maps a part, wherever that begins", function()
+    assert(all:resize(65536))
+    local places = {FAR, 16, HERE, 20000}
+    for _, begin in ipairs {0, 12288, 12352} do
+      local dead = torn("mutex", 16384, places)
+      local part <close> = assert(shm.map(path, {mode = "rw", offset = begin, size = 20480}))
+      local own <close> = assert(shm.mutex.attach(part, 16384 - begin))
+      local before = mapped()
+      assert.same({true, "recovered", dead}, {own:try()})
+      assert.equal(before, mapped())
+      assert_whole(places)
+      own:unlock()
+    end
+  end)
+
+  it("is undone as far as the object still is", function()
+    assert(all:resize(65536))
+    local dead = torn("mutex", 0, {HERE, FAR, 4000})
+    assert(posix.ftruncate(all:fileno(), 8192))
+    local early <close> = assert(shm.attach(name))
+    local own <close> = assert(shm.mutex.attach(early, 0))
+    assert.same({true, "recovered", dead}, {own:lock()})
+    assert_whole {HERE}
+    own:unlock()
+  end)
+
+  it("stays to be undone by others where one can map no more", function()
+    assert(all:resize(65536))
+    assert(posix.ftruncate(all:fileno(), 64 << 30))
+    for kind, take in pairs {mutex = "lock", rwlock = "lock", ["rwlock "] = "lock_shared"} do
+      kind = kind:match "%a+"
+      local places = {HERE, FAR, 16384}
+      local dead = torn(kind, 0, places)
+      assert.equal("12\n222\n12\n", support.shell(([[ulimit -v 8000000; lua5.4 -e '
+        local shm = require "shm"
+        local part <close> = shm.map("%s", {mode = "rw", size = 8192})
+        local own <close> = shm.%s.attach(part, 0)
+        local ok, message, errno = own:%s()
+        print(ok or message:match "what its dead holder began can not be mapped" and errno)
+        print(part:load(%d))
+        print(select(3, own:try()))' 2>&1]]):format(path, kind, take, HERE)))
+      local own <close> = assert(shm[kind].attach(all, 0))
+      assert.same({true, "recovered", dead}, {own[take](own)})
+      assert_whole(places)
+      own:unlock()
+      own:remove()
+    end
   end)
 end)

@@ -15,8 +15,8 @@
  * finds a word put back by which it goes, as a map's count, finds all put back that was
  * saved later; and who finds any of that finds the word changed, or put back.
  *
- * What is in the journal may be anybody's scribble: a place outside of the mapping ends
- * the undoing.
+ * What is in the journal may be anybody's scribble: an entry without a beginning ends the
+ * undoing, and one whose place is not in the bytes that may be changed is passed over.
  */
 #include "mem/mem.h"
 
@@ -62,27 +62,57 @@ static void put_back(uint8_t *to, const uint8_t *from, size_t n)
         memmove(to, from, n);
 }
 
-/* Whether there was anything to undo. The base and size are of all that may be changed.
- */
-bool mem_journal_undo(mem_journal *journal, size_t room, uint8_t *base, size_t size)
+/* An entry that is all there. */
+typedef struct entry {
+    const uint8_t *saved;
+    uint64_t at, n; /* its place, from the base of what may be changed */
+} entry;
+
+/* The newest of the first *used bytes of entries, which become those before it. */
+static bool newest(const mem_journal *journal, const uint8_t *base, uint64_t *used,
+                   entry *found)
+{
+    mem_journal_tail end;
+    if (*used < sizeof end)
+        return false;
+    uint64_t before = *used - sizeof end;
+    memcpy(&end, journal->entries + before, sizeof end);
+    if (end.n > before || padded(end.n) > before)
+        return false;
+    *used = before - padded(end.n);
+    *found = (entry){
+        .saved = journal->entries + *used,
+        .at = (uint64_t)((uintptr_t)journal - (uintptr_t)base) + (uint64_t)end.distance,
+        .n = end.n,
+    };
+    return true;
+}
+
+/* Whether all that is to be put back lies in these bytes. */
+bool mem_journal_lies_in(const mem_journal *journal, size_t room, const uint8_t *base,
+                         size_t size)
 {
     uint64_t used = mem_atomic_load64(&journal->used);
-    bool found = used > 0;
-    while (used >= sizeof(mem_journal_tail) && used <= room) {
-        mem_journal_tail end;
-        used -= sizeof end;
-        memcpy(&end, journal->entries + used, sizeof end);
-        uint64_t at =
-            (uint64_t)((uintptr_t)journal - (uintptr_t)base) + (uint64_t)end.distance;
-        if (end.n > used || padded(end.n) > used || !mem_inside(size, at, end.n))
-            break;
-        used -= padded(end.n);
+    entry one;
+    while (used <= room && newest(journal, base, &used, &one)) {
+        if (!mem_inside(size, one.at, one.n))
+            return false;
+    }
+    return true;
+}
+
+/* The base and size are of all that may be changed. */
+void mem_journal_undo(mem_journal *journal, size_t room, uint8_t *base, size_t size)
+{
+    uint64_t used = mem_atomic_load64(&journal->used);
+    entry one;
+    while (used <= room && newest(journal, base, &used, &one)) {
         mem_atomic_order_stores();
-        put_back(base + at, journal->entries + used, end.n);
+        if (mem_inside(size, one.at, one.n))
+            put_back(base + one.at, one.saved, one.n);
         mem_atomic_publish64(&journal->used, used);
     }
     mem_journal_clear(journal);
-    return found;
 }
 
 void mem_journal_clear(mem_journal *journal)

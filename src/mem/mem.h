@@ -123,6 +123,7 @@ int mem_object_extend(int fd, off_t size);
 int mem_object_map(int fd, size_t *size, const mem_object_options *options,
                    const char *label, mem_mapping **mapping);
 size_t mem_object_size(const mem_mapping *mapping);
+int mem_object_whole(const mem_mapping *mapping, mem_mapping **other);
 int mem_object_resize(mem_mapping *mapping, size_t *size, mem_mapping **other);
 
 /* stamp.c: what an object in shared memory begins with */
@@ -182,7 +183,9 @@ static inline int mem_journal_save_few(mem_journal *journal, size_t room, const 
     return 0;
 }
 
-bool mem_journal_undo(mem_journal *journal, size_t room, uint8_t *base, size_t size);
+bool mem_journal_lies_in(const mem_journal *journal, size_t room, const uint8_t *base,
+                         size_t size);
+void mem_journal_undo(mem_journal *journal, size_t room, uint8_t *base, size_t size);
 void mem_journal_clear(mem_journal *journal);
 
 /* guard.c: a lock that the kernel releases, with a journal */

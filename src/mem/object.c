@@ -235,6 +235,27 @@ size_t mem_object_size(const mem_mapping *mapping)
     return size < reach ? size : reach;
 }
 
+/*
+ * Maps all that there is of the object of which this is a part, for as long as the caller
+ * needs; *other becomes NULL where there is no more of it.
+ */
+int mem_object_whole(const mem_mapping *mapping, mem_mapping **other)
+{
+    size_t size;
+    mem_object_options options = {.readonly = mapping->readonly};
+    *other = NULL;
+    if (mapping->fd < 0 || mapping->own)
+        return 0;
+    int error = size_of(mapping->fd, 0, &size);
+    if (error || (mapping->offset == 0 && size <= mapping->size) ||
+        (off_t)size <= mapping->offset)
+        return error;
+    error = map(mapping->fd, size, &options, mapping->label, other);
+    if (!error)
+        (*other)->fd = -1; /* it is the mapping's still */
+    return error;
+}
+
 static int resize_object(const mem_mapping *mapping, size_t size)
 {
     size_t present;

@@ -105,7 +105,8 @@ static void let_go(sync_mutex *mutex)
 /*
  * The mutex is held by the caller, and again after it, whatever is returned: 0, or
  * -ETIMEDOUT, -EINTR; -EUSERS when there is no slot left. *relocked says how it was taken
- * again: 0, or 1 when who held it meanwhile died; or -EDEADLK or -EFAULT, and it is not.
+ * again: 0, or 1 when who held it meanwhile died; or why it was not, as -EDEADLK, -EFAULT
+ * or what sync_handle_undo says.
  */
 int sync_condition_wait(const sync_handle *handle, const sync_handle *mutex,
                         int64_t deadline, sync_outcome *outcome, int *relocked)

@@ -174,11 +174,32 @@ mem_journal *sync_handle_journal(const sync_handle *handle, size_t *room)
                                       : &handle->rwlock->journal;
 }
 
-/* What a lock's dead holder had begun in a transaction is as it was. */
-void sync_handle_undo(const sync_handle *handle)
+/*
+ * What a lock's dead holder had begun in a transaction is as it was, also where that one
+ * had more of the object mapped than is here. Or all of it is as it was found, and there
+ * is an error, as this process may map no more.
+ */
+int sync_handle_undo(const sync_handle *handle, sync_outcome *outcome)
 {
+    const mem_mapping *mapping = handle->mapping;
+    mem_mapping *whole = NULL;
     size_t room;
     mem_journal *journal = sync_handle_journal(handle, &room);
-    if (journal)
-        mem_journal_undo(journal, room, handle->mapping->base, handle->mapping->size);
+    if (!journal)
+        return 0;
+    if (!mem_journal_lies_in(journal, room, mapping->base, mapping->size)) {
+        int error = mem_object_whole(mapping, &whole);
+        outcome->unreachable = error != 0;
+        if (error)
+            return error == -EAGAIN ? -ENOMEM : error; /* so mmap says that of mlockall */
+    }
+    size_t at = (size_t)((uint8_t *)journal - mapping->base) + (size_t)mapping->offset;
+    if (whole && mem_inside(whole->size, at, sizeof *journal + room)) {
+        journal = (mem_journal *)(void *)(whole->base + at);
+        mapping = whole;
+    }
+    mem_journal_undo(journal, room, mapping->base, mapping->size);
+    if (whole)
+        mem_mapping_release(whole);
+    return 0;
 }

@@ -7,7 +7,8 @@
  *
  * Invariant: the word is 0 or names who is inside. Who finds there a thread that does not
  * live, changes the word from that to itself: one of them succeeds, undoes what the dead
- * had begun, and is told so. If it dies meanwhile, the next one does it again.
+ * had begun, and is told so. If it dies meanwhile, the next one does it again; if it can
+ * not, it names the dead there again.
  *
  * Death: before the word is taken nothing was changed; after it was left the mutex is
  * free, and sleepers that were not woken look after their slice. A holder that is stopped
@@ -25,8 +26,10 @@ static int inherit(sync_wait *wait, uint64_t dead)
     wait->outcome->dead = dead;
     mutex->depth = 1;
     mem_atomic_note64(&mutex->since, (uint64_t)os_clock_now());
-    sync_handle_undo(wait->handle);
-    return 1;
+    int error = sync_handle_undo(wait->handle, wait->outcome);
+    if (error) /* who can put it back is to find it */
+        mem_atomic_store64(&mutex->owner.who, dead);
+    return error ? error : 1;
 }
 
 int sync_mutex_attempt(sync_wait *wait, bool thorough)

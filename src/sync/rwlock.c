@@ -54,6 +54,13 @@ bool sync_rwlock_is_read(sync_rwlock *rwlock, bool thorough)
     return is_read(rwlock, 0, thorough);
 }
 
+/* Gives up what claim said 1 to: the next one shall be told. */
+static void hand_down(const sync_wait *wait)
+{
+    mem_atomic_store64(&wait->handle->rwlock->writer.who, wait->outcome->dead);
+    let_look(wait->handle->rwlock);
+}
+
 /* The writer's record becomes this thread's. 1 if a dead one had been inside. */
 static int claim(sync_wait *wait, bool thorough)
 {
@@ -65,16 +72,12 @@ static int claim(sync_wait *wait, bool thorough)
         return -EAGAIN;
     if (held == 0 || !rwlock->inside)
         return 0;
-    sync_handle_undo(wait->handle); /* at once, as who claims may yet give up */
     wait->outcome->dead = held;
-    return 1;
-}
-
-/* Gives up after claim said 1: the next one shall be told. */
-static void hand_down(sync_wait *wait)
-{
-    mem_atomic_store64(&wait->handle->rwlock->writer.who, wait->outcome->dead);
-    let_look(wait->handle->rwlock);
+    /* At once, as who claims may yet give up. */
+    int error = sync_handle_undo(wait->handle, wait->outcome);
+    if (error)
+        hand_down(wait);
+    return error ? error : 1;
 }
 
 static int attempt_write(sync_wait *wait, bool thorough)
@@ -125,7 +128,7 @@ static bool take_record(sync_rwlock *rwlock, int *slot)
 /*
  * A dead writer in the way of a reader: takes its place, undoes what it had begun, and
  * reads before another can write, or that one would not be told. 1 when it reads, 0 when
- * the way is free and there was nothing to be told.
+ * the way is free and there was nothing to be told; or why it can not undo that.
  */
 static int succeed(sync_wait *wait)
 {
@@ -170,7 +173,7 @@ static int attempt_read(sync_wait *wait, bool thorough)
     /* Without a writer there is nobody to succeed, or it would wake itself for ever. */
     result = mem_atomic_load64(&rwlock->writer.who) ? succeed(wait) : 0;
     if (result != -EAGAIN)
-        return result == 1 ? 1 : attempt_read(wait, false);
+        return result ? result : attempt_read(wait, false);
     return sync_deadlock(wait->handle, &wait->outcome->path) ? -EDEADLK : -EAGAIN;
 }
 

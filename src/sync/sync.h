@@ -177,6 +177,7 @@ typedef struct sync_handle {
     struct sync_handle *previous, *next;
 } sync_handle;
 
+struct sync_outcome;
 size_t sync_size(sync_kind kind, uint32_t extra);
 void sync_make(void *at, sync_kind kind, uint32_t extra, uint64_t value);
 int sync_handle_create(sync_handle *handle, mem_mapping *mapping, void *at,
@@ -192,7 +193,7 @@ void sync_handle_close(sync_handle *handle);
 void sync_handle_remove(sync_handle *handle);
 bool sync_handle_each(bool (*visit)(sync_handle *handle, void *context), void *context);
 mem_journal *sync_handle_journal(const sync_handle *handle, size_t *room);
-void sync_handle_undo(const sync_handle *handle);
+int sync_handle_undo(const sync_handle *handle, struct sync_outcome *outcome);
 
 /* Who an identity is, whatever cpu stands beside it. */
 static inline uint64_t sync_who(uint64_t word)
@@ -224,6 +225,8 @@ typedef struct sync_outcome {
     uint64_t dead;  /* who held it, after 1 */
     pid_t holder;   /* of the guard, after -EBUSY */
     sync_path path; /* after -EDEADLK */
+    /* After another error: it was for what a dead holder is to be undone in. */
+    bool unreachable;
 } sync_outcome;
 
 bool sync_deadlock(const sync_handle *handle, sync_path *path);
