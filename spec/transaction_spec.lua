@@ -357,6 +357,20 @@ describe("a transaction of one that had more of the object mapped", function()
     own:unlock()
   end)
 
+  it("stays to be undone by others where one has its part of mmap, without a descriptor", function()
+    assert(all:resize(65536))
+    local dead = torn("mutex", 0, {HERE, FAR})
+    local part <close> = assert(posix.mmap(nil, 8192, posix.PROT_READ | posix.PROT_WRITE,
+      posix.MAP_SHARED, all:fileno()))
+    local own <close> = assert(shm.mutex.attach(part, 0))
+    lock.refused(95, "what its dead holder began can not be mapped", own:lock())
+    assert.equal(222, part:load(HERE))
+    local other <close> = assert(shm.mutex.attach(all, 0))
+    assert.same({true, "recovered", dead}, {other:lock()})
+    assert_whole {HERE, FAR}
+    other:unlock()
+  end)
+
   it("stays to be undone by others where one can map no more", function()
     assert(all:resize(65536))
     assert(posix.ftruncate(all:fileno(), 64 << 30))

@@ -62,6 +62,7 @@ static int map_new(lua_State *L)
         os_map_free(base, map.size);
         return luaL_error(L, "not enough memory");
     }
+    mapping->part = map.fd >= 0 && !(map.flags & MAP_PRIVATE);
     bind_region_fill(region, mapping, 0, map.size);
     return 1;
 }

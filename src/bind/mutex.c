@@ -39,8 +39,9 @@ begun is undone
 @treturn[2] nil
 @treturn[2] string message; "deadlock: 4711 -> 4712 -> 4711" names who waits for whom
 @treturn[2] int ETIMEDOUT, EINTR after a signal, EDEADLK when waiting would close a circle,
-or this thread holds it and it is not recursive; ENOMEM when a dead holder's transaction
-is to be undone in what is not mapped here, and can not be: it stays for others to undo
+or this thread holds it and it is not recursive; ENOMEM when a
+dead holder's transaction is to be undone in what is not mapped here, and can not be,
+ENOTSUP where that is what posix.mmap gave: it stays for others to undo
 @see futex(2)
 */
 static int mutex_lock(lua_State *L)

@@ -76,6 +76,7 @@ typedef struct mem_mapping {
     mem_mapping_free free;
     bool window;   /* there is more behind it, which resizing does not cut off */
     bool own;      /* what is written stays this process's */
+    bool part;     /* there may be more of the object, and no descriptor leads to it */
     int fd;        /* of the object behind, to go with the mapping; or -1 */
     off_t offset;  /* in that object, of the first page */
     size_t slack;  /* how far into that page the bytes that were asked for begin */

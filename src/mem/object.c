@@ -237,7 +237,8 @@ size_t mem_object_size(const mem_mapping *mapping)
 
 /*
  * Maps all that there is of the object of which this is a part, for as long as the caller
- * needs; *other becomes NULL where there is no more of it.
+ * needs; *other becomes NULL where there is no more of it. -ENOTSUP when that is not
+ * known.
  */
 int mem_object_whole(const mem_mapping *mapping, mem_mapping **other)
 {
@@ -245,7 +246,7 @@ int mem_object_whole(const mem_mapping *mapping, mem_mapping **other)
     mem_object_options options = {.readonly = mapping->readonly};
     *other = NULL;
     if (mapping->fd < 0 || mapping->own)
-        return 0;
+        return mapping->part ? -ENOTSUP : 0;
     int error = size_of(mapping->fd, 0, &size);
     if (error || (mapping->offset == 0 && size <= mapping->size) ||
         (off_t)size <= mapping->offset)
