@@ -1,7 +1,9 @@
--- A server, a client, and who buries the dead, killed before each of their stores: what must hold
--- wherever it was. The spec does it, and spec/rpc_soak.lua where it takes longer.
+-- A server, a client, who buries the dead and who removes the service, killed before each of their
+-- stores: what must hold wherever it was. The spec does it, and spec/rpc_soak.lua where it takes
+-- longer.
 local assert = require "luassert"
 local chaos = require "shm.chaos"
+local registers = require "shm.rpc.register"
 local rpc = require "shm.rpc"
 local rpcs = require "spec.rpc_support"
 local support = require "spec.support"
@@ -137,6 +139,32 @@ function M.burial(rounds, mode)
       it.client()
       it.server()
     end)
+  end, rounds, mode)
+end
+
+--- Who removes a service that somebody is about to serve. The number of kills.
+function M.removal(rounds, mode)
+  local it <close> = setting()
+  local opened
+  return run(function()
+    assert(rpc.remove(it.arena, "calc"))
+  end, function()
+    local place, _, errno = opened:take "server"
+    if place then -- then it is where clients push what they want
+      local client <close> = it.client()
+      assert(client:cast("add", 1, 2))
+      assert.equal("add", opened.requests:pop(0)[2])
+      opened:leave(place)
+    else
+      assert.equal(registers.ESTALE, errno)
+    end
+    opened:close()
+    it.goes_on(it.client(), it.server())
+  end, function()
+    if opened then
+      pcall(opened.close, opened)
+    end
+    opened = assert(registers.open(it.arena, "calc", {capacity = 256}))
   end, rounds, mode)
 end
 

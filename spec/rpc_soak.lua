@@ -315,8 +315,9 @@ if main then
   print(M.line(all))
   if not all.interrupted and not arg[1] then
     local everywhere = require "spec.rpc_everywhere"
-    print(("killed before %d stores of a server, %d of a client, %d of who buries them")
-      :format(everywhere.server(), everywhere.client(), everywhere.burial()))
+    print(("killed before %d stores of a server, %d of a client, %d of who buries them, " ..
+           "%d of who removes the service")
+      :format(everywhere.server(), everywhere.client(), everywhere.burial(), everywhere.removal()))
   end
   os.exit(all.interrupted and 130 or 0, true)
 end

@@ -239,6 +239,11 @@ describe("rpc", function()
 
   it("outlives who is killed while it buries the dead", function()
     report(everywhere.burial(support.rounds(50), "random"))
+  end)
+
+  -- As of a client: it makes the mutexes of all places.
+  it("outlives who is killed at any time while it removes a service", function()
+    report(everywhere.removal(support.rounds(50), "random"))
     io.write(("\nkilled at %d moments of services\n"):format(kills))
   end)
 

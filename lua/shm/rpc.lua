@@ -45,6 +45,7 @@
 local clients = require "shm.rpc.client"
 local options = require "shm.options"
 local registers = require "shm.rpc.register"
+local removal = require "shm.rpc.removal"
 local servers = require "shm.rpc.server"
 
 local M = {}
@@ -79,15 +80,17 @@ end
 
 local function open(what, arena, name, opts, make, ...)
   local wanted = {capacity = opts.capacity, overflow = opts.overflow}
-  local register, message, errno = registers.open(arena, name, wanted)
-  local made
-  if register then
-    made, message, errno = make(register, ...)
-    if made then
-      return made
+  local register, message, errno, made
+  repeat
+    register, message, errno = registers.open(arena, name, wanted)
+    if register then
+      made, message, errno = make(register, ...)
+      if made then
+        return made
+      end
+      register:close()
     end
-    register:close()
-  end
+  until errno ~= registers.ESTALE
   return nil, ("rpc.%s '%s': %s"):format(what, name, message), errno
 end
 
@@ -146,10 +149,10 @@ end
 -- @treturn boolean true
 -- @treturn[2] nil
 -- @treturn[2] string message
--- @treturn[2] int EBUSY (somebody serves or calls; the message has the pid), ENOENT
+-- @treturn[2] int EBUSY (somebody serves or calls; the message has the pid), ENOENT, EINTR
 function M.remove(arena, name)
   check("remove", arena, name)
-  local removed, message, errno = registers.remove(arena, name)
+  local removed, message, errno = removal.remove(arena, name)
   if not removed then
     return nil, ("rpc.remove '%s': %s"):format(name, message), errno
   end

@@ -9,12 +9,12 @@ M.SECONDS = 1 -- between looks
 local SECONDS <const> = M.SECONDS
 local monotonic = process.monotonic
 
---- Lets go of clients that are not there any more.
+--- Lets go of clients that are not there any more, though another one of the same key may be.
 function M.forget(server)
   local register = server.register
   server.left = register.leaves()
   for key, client in pairs(server.clients) do
-    if register:who(client.place) ~= client.who then
+    if register:who(client.place) == 0 or register:number(client.place) ~= client.number then
       server.clients[key] = nil
       client:leave()
     end

@@ -1,7 +1,7 @@
 --- The word of a call, on which its two sides agree, and the numbers that travel with it.
 --
 --     word   sequence (26 bits) | server's pid (22) | server's number (14) | state (2)
---     id     sequence (26 bits) | 8 bits 0 | client's number (14) | client's place (8) | slot (8)
+--     id     sequence (26 bits) | client's number (22) | client's place (8) | slot (8)
 --
 -- The id of 0 is a cast's, which has no word. A request is {id, method, n, n arguments}, an
 -- answer {id, n, n results} or {id, -errno, message}: n counts nils, too.
@@ -36,7 +36,7 @@ function M.client_key(place, number)
   return number << 16 | place << 8
 end
 
-M.KEY = ((1 << registers.NUMBER_BITS) - 1) << 16 | 0xff00
+M.KEY = ((1 << registers.CLIENT_BITS) - 1) << 16 | 0xff00
 M.SLOT = 0xff
 
 return M

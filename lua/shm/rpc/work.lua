@@ -13,7 +13,7 @@ local BOX <const> = words.BOX
 local KEY <const>, SLOT <const>, SEQUENCE <const> = words.KEY, words.SLOT, words.SEQUENCE
 local QUEUED <const>, MOST <const> = words.QUEUED, words.MOST
 local NUMBER_BITS <const> = registers.NUMBER_BITS
-local NUMBER <const> = (1 << NUMBER_BITS) - 1
+local NUMBER <const> = (1 << registers.CLIENT_BITS) - 1
 local LONGEST <const> = 500 -- bytes of an error's message
 local EBUSY <const>, ENOSYS <const>, EMSGSIZE <const> = 16, 38, 90
 local EREMOTEIO <const> = 121
@@ -48,14 +48,15 @@ end
 -- Finds a client by the part of an id that names it. Where there is none, it was buried.
 local function meet(server, key)
   local register = server.register
-  local place, number = key >> 8 & 0xff, key >> 16
-  local named = registers.client_name(register.name, place, number)
+  local place, short = key >> 8 & 0xff, key >> 16
+  local number = register:number(place) -- before what it names is opened: see attention.forget
+  local named = registers.client_name(register.name, place, short)
   local region, message, errno = register.arena:bytes(named, nil, registers.LAYOUT)
   local box
   local who = register:who(place)
   if not region then
     return nil, message, errno
-  elseif #region > BOX and who ~= 0 and who & NUMBER == number then
+  elseif #region > BOX and who ~= 0 and number & NUMBER == short then
     box, message, errno = queue.attach(region, BOX)
   end
   if not box then
@@ -63,7 +64,7 @@ local function meet(server, key)
     return nil, message, errno
   end
   local client = setmetatable({
-    region = region, box = box, push = box:pusher(), busy = 0, place = place, who = who,
+    region = region, box = box, push = box:pusher(), busy = 0, place = place, number = number,
     pid = who >> NUMBER_BITS, load = region.load, cas = region.cas,
   }, Client)
   client.request = requests.of(server, client)

@@ -1,0 +1,166 @@
+-- A service that is removed while others open it, and clients whose numbers come again.
+local core = require "shm.core"
+local process = require "shm.process"
+local registers = require "shm.rpc.register"
+local rpc = require "shm.rpc"
+local rpcs = require "spec.rpc_support"
+local support = require "spec.support"
+
+local LONG, refused, child = rpcs.LONG, rpcs.refused, rpcs.child
+local ENOENT, EBUSY, ETIMEDOUT = 2, 16, 110
+
+describe("rpc.remove", function()
+  local before, arena, used
+
+  before_each(function()
+    before = rpcs.outside()
+    arena = rpcs.arena()
+    used = arena:stat().used
+  end)
+
+  after_each(function()
+    arena:close()
+    assert.same(before, rpcs.outside())
+  end)
+
+  local METHODS = {
+    add = function(_, x, y)
+      return x + y
+    end,
+  }
+
+  -- Calls f, once, before the nth thing of the arena is dropped in this process.
+  local function before_drop(n, f)
+    local methods = core.arena.methods
+    local drop = methods.drop
+    function methods.drop(...)
+      n = n - 1
+      if n == 0 then
+        methods.drop = drop
+        f()
+      end
+      return drop(...)
+    end
+  end
+
+  local function table_of()
+    return assert(arena:bytes("rpc:calc", nil, registers.LAYOUT))
+  end
+
+  local function answers(client, server)
+    local call = assert(client:start("add", 1, 2))
+    assert.is_true(server:step(LONG))
+    assert.equal(3, call:wait(LONG))
+  end
+
+  it("leaves the service to who opens it meanwhile, before any of its steps", function()
+    for n = 1, 2 do
+      assert(rpc.server(arena, "calc", METHODS)):close()
+      local server
+      before_drop(n, function()
+        server = child(function()
+          local one <close> = assert(rpc.server(arena, "calc", METHODS))
+          assert(one:step(LONG))
+        end)
+        process.sleep(0.05) -- it waits for its place
+      end)
+      assert.is_true(rpc.remove(arena, "calc"))
+      do
+        local client <close> = assert(rpc.client(arena, "calc", {timeout = LONG}))
+        assert.equal(3, client:call("add", 1, 2))
+      end
+      assert.is_true(server.ended())
+      rpcs.nothing_left(arena, "calc", used)
+    end
+  end)
+
+  it("is finished, or undone, by the next one where it was killed", function()
+    for n = 1, 2 do
+      assert(rpc.server(arena, "calc", METHODS)):close()
+      rpcs.killed(function()
+        before_drop(n, function() process.kill(process.pid(), "KILL") end)
+        rpc.remove(arena, "calc")
+      end)
+      do
+        local server <close> = assert(rpc.server(arena, "calc", METHODS))
+        local client <close> = assert(rpc.client(arena, "calc"))
+        answers(client, server)
+      end
+      rpcs.nothing_left(arena, "calc", used)
+    end
+  end)
+
+  it("does not go on for ever before who is stopped in it", function()
+    assert(rpc.server(arena, "calc", METHODS)):close()
+    local one <close> = child(function()
+      before_drop(1, support.forever)
+      rpc.remove(arena, "calc")
+    end)
+    local lock <close> = assert(core.sync.mutex.open(table_of(), 64 + 127 * 336))
+    support.eventually(function() return lock:holder() == one.pid end)
+    local began = process.monotonic()
+    refused(EBUSY, ("^rpc%%.server 'calc': pid %d removes it, and does not go on$"):format(one.pid),
+            rpc.server(arena, "calc", METHODS))
+    refused(EBUSY, ("^rpc%%.remove 'calc': pid %d is about to use it, and does not go on$")
+      :format(one.pid), rpc.remove(arena, "calc"))
+    assert.is_true(process.monotonic() - began >= 2)
+  end)
+
+  it("takes no service from those who come, serve, leave and remove all at once", function()
+    local children = {}
+    for i = 1, 3 do
+      children[i] = child(function()
+        for _ = 1, support.rounds(200) do
+          local server = assert(rpc.server(arena, "calc", METHODS))
+          local client <close> = assert(rpc.client(arena, "calc", {timeout = LONG}))
+          local found
+          for _, pid in ipairs(client:servers()) do
+            found = found or pid == process.pid()
+          end
+          assert(found, "its clients are others'")
+          client:close()
+          server:close()
+          local removed, why, errno = rpc.remove(arena, "calc")
+          assert(removed or errno == EBUSY or errno == ENOENT, why)
+        end
+      end)
+    end
+    for _, one in ipairs(children) do
+      assert.is_true(one.ended())
+    end
+    rpc.remove(arena, "calc")
+    assert(rpc.server(arena, "calc", METHODS)):close()
+    rpcs.nothing_left(arena, "calc", used)
+  end)
+
+  it("is not what a client meets whose number comes again", function()
+    assert(rpc.server(arena, "calc", METHODS)):close()
+    local it <close> = table_of()
+    for _, bits in ipairs {14, 22} do
+      local server <close> = assert(rpc.server(arena, "calc", METHODS))
+      local first = assert(rpc.client(arena, "calc"))
+      answers(first, server) -- it is known to the server
+      local key = first.state.key
+      first:close()
+      it:add(8, (1 << bits) - 1) -- so many others were here during a call
+      local again <close> = assert(rpc.client(arena, "calc"))
+      assert.equal(bits == 22, again.state.key == key)
+      answers(again, server)
+    end
+  end)
+
+  it("leaves nothing to a client that has the number of one who asked", function()
+    local server <close> = assert(rpc.server(arena, "calc", METHODS))
+    local it <close> = table_of()
+    local first = assert(rpc.client(arena, "calc"))
+    assert(first:start("add", 10, 20))
+    first:close() -- its request is in the queue
+    it:add(8, (1 << 14) - 1)
+    local again <close> = assert(rpc.client(arena, "calc"))
+    local call = assert(again:start("add", 1, 2))
+    assert.is_true(server:step(LONG))
+    refused(ETIMEDOUT, "", call:wait(0))
+    assert.is_true(server:step(LONG))
+    assert.equal(3, call:wait(LONG))
+  end)
+end)
