@@ -357,6 +357,37 @@ describe("a transaction of one that had more of the object mapped", function()
     own:unlock()
   end)
 
+  it("is undone in a part of an object that was cut off within the journal", function()
+    assert(all:resize(65536))
+    for _, places in ipairs {{16, 13000}, {13000, 16}} do
+      torn("mutex", 20000, places) -- what is not used of its journal is on the next page
+      local part <close> = assert(shm.map(path, {mode = "rw", offset = 12288, size = 20480}))
+      local own <close> = assert(shm.mutex.attach(part, 20000 - 12288))
+      assert(posix.ftruncate(all:fileno(), 20480))
+      assert.is_true(own:lock())
+      assert_whole(places)
+      own:unlock()
+      assert(posix.ftruncate(all:fileno(), 65536))
+    end
+  end)
+
+  it("leaves what else can be had to who waits for it, too", function()
+    assert(all:resize(65536))
+    local dead = torn("mutex", 0, {HERE, FAR})
+    local part <close> = assert(posix.mmap(nil, 8192, posix.PROT_READ | posix.PROT_WRITE,
+      posix.MAP_SHARED, all:fileno()))
+    local own <close> = assert(shm.mutex.attach(part, 0))
+    local semaphore <close> = assert(shm.semaphore.create(all, 6000, 1))
+    assert.equal(2, shm.wait_any({own, semaphore}, 0))
+    lock.refused(lock.ETIMEDOUT, "", shm.wait_any({own, semaphore}, 0))
+    lock.refused(95, "^shm.wait_any: what its dead holder began can not be mapped",
+                 shm.wait_any({own}, 0))
+    local other <close> = assert(shm.mutex.attach(all, 0))
+    assert.same({2, "recovered", dead}, {shm.wait_any({own, other})})
+    assert_whole {HERE, FAR}
+    other:unlock()
+  end)
+
   it("stays to be undone by others where one has its part of mmap, without a descriptor", function()
     assert(all:resize(65536))
     local dead = torn("mutex", 0, {HERE, FAR})

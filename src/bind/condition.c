@@ -37,8 +37,8 @@ time was up
 @treturn[2] nil
 @treturn[2] string message
 @treturn[2] int ETIMEDOUT, EINTR after a signal, EUSERS (31 wait already): the mutex is held
-again; EDEADLK when locking it would close a circle, ENOMEM as of mutex.lock: it is not
-held then
+again; EDEADLK when locking it would close a circle, ENOMEM, ENOTSUP as of mutex.lock: it
+is not held then
 @raise when this thread does not hold the mutex, or its transaction goes on under it
 */
 static int condition_wait(lua_State *L)

@@ -62,7 +62,7 @@ static int map_new(lua_State *L)
         os_map_free(base, map.size);
         return luaL_error(L, "not enough memory");
     }
-    mapping->part = map.fd >= 0 && !(map.flags & MAP_PRIVATE);
+    mapping->part = map.fd >= 0 && !(map.flags & (MAP_PRIVATE | MAP_ANONYMOUS));
     bind_region_fill(region, mapping, 0, map.size);
     return 1;
 }

@@ -33,7 +33,7 @@ wait.
 @treturn[2] nil
 @treturn[2] string message
 @treturn[2] int ETIMEDOUT, EINTR after a signal, EDEADLK when waiting would close a circle,
-or this thread writes or reads already; ENOMEM as of mutex.lock
+or this thread writes or reads already; ENOMEM, ENOTSUP as of mutex.lock
 */
 static int rwlock_lock(lua_State *L)
 {
@@ -49,7 +49,7 @@ reads may do so again, and does not wait for who wants to write.
 @treturn[2] nil
 @treturn[2] string message
 @treturn[2] int ETIMEDOUT, EINTR after a signal, EDEADLK when waiting would close a circle,
-or this thread writes, or reads 31 times; ENOMEM as of mutex.lock
+or this thread writes, or reads 31 times; ENOMEM, ENOTSUP as of mutex.lock
 */
 static int rwlock_lock_shared(lua_State *L)
 {

@@ -39,7 +39,7 @@ most; earlier ones come first
 @treturn[2] nil
 @treturn[2] string message
 @treturn[2] int ETIMEDOUT, EINTR after a signal, EDEADLK (all are mutexes that this thread
-holds, and not recursive)
+holds, and not recursive), ENOMEM or ENOTSUP (of all of them, as of mutex.lock)
 @raise when memory behind one of them is gone
 @see futex_waitv(2)
 */
@@ -74,7 +74,8 @@ static int wait_any(lua_State *L)
             sync_notice_ask(objects[i]->notice, 0);
     }
     if (result < 0)
-        return bind_fail(L, result, "shm.wait_any");
+        return bind_fail(L, result, "shm.wait_any%s",
+                         outcome.unreachable ? BIND_SYNC_UNREACHABLE : "");
     lua_pushinteger(L, (lua_Integer)which + 1);
     if (result == 0)
         return 1;

@@ -130,8 +130,7 @@ int bind_sync_answer(lua_State *L, const bind_sync *self, int result, const char
         return bind_fail(L, result, "%s %s: its guard is held by %d", what, known,
                          (int)outcome->holder);
     if (outcome->unreachable)
-        return bind_fail(L, result, "%s %s: what its dead holder began can not be mapped",
-                         what, known);
+        return bind_fail(L, result, "%s %s" BIND_SYNC_UNREACHABLE, what, known);
     return bind_fail(L, result, "%s %s", what, known);
 }
 

@@ -57,7 +57,7 @@ journal: which takes, for each write, the bytes it replaces, rounded up to 8, an
 @return what f returns; use lock where you have to know that the last holder died
 @treturn[2] nil
 @treturn[2] string message
-@treturn[2] int EINTR after a signal, EDEADLK, ENOMEM: as lock; f was not run
+@treturn[2] int EINTR after a signal, EDEADLK, ENOMEM, ENOTSUP: as lock; f was not run
 @raise what f throws, also that the journal is full
 */
 static int region_transaction(lua_State *L)

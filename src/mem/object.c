@@ -236,21 +236,22 @@ size_t mem_object_size(const mem_mapping *mapping)
 }
 
 /*
- * Maps all that there is of the object of which this is a part, for as long as the caller
- * needs; *other becomes NULL where there is no more of it. -ENOTSUP when that is not
- * known.
+ * Maps all that there is of the object of which this is a part, and all that is mapped
+ * here, for as long as the caller needs; *other becomes NULL where there is no more of
+ * it. -ENOTSUP when that is not known.
  */
 int mem_object_whole(const mem_mapping *mapping, mem_mapping **other)
 {
-    size_t size;
+    size_t size, end = (size_t)mapping->offset + mapping->size;
     mem_object_options options = {.readonly = mapping->readonly};
     *other = NULL;
     if (mapping->fd < 0 || mapping->own)
         return mapping->part ? -ENOTSUP : 0;
     int error = size_of(mapping->fd, 0, &size);
-    if (error || (mapping->offset == 0 && size <= mapping->size) ||
-        (off_t)size <= mapping->offset)
+    if (error || (mapping->offset == 0 && size <= end))
         return error;
+    if (size < end)
+        size = end;
     error = map(mapping->fd, size, &options, mapping->label, other);
     if (!error)
         (*other)->fd = -1; /* it is the mapping's still */

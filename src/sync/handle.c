@@ -193,9 +193,9 @@ int sync_handle_undo(const sync_handle *handle, sync_outcome *outcome)
         if (error)
             return error == -EAGAIN ? -ENOMEM : error; /* so mmap says that of mlockall */
     }
-    size_t at = (size_t)((uint8_t *)journal - mapping->base) + (size_t)mapping->offset;
-    if (whole && mem_inside(whole->size, at, sizeof *journal + room)) {
-        journal = (mem_journal *)(void *)(whole->base + at);
+    if (whole) {
+        uint8_t *here = whole->base + mapping->offset;
+        journal = (mem_journal *)(void *)(here + ((uint8_t *)journal - mapping->base));
         mapping = whole;
     }
     mem_journal_undo(journal, room, mapping->base, mapping->size);

@@ -135,6 +135,8 @@ static int succeed(sync_wait *wait)
     sync_rwlock *rwlock = wait->handle->rwlock;
     int slot, result = claim(wait, true);
     if (result == 1 && !take_record(rwlock, &slot)) {
+        is_read(rwlock, os_thread_self(),
+                true); /* of who died, it may take the next time */
         hand_down(wait);
         return -EAGAIN;
     }

@@ -44,15 +44,27 @@ int sync_attempt(const sync_handle *handle, bool thorough, sync_outcome *outcome
     }
 }
 
+/* Of what can not be had now another one may come first; but of nothing else does a dead
+ * holder's transaction that can not be undone here. */
 static int attempt_each(const sync_handle *const handles[], size_t n, size_t *which,
                         sync_outcome *outcome)
 {
-    int result = -EAGAIN;
-    for (size_t i = 0; i < n && (result == -EAGAIN || result == -EDEADLK); i++) {
-        *which = i;
-        result = sync_attempt(handles[i], true, outcome);
+    int error = 0;
+    bool hope = false;
+    for (size_t i = 0; i < n; i++) {
+        outcome->unreachable = false;
+        int result = sync_attempt(handles[i], true, outcome);
+        if (outcome->unreachable) {
+            error = error ? error : result;
+        } else if (result == -EAGAIN || result == -EDEADLK) {
+            hope = true;
+        } else {
+            *which = i;
+            return result;
+        }
     }
-    return result == -EDEADLK ? -EAGAIN : result; /* another one may come first */
+    outcome->unreachable = !hope;
+    return hope ? -EAGAIN : error;
 }
 
 static int sleep_once(const sync_handle *const handles[], const int slots[], size_t n,
