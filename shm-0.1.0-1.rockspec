@@ -331,6 +331,7 @@ build = {
       ["shm.rpc.flight"] = "lua/shm/rpc/flight.lua",
       ["shm.rpc.outbox"] = "lua/shm/rpc/outbox.lua",
       ["shm.rpc.owner"] = "lua/shm/rpc/owner.lua",
+      ["shm.rpc.places"] = "lua/shm/rpc/places.lua",
       ["shm.rpc.register"] = "lua/shm/rpc/register.lua",
       ["shm.rpc.removal"] = "lua/shm/rpc/removal.lua",
       ["shm.rpc.request"] = "lua/shm/rpc/request.lua",

@@ -101,7 +101,7 @@ describe("rpc.remove", function()
     local began = process.monotonic()
     refused(EBUSY, ("^rpc%%.server 'calc': pid %d removes it, and does not go on$"):format(one.pid),
             rpc.server(arena, "calc", METHODS))
-    refused(EBUSY, ("^rpc%%.remove 'calc': pid %d is about to use it, and does not go on$")
+    refused(EBUSY, ("^rpc%%.remove 'calc': pid %d has to do with it, and does not go on$")
       :format(one.pid), rpc.remove(arena, "calc"))
     assert.is_true(process.monotonic() - began >= 2)
   end)
@@ -118,6 +118,9 @@ describe("rpc.remove", function()
             found = found or pid == process.pid()
           end
           assert(found, "its clients are others'")
+          local call <close> = assert(client:start("add", ("x"):rep(1000), 1)) -- it has room for it
+          assert(call:cancel())
+          server:step(0)
           client:close()
           server:close()
           local removed, why, errno = rpc.remove(arena, "calc")
@@ -129,9 +132,102 @@ describe("rpc.remove", function()
       assert.is_true(one.ended())
     end
     rpc.remove(arena, "calc")
-    assert(rpc.server(arena, "calc", METHODS)):close()
-    rpcs.nothing_left(arena, "calc", used)
+    assert.same({}, (assert(arena:names())))
+    assert.equal(used, arena:stat().used)
   end)
+
+  it("lets all in who wait for it, once it is done, or given up", function()
+    for _, how in ipairs {"drop", "close"} do
+      assert(rpc.server(arena, "calc", METHODS)):close()
+      local register <close> = assert(registers.find(arena, "calc"))
+      assert(register:close_off())
+      local servers = {}
+      for i = 1, 4 do
+        servers[i] = child(function()
+          local server <close> = assert(rpc.server(arena, "calc", METHODS))
+          assert(server:step(LONG))
+        end)
+      end
+      process.sleep(0.05)
+      register[how](register)
+      register:close()
+      do
+        local client <close> = assert(rpc.client(arena, "calc", {timeout = LONG}))
+        support.eventually(function() return #client:servers() == 4 end)
+        for _ = 1, 4 do
+          assert(client:cast("add", 1, 2))
+        end
+        for i = 1, 4 do
+          assert.is_true(servers[i].ended())
+        end
+      end
+      rpcs.nothing_left(arena, "calc", used)
+    end
+  end)
+
+  it("says of no dead one that it serves or calls, and is done by several at once", function()
+    for _ = 1, support.rounds(30) do
+      rpcs.killed(function()
+        assert(rpc.server(arena, "calc", METHODS))
+        for _ = 1, 8 do
+          assert(rpc.client(arena, "calc", {answers = 1024}))
+        end
+      end)
+      local children = {}
+      for i = 1, 3 do
+        children[i] = child(function()
+          local removed, message, errno = rpc.remove(arena, "calc")
+          assert(removed or errno == ENOENT, message)
+        end)
+      end
+      for _, one in ipairs(children) do
+        assert.is_true(one.ended())
+      end
+      assert.same({}, (assert(arena:names())))
+    end
+  end)
+
+  it("takes a queue away to which nobody made a table", function()
+    assert(arena:queue "rpc:calc:requests"):close()
+    assert.is_true(rpc.remove(arena, "calc"))
+    assert.same({}, (assert(arena:names())))
+    refused(ENOENT, "^rpc%.remove 'calc': there is no such service$", rpc.remove(arena, "calc"))
+  end)
+
+  -- As Ctrl-C does: the hook's error comes at any instruction.
+  local function interrupted(n, f)
+    local co = coroutine.create(f)
+    debug.sethook(co, function()
+      debug.sethook(co)
+      error "interrupted"
+    end, "", n)
+    local ok = coroutine.resume(co)
+    coroutine.close(co)
+    return not ok
+  end
+
+  for what, f in pairs {
+    server = function() rpc.server(arena, "calc", METHODS):close() end,
+    client = function() rpc.client(arena, "calc"):close() end,
+    remove = function() rpc.remove(arena, "calc") end,
+  } do
+    it("is possible after an error, at any instruction, in who goes on: " .. what, function()
+      local n, times, factor = 1, 0, 1 + 4 / support.rounds(100)
+      repeat
+        assert(rpc.server(arena, "calc", METHODS)):close()
+        local ended = not interrupted(n, f)
+        collectgarbage()
+        collectgarbage()
+        local other <close> = child(function()
+          local removed, message, errno = rpc.remove(arena, "calc")
+          assert(removed or errno == ENOENT, message)
+        end)
+        assert.is_true(other.ended(), "after " .. n)
+        times, n = times + 1, math.max(n + 1, n * factor // 1 | 0)
+      until ended
+      assert.is_true(times > 30)
+    end)
+  end
 
   it("is not what a client meets whose number comes again", function()
     assert(rpc.server(arena, "calc", METHODS)):close()

@@ -78,17 +78,35 @@ local function check_overflow(what, overflow)
   end
 end
 
+-- What is not made in the end gives its place back, also where an error ends it, as Ctrl-C makes
+-- one. It is closed twice, as that may end the closing.
+local Attempt = {__close = function(attempt)
+  if attempt.register then
+    attempt.register:close()
+  end
+end}
+
+local function attempt(arena, name, wanted, make, ...)
+  local this <close> = setmetatable({}, Attempt)
+  local _ <close> = this
+  local made, message, errno
+  this.register, message, errno = registers.open(arena, name, wanted)
+  if this.register then
+    made, message, errno = make(this.register, ...)
+  end
+  if made then
+    this.register = nil
+  end
+  return made, message, errno
+end
+
 local function open(what, arena, name, opts, make, ...)
   local wanted = {capacity = opts.capacity, overflow = opts.overflow}
-  local register, message, errno, made
+  local made, message, errno
   repeat
-    register, message, errno = registers.open(arena, name, wanted)
-    if register then
-      made, message, errno = make(register, ...)
-      if made then
-        return made
-      end
-      register:close()
+    made, message, errno = attempt(arena, name, wanted, make, ...)
+    if made then
+      return made
     end
   until errno ~= registers.ESTALE
   return nil, ("rpc.%s '%s': %s"):format(what, name, message), errno

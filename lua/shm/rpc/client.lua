@@ -83,7 +83,6 @@ function M.new(register, opts)
     box, message, errno = queue.create(region, words.BOX, {capacity = opts.answers})
   end
   if not box then
-    register:leave(place)
     if region then
       region:close()
     end
@@ -204,14 +203,10 @@ function Client:close()
   if not state.place then
     return true
   end
-  local place, ours = state.place, state.owner() == 1
-  state.place = nil
   state.box:close()
   state.region:close()
-  if ours then -- a child has a copy, and must not leave for its parent
-    state.register:leave(place)
-  end
-  state.register:close()
+  state.register:close() -- which leaves the place; a child has a copy, and no place
+  state.place = nil
   if state.page then
     state.page:close()
   end

@@ -24,42 +24,22 @@
 -- Who removes a service holds all places' mutexes meanwhile, so that nobody takes a place, and
 -- drops the queue first and the table last. Who has taken a mutex looks whether the table is
 -- the one that has the name, and the queue not taken out since it was opened; else it opens
--- both anew. Dying between the two drops leaves a table that the next queue belongs to.
+-- both anew. Dying between the two drops leaves a table that the next queue belongs to; and
+-- dying before the look may leave a queue that belongs to the next table.
+--
+-- Nobody sleeps at a place's mutex: who has it may have come to stay, and others are free.
 -- @module shm.rpc.register
-local core = require "shm.core"
-local process = require "shm.process"
+local places = require "shm.rpc.places"
 
 local M = {}
 
-local mutex = core.sync.mutex
-local monotonic = process.monotonic
-
 M.LAYOUT = 0x72706302 -- "rpc", 2
-M.NUMBER_BITS = 14     -- of a number in `who`
-M.CLIENT_BITS = 22     -- of a client's in its object's name, and in what it asks
-M.ESTALE = 116         -- `take`: the service was removed meanwhile
-local DEPARTURES <const>, NUMBERS <const>, LEAVES <const>, REMOVALS <const> = 0, 8, 16, 24
-local FIRST <const>, PLACE <const>, WHO <const>, NUMBER <const> = 64, 336, 320, 328
-local SERVERS <const>, CLIENTS <const> = 32, 96
-local PLACES <const> = SERVERS + CLIENTS
-M.PLACES = PLACES
-local SIZE <const> = FIRST + PLACES * PLACE
-local NUMBER_BITS <const> = M.NUMBER_BITS
-local IN_WHO <const>, IN_NAME <const> = (1 << NUMBER_BITS) - 1, (1 << M.CLIENT_BITS) - 1
-local PATIENCE <const> = 1 -- seconds, with who has a place's mutex and not the place
-local EUSERS <const>, ENOENT <const>, EBUSY <const>, ESTALE <const> = 87, 2, 16, M.ESTALE
-local ETIMEDOUT <const> = 110
+M.NUMBER_BITS, M.CLIENT_BITS, M.ESTALE = places.NUMBER_BITS, places.CLIENT_BITS, places.ESTALE
+local DEPARTURES <const>, LEAVES <const> = places.DEPARTURES, places.LEAVES
+local REMOVALS <const>, SIZE <const> = 24, places.SIZE
+local ENOENT <const>, ESTALE <const> = 2, M.ESTALE
 
--- The places of a kind: the first, and how many.
-local KINDS = {server = {0, SERVERS}, client = {SERVERS, CLIENTS}}
-
--- How many places of this process there are by that key, which are not looked at: a handle of a
--- mutex that its thread holds by another one can not be closed, and its collection would keep the
--- memory. Services of the same name in two arenas may share a key. A child inherits the list, and
--- none of the places.
-local own = {}
-
-local Register = {}
+local Register = setmetatable({}, {__index = places.methods})
 Register.__index = Register
 
 local function table_name(name)
@@ -70,19 +50,19 @@ local function queue_name(name)
   return ("rpc:%s:requests"):format(name)
 end
 
---- Whether there is a service, or what is called so.
-function M.exists(arena, name)
-  local region, message, errno = arena:bytes(table_name(name), nil, M.LAYOUT)
-  if not region then
-    return nil, message, errno
-  end
-  region:close()
-  return true
-end
-
 --- What a client's object is called.
 function M.client_name(name, place, number)
   return ("rpc:%s:client:%d.%d"):format(name, place, number)
+end
+
+-- held: the places whose mutexes it may have, from before it tries one until it has let go of it.
+-- So an error in between, as Ctrl-C makes one, leaves none behind once the register is closed.
+local function new(arena, name, region)
+  return setmetatable({
+    arena = arena, name = name, region = region, mutexes = {}, held = {},
+    removals = region:load(REMOVALS),
+    departures = region:loader(DEPARTURES), leaves = region:loader(LEAVES),
+  }, Register)
 end
 
 --- Finds a service's table and queue in an arena, or makes them. Which belong together, and to
@@ -99,103 +79,47 @@ function M.open(arena, name, queue)
   if not region then
     return nil, message, errno
   end
-  local removals = region:load(REMOVALS) -- before the queue is found
-  local requests
-  requests, message, errno = arena:queue(queue_name(name), queue)
-  if not requests then
+  local register = new(arena, name, region) -- before the queue is found
+  register.requests, message, errno = arena:queue(queue_name(name), queue)
+  if not register.requests then
     region:close()
     return nil, message, errno
   end
-  return setmetatable({
-    arena = arena, name = name, region = region, requests = requests, mutexes = {},
-    departures = region:loader(DEPARTURES), leaves = region:loader(LEAVES), removals = removals,
-  }, Register)
+  return register
 end
 
-local function mutex_at(register, place)
-  local found = register.mutexes[place]
-  if not found then
-    local message
-    found, message = mutex.open(register.region, FIRST + place * PLACE)
-    if not found then
-      return nil, message
-    end
-    register.mutexes[place] = found
+--- Finds a service's table, for who removes it: or makes one, where there is a queue alone.
+-- @treturn table the register, without a queue
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] int ENOENT
+function M.find(arena, name)
+  local named = table_name(name)
+  local region, message, errno = arena:bytes(named, nil, M.LAYOUT)
+  if errno == ENOENT and (arena:names() or {})[queue_name(name)] then
+    region, message, errno = arena:bytes(named, SIZE, M.LAYOUT)
   end
-  return found
-end
-
-local function key_of(register, who)
-  return register.name .. "\0" .. who
-end
-
-local function count_own(register, who, n)
-  local key = key_of(register, who)
-  local count = (own[key] or 0) + n
-  own[key] = count > 0 and count or nil
-end
-
-local function is_own(register, who)
-  return own[key_of(register, who)] and who >> NUMBER_BITS == process.pid()
-end
-
-local function who_at(place)
-  return FIRST + place * PLACE + WHO
-end
-
-local function number_at(place)
-  return FIRST + place * PLACE + NUMBER
-end
-
--- With the place's mutex held. Of a client whose object can not be dropped now, as the arena
--- is closed or its guard is held, the place stays its own, for others to bury.
-local function bury(register, place)
-  local region, at = register.region, who_at(place)
-  local who = region:load(at)
-  if who == 0 then
-    return
-  elseif place < SERVERS then
-    region:add(DEPARTURES, 1)
-  else
-    local named = M.client_name(register.name, place, region:load(number_at(place)) & IN_NAME)
-    local ok, dropped, _, errno = pcall(register.arena.drop, register.arena, named)
-    if not ok or not dropped and errno ~= ENOENT then
-      return
-    end
+  if not region then
+    return nil, message, errno
   end
-  region:store(at, 0)
-  if place >= SERVERS then
-    region:add(LEAVES, 1) -- now servers find out whose memory they still have open
-  end
+  return new(arena, name, region)
 end
 
---- Buries who is dead.
--- @string kind "server" or "client"
-function Register:sweep(kind)
-  local first, n = table.unpack(KINDS[kind])
-  for place = first, first + n - 1 do
-    local who = self.region:load(who_at(place))
-    if who ~= 0 and not is_own(self, who) then
-      local lock = mutex_at(self, place)
-      if lock and lock:try() then -- not while it lives
-        bury(self, place)
-        lock:unlock()
-      end
-    end
-  end
-end
-
--- With a place's mutex held: whether this is the service that has the name, and its queue.
-local function is_current(register)
-  local region = register.region
+--- With a place's mutex held: whether this is the service that has the name, and its queue.
+-- @treturn boolean
+-- @treturn[2] nil
+-- @treturn[2] string message
+-- @treturn[2] int EBUSY
+function Register:is_current()
+  local region = self.region
   local removals = region:load(REMOVALS)
   if removals & 1 == 1 then -- who took the queue out died, and the one that was found may be that
     region:cas(REMOVALS, removals, removals + 1)
     return false
-  elseif removals ~= register.removals then
+  elseif removals ~= self.removals then
     return false
   end
-  local named, message, errno = register.arena:bytes(table_name(register.name), nil, M.LAYOUT)
+  local named, message, errno = self.arena:bytes(table_name(self.name), nil, M.LAYOUT)
   if errno == ENOENT then
     return false
   elseif not named then
@@ -206,87 +130,12 @@ local function is_current(register)
   return same
 end
 
--- With the place's mutex held, which stays the caller's where this succeeds; false where the
--- last one's object can not be dropped.
-local function settle(register, place)
-  local region = register.region
-  bury(register, place) -- who died with it may have been here since, or half way
-  if region:load(who_at(place)) ~= 0 then
-    return false
-  end
-  local current, message, errno = is_current(register)
-  if not current then
-    return nil, message or "it was removed meanwhile", errno or ESTALE
-  end
-  local number = region:add(NUMBERS, 1) + 1
-  local who = process.pid() << NUMBER_BITS | number & IN_WHO
-  count_own(register, who, 1)
-  region:store(number_at(place), number)
-  region:store(who_at(place), who)
-  return place, number & IN_NAME
-end
-
--- Takes the first place whose mutex is free; else there may be one of a place that is free itself.
-local function take_once(register, kind)
-  local first, n = table.unpack(KINDS[kind])
-  local awaited
-  for place = first, first + n - 1 do
-    local lock = register.region:load(who_at(place)) == 0 and mutex_at(register, place)
-    if lock and lock:try() then
-      local taken, number, errno = settle(register, place)
-      if taken then
-        return taken, number
-      end
-      lock:unlock()
-      if taken == nil then
-        return nil, number, errno
-      end
-    else
-      awaited = awaited or lock
-    end
-  end
-  return nil, ("%d %ss are there already"):format(n, kind), EUSERS, awaited
-end
-
--- Locks a mutex that others have for a moment.
-local function await(lock, seconds, what)
-  local had, message, errno = lock:lock(seconds > 0 and seconds or 0)
-  if errno == ETIMEDOUT then
-    return nil, ("pid %s %s, and does not go on"):format(lock:holder() or "?", what), EBUSY
-  end
-  return had, message, errno
-end
-
---- Takes a place.
--- @string kind "server" or "client"
--- @treturn int place
--- @treturn int number that no other has who took one lately
--- @treturn[2] nil
--- @treturn[2] string message
--- @treturn[2] int EUSERS; ESTALE (the service was removed since it was opened); EBUSY (somebody
--- was stopped while he removes it, or in the arena's guard); EINTR
-function Register:take(kind)
-  self:sweep(kind)
-  local deadline = monotonic() + PATIENCE
-  while true do
-    local place, number, errno, awaited = take_once(self, kind)
-    if place or errno ~= EUSERS or not awaited then
-      return place, number, errno
-    end
-    local had, message, why = await(awaited, deadline - monotonic(), "removes it")
-    if not had then
-      return nil, message, why
-    end
-    awaited:unlock()
-  end
-end
-
---- Gives a place back, which is this process's.
-function Register:leave(place)
-  local lock, who = self.mutexes[place], self.region:load(who_at(place))
-  bury(self, place)
-  lock:unlock()
-  count_own(self, who, -1)
+--- Drops what a client had made, if it had.
+-- @treturn boolean whether it is gone; not where the arena is closed, or its guard held
+function Register:drop_client(place, number)
+  local named = M.client_name(self.name, place, number)
+  local ok, dropped, _, errno = pcall(self.arena.drop, self.arena, named)
+  return ok and (dropped or errno == ENOENT)
 end
 
 --- Counts a server that has lost a request, though it goes on.
@@ -294,73 +143,22 @@ function Register:departed()
   self.region:add(DEPARTURES, 1)
 end
 
---- Who has a place, as one number; 0 for nobody, and where there is no such place.
-function Register:who(place)
-  return place < PLACES and self.region:load(who_at(place)) or 0
-end
-
---- The number of who has a place, or had it last.
-function Register:number(place)
-  return place < PLACES and self.region:load(number_at(place)) or 0
-end
-
---- Whether a server still has its place.
--- @int who pid and number
-function Register:serves(who)
-  for place = 0, SERVERS - 1 do
-    if self.region:load(who_at(place)) == who then
-      return true
-    end
-  end
-  return false
-end
-
---- The pids of who has places, after the dead were buried.
--- @string kind "server" or "client"
-function Register:pids(kind)
-  self:sweep(kind)
-  local first, n = table.unpack(KINDS[kind])
-  local pids = {}
-  for place = first, first + n - 1 do
-    local who = self.region:load(who_at(place))
-    if who ~= 0 then
-      pids[#pids + 1] = who >> NUMBER_BITS
-    end
-  end
-  return pids
-end
-
---- Lets go of the table and the queue.
+--- Lets go of the table and the queue, and of the places that it has.
 function Register:close()
+  for place in pairs(self.held) do
+    self:leave(place)
+  end
   for _, lock in pairs(self.mutexes) do
     lock:close()
   end
   self.mutexes = {}
-  self.requests:close()
+  if self.requests then
+    self.requests:close()
+  end
   self.region:close()
 end
 
---- Holds a place's mutex, where nobody has the place.
--- @treturn shm.mutex
--- @treturn[2] nil
--- @treturn[2] string message
--- @treturn[2] int EBUSY, EINTR
-function Register:close_off(place)
-  local lock, message = mutex_at(self, place)
-  if not lock then
-    return nil, message, EBUSY
-  end
-  local had, why, errno = await(lock, PATIENCE, "is about to use it")
-  if not had then
-    return nil, why, errno
-  end
-  bury(self, place)
-  if self.region:load(who_at(place)) ~= 0 then
-    lock:unlock()
-    return nil, "a dead client's memory can not be dropped now", EBUSY
-  end
-  return lock
-end
+Register.__close = Register.close
 
 --- Drops what has these names, with all places closed off: nobody else does.
 -- @treturn boolean true
@@ -368,7 +166,7 @@ end
 -- @treturn[2] string message
 -- @treturn[2] int ESTALE (somebody was faster), EBUSY (somebody was stopped in the arena's guard)
 function Register:drop()
-  local current, message, errno = is_current(self)
+  local current, message, errno = self:is_current()
   if not current then
     return nil, message, errno or ESTALE
   end

@@ -5,29 +5,19 @@ local registers = require "shm.rpc.register"
 
 local M = {}
 
-local ENOENT <const>, EBUSY <const> = 2, 16
+local ENOENT <const> = 2
 
--- Mutexes, which are let go of whatever ends it, as Ctrl-C.
-local Held = {__close = function(held)
-  for _, lock in ipairs(held) do
-    lock:unlock()
+local function remove(arena, name)
+  local register, message, errno = registers.find(arena, name)
+  if not register then
+    return nil, errno == ENOENT and "there is no such service" or message, errno
   end
-end}
-
-local function remove(register)
-  for _, kind in ipairs {"server", "client"} do
-    local pid = register:pids(kind)[1]
-    if pid then
-      return nil, ("pid %d is its %s"):format(pid, kind), EBUSY
-    end
-  end
-  local held <close> = setmetatable({}, Held)
-  for place = 0, registers.PLACES - 1 do
-    local lock, message, errno = register:close_off(place)
-    if not lock then
-      return nil, message, errno
-    end
-    held[#held + 1] = lock
+  local _ <close> = register -- twice, as an error may end the closing, too
+  local _ <close> = register
+  local closed
+  closed, message, errno = register:close_off()
+  if not closed then
+    return nil, message, errno
   end
   return register:drop()
 end
@@ -36,21 +26,11 @@ end
 -- @treturn boolean true
 -- @treturn[2] nil
 -- @treturn[2] string message
--- @treturn[2] int EBUSY (somebody serves or calls), ENOENT, EINTR
+-- @treturn[2] int EBUSY (somebody serves or calls), ENOENT
 function M.remove(arena, name)
   local removed, message, errno
   repeat
-    removed, message, errno = registers.exists(arena, name)
-    if not removed then
-      return nil, errno == ENOENT and "there is no such service" or message, errno
-    end
-    local register
-    register, message, errno = registers.open(arena, name, {capacity = 64})
-    if not register then
-      return nil, message, errno
-    end
-    removed, message, errno = remove(register)
-    register:close()
+    removed, message, errno = remove(arena, name)
   until errno ~= registers.ESTALE -- else somebody was faster, and it may be there anew
   return removed, message, errno
 end

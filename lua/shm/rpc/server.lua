@@ -173,23 +173,17 @@ function Server:close()
   if getmetatable(self) ~= Server then
     error("rpc.close: server expected, got " .. type(self), 2)
   end
-  local place = self.place
-  if not place then
+  if not self.place then
     return true
-  end
-  local ours = self.owner() == 1
-  if ours then -- a child has a copy, and must not leave for its parent
+  elseif self.owner() == 1 then -- a child has a copy
     self.outbox:flush()
   end
-  self.place = nil
   for _, client in pairs(self.clients) do
     client:leave()
   end
   self.clients = {}
-  if ours then
-    self.register:leave(place)
-  end
-  self.register:close()
+  self.register:close() -- which leaves the place; a child has none
+  self.place = nil
   if self.page then
     self.page:close()
   end
