@@ -320,7 +320,6 @@ LSHM_RARE void bind_sync_bad(lua_State *L, const bind_sync *self);
 LSHM_RARE int bind_sync_gone(lua_State *L);
 LSHM_RARE void bind_sync_faulted(lua_State *L, const bind_sync *self);
 #define BIND_SYNC_UNREACHABLE ": what its dead holder began can not be mapped"
-
 int bind_sync_answer(lua_State *L, const bind_sync *self, int result, const char *what,
                      const sync_outcome *outcome);
 void bind_notice_methods(lua_State *L, const char *type);
