@@ -102,7 +102,8 @@ static void push_path(lua_State *L, const sync_path *path)
     luaL_pushresult(&words);
 }
 
-/* What a wait answers: true; true, "recovered", pid; or nil, message, errno. */
+/* What a wait answers: true; true, "recovered", pid; or nil, message, errno. No outcome
+ * is for what has no holder. */
 int bind_sync_answer(lua_State *L, const bind_sync *self, int result, const char *what,
                      const sync_outcome *outcome)
 {
@@ -129,7 +130,7 @@ int bind_sync_answer(lua_State *L, const bind_sync *self, int result, const char
     if (result == -EBUSY)
         return bind_fail(L, result, "%s %s: its guard is held by %d", what, known,
                          (int)outcome->holder);
-    if (outcome->unreachable)
+    if (outcome && outcome->unreachable)
         return bind_fail(L, result, "%s %s" BIND_SYNC_UNREACHABLE, what, known);
     return bind_fail(L, result, "%s %s", what, known);
 }
