@@ -1,4 +1,4 @@
--- A service that is removed while others open it, and clients whose numbers come again.
+-- A service that is removed while others open it.
 local core = require "shm.core"
 local process = require "shm.process"
 local registers = require "shm.rpc.register"
@@ -7,7 +7,7 @@ local rpcs = require "spec.rpc_support"
 local support = require "spec.support"
 
 local LONG, refused, child = rpcs.LONG, rpcs.refused, rpcs.child
-local ENOENT, EBUSY, ETIMEDOUT = 2, 16, 110
+local ENOENT, EBUSY = 2, 16
 
 describe("rpc.remove", function()
   local before, arena, used
@@ -228,35 +228,4 @@ describe("rpc.remove", function()
       assert.is_true(times > 3) -- hundreds, where nothing watches
     end)
   end
-
-  it("is not what a client meets whose number comes again", function()
-    assert(rpc.server(arena, "calc", METHODS)):close()
-    local it <close> = table_of()
-    for _, bits in ipairs {14, 22} do
-      local server <close> = assert(rpc.server(arena, "calc", METHODS))
-      local first = assert(rpc.client(arena, "calc"))
-      answers(first, server) -- it is known to the server
-      local key = first.state.key
-      first:close()
-      it:add(8, (1 << bits) - 1) -- so many others were here during a call
-      local again <close> = assert(rpc.client(arena, "calc"))
-      assert.equal(bits == 22, again.state.key == key)
-      answers(again, server)
-    end
-  end)
-
-  it("leaves nothing to a client that has the number of one who asked", function()
-    local server <close> = assert(rpc.server(arena, "calc", METHODS))
-    local it <close> = table_of()
-    local first = assert(rpc.client(arena, "calc"))
-    assert(first:start("add", 10, 20))
-    first:close() -- its request is in the queue
-    it:add(8, (1 << 14) - 1)
-    local again <close> = assert(rpc.client(arena, "calc"))
-    local call = assert(again:start("add", 1, 2))
-    assert.is_true(server:step(LONG))
-    refused(ETIMEDOUT, "", call:wait(0))
-    assert.is_true(server:step(LONG))
-    assert.equal(3, call:wait(LONG))
-  end)
 end)

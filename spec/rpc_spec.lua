@@ -1,6 +1,7 @@
 -- Requests and responses while everybody lives: what arrives, what is refused, who waits.
 local cqueues = require "cqueues"
 local process = require "shm.process"
+local registers = require "shm.rpc.register"
 local rpc = require "shm.rpc"
 local rpcs = require "spec.rpc_support"
 local shm = require "shm"
@@ -423,6 +424,45 @@ describe("rpc", function()
     end
     rpcs.nothing_left(arena, "calc", used)
     refused(ENOENT, "^rpc%.remove 'calc': there is no such service$", rpc.remove(arena, "calc"))
+  end)
+
+  -- What counts who takes a place.
+  local function counted()
+    return assert(arena:bytes("rpc:calc", nil, registers.LAYOUT))
+  end
+
+  it("knows a client from the one before whose number it has", function()
+    local server <close> = assert(rpc.server(arena, "calc", {add = add}))
+    local it <close> = counted()
+    for _, bits in ipairs {14, 22} do
+      local first = assert(rpc.client(arena, "calc"))
+      local call = assert(first:start("add", 1, 2))
+      assert.is_true(server:step(LONG)) -- from here on it is known to the server
+      assert.equal(3, call:wait(LONG))
+      local key = first.state.key
+      first:close()
+      it:add(8, (1 << bits) - 1) -- so many others were here during a call
+      local again <close> = assert(rpc.client(arena, "calc"))
+      assert.equal(bits == 22, again.state.key == key)
+      call = assert(again:start("add", 3, 4))
+      assert.is_true(server:step(LONG))
+      assert.equal(7, call:wait(LONG))
+    end
+  end)
+
+  it("does no request of a client for one that comes 16384 others later", function()
+    local server <close> = assert(rpc.server(arena, "calc", {add = add}))
+    local it <close> = counted()
+    local first = assert(rpc.client(arena, "calc"))
+    assert(first:start("add", 10, 20))
+    first:close() -- its request is in the queue
+    it:add(8, (1 << 14) - 1)
+    local again <close> = assert(rpc.client(arena, "calc"))
+    local call = assert(again:start("add", 1, 2))
+    assert.is_true(server:step(LONG))
+    refused(ETIMEDOUT, "", call:wait(0))
+    assert.is_true(server:step(LONG))
+    assert.equal(3, call:wait(LONG))
   end)
 
   it("is removed with what waits, but not while somebody calls", function()

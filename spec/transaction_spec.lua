@@ -310,6 +310,12 @@ describe("a transaction of one that had more of the object mapped", function()
     return select(2, support.read_file "/proc/self/maps":gsub(name, ""))
   end
 
+  -- A part of it, by which nothing leads to the rest.
+  local function mapped_bare()
+    return assert(posix.mmap(nil, 8192, posix.PROT_READ | posix.PROT_WRITE, posix.MAP_SHARED,
+      all:fileno()))
+  end
+
   local function assert_whole(places)
     for _, at in ipairs(places) do
       assert.equal(111, all:load(at), "at " .. at)
@@ -353,7 +359,7 @@ describe("a transaction of one that had more of the object mapped", function()
     local early <close> = assert(shm.attach(name))
     local own <close> = assert(shm.mutex.attach(early, 0))
     assert.same({true, "recovered", dead}, {own:lock()})
-    assert_whole {HERE}
+    assert_whole {HERE, 4000}
     own:unlock()
   end)
 
@@ -374,8 +380,7 @@ describe("a transaction of one that had more of the object mapped", function()
   it("leaves what else can be had to who waits for it, too", function()
     assert(all:resize(65536))
     local dead = torn("mutex", 0, {HERE, FAR})
-    local part <close> = assert(posix.mmap(nil, 8192, posix.PROT_READ | posix.PROT_WRITE,
-      posix.MAP_SHARED, all:fileno()))
+    local part <close> = mapped_bare()
     local own <close> = assert(shm.mutex.attach(part, 0))
     local semaphore <close> = assert(shm.semaphore.create(all, 6000, 1))
     assert.equal(2, shm.wait_any({own, semaphore}, 0))
@@ -391,8 +396,7 @@ describe("a transaction of one that had more of the object mapped", function()
   it("stays to be undone by others where one has its part of mmap, without a descriptor", function()
     assert(all:resize(65536))
     local dead = torn("mutex", 0, {HERE, FAR})
-    local part <close> = assert(posix.mmap(nil, 8192, posix.PROT_READ | posix.PROT_WRITE,
-      posix.MAP_SHARED, all:fileno()))
+    local part <close> = mapped_bare()
     local own <close> = assert(shm.mutex.attach(part, 0))
     lock.refused(95, "what its dead holder began can not be mapped", own:lock())
     assert.equal(222, part:load(HERE))
